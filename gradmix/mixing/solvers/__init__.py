@@ -1,0 +1,1 @@
+"""Solvers of the per-layer mixing problem: Gram numbers in, weights out."""
