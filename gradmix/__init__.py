@@ -1,0 +1,55 @@
+"""GradMix: train one network on many sources, weighted per layer by agreement with a few target labels.
+
+The public names, and nothing else. They load on first use, so that tools which only read the configuration
+(the workflow's Snakefile, for one) never import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConvNet",
+    "GradMix",
+    "Mean",
+    "MixedStep",
+    "NonFiniteGradientError",
+    "Sum",
+    "exact_weights",
+    "layers_of",
+    "slsqp_weights",
+]
+
+if TYPE_CHECKING:
+    from gradmix.mixing.finite import NonFiniteGradientError
+    from gradmix.mixing.gradmix import GradMix
+    from gradmix.mixing.layers import layers_of
+    from gradmix.mixing.mean import Mean
+    from gradmix.mixing.mixer import MixedStep
+    from gradmix.mixing.solvers.exact import exact_weights
+    from gradmix.mixing.solvers.slsqp import slsqp_weights
+    from gradmix.mixing.sum import Sum
+    from gradmix.nets.convnet import ConvNet
+
+_HOME = {
+    "ConvNet": "gradmix.nets.convnet",
+    "GradMix": "gradmix.mixing.gradmix",
+    "Mean": "gradmix.mixing.mean",
+    "MixedStep": "gradmix.mixing.mixer",
+    "NonFiniteGradientError": "gradmix.mixing.finite",
+    "Sum": "gradmix.mixing.sum",
+    "exact_weights": "gradmix.mixing.solvers.exact",
+    "layers_of": "gradmix.mixing.layers",
+    "slsqp_weights": "gradmix.mixing.solvers.slsqp",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'gradmix' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,34 @@
+"""All methods: name in the configuration -> module with its RECIPE. One line per method.
+
+Modules are imported by name only when used, so that the code fingerprint of a run holds its own method's file
+and no other.
+"""
+
+from importlib import import_module
+
+from gradmix.methods.recipe import Recipe
+
+METHODS: dict[str, str] = {
+    "target_only": "gradmix.methods.target_only",
+    "source_only": "gradmix.methods.source_only",
+    "source_only_mean": "gradmix.methods.source_only_mean",
+    "pooled": "gradmix.methods.pooled",
+    "fine_tune": "gradmix.methods.fine_tune",
+    "gradmix_fixed_rate": "gradmix.methods.gradmix_fixed_rate",
+    "gradmix": "gradmix.methods.gradmix",
+    "gradmix_soft": "gradmix.methods.gradmix_soft",
+    "gradmix_hard": "gradmix.methods.gradmix_hard",
+}
+
+
+def recipe_of(name: str) -> Recipe:
+    """The recipe called ``name``.
+
+    Raises:
+        ValueError: if there is none; the message lists those that exist.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}; known are {', '.join(METHODS)}")
+    recipe = import_module(METHODS[name]).RECIPE
+    assert isinstance(recipe, Recipe) and recipe.name == name
+    return recipe

@@ -1,0 +1,81 @@
+"""NaN and Inf in gradients: found without a host synchronisation, reported with step, source and layer."""
+
+from collections import deque
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class NonFiniteGradientError(ArithmeticError):
+    """A gradient or loss is NaN or infinite. ``step`` counts the mixer's steps from 0."""
+
+    def __init__(self, message: str, *, step: int, source: str, layer: str | None) -> None:
+        super().__init__(message)
+        self.step = step
+        self.source = source
+        self.layer = layer
+
+
+class FiniteCheck:
+    """Queues a small table of flags per step and raises as soon as a table with a bad entry has arrived.
+
+    On a CPU the table is there at once. On a GPU it travels to pinned memory behind the step's own work, and is read
+    at the first later call that finds it arrived: the host never waits, and the error comes a step or two late. Until then
+    the mixer writes zero gradients for the step at fault, so that nothing is spoilt meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._pending: deque[tuple[int, Tensor, torch.cuda.Event | None, list[str], list[str]]] = (
+            deque()
+        )
+
+    def submit(
+        self, step: int, finite_LR: Tensor, layers: Sequence[str], sources: Sequence[str]
+    ) -> None:
+        """Queue the flags of one step: rows are layers (none: one row of losses), columns the sources.
+
+        Raises:
+            NonFiniteGradientError: if a table that has arrived holds a false entry.
+        """
+        event = None
+        if finite_LR.device.type == "cuda":
+            host = torch.empty(finite_LR.shape, dtype=torch.bool, pin_memory=True)
+            host.copy_(finite_LR, non_blocking=True)
+            event = torch.cuda.Event()
+            event.record()
+            finite_LR = host
+        self._pending.append((step, finite_LR, event, list(layers), list(sources)))
+        self.poll()
+
+    def poll(self, *, wait: bool = False) -> None:
+        """Look at every table that has arrived; with ``wait``, at all of them."""
+        while self._pending:
+            step, finite_LR, event, layers, sources = self._pending[0]
+            if event is not None:
+                if wait:
+                    event.synchronize()
+                elif not event.query():
+                    return
+            self._pending.popleft()
+            if not bool(finite_LR.all()):
+                self._pending.clear()
+                _raise(step, finite_LR, layers, sources)
+
+
+def _raise(step: int, finite_LR: Tensor, layers: list[str], sources: list[str]) -> None:
+    bad = (~finite_LR).nonzero().tolist()
+    # The first source that is at fault, in its deepest layer: back-propagation meets that one first.
+    row, column = max(bad, key=lambda entry: (-entry[1], entry[0]))
+    source, layer = sources[column], layers[row] if layers else None
+    others = len({entry[1] for entry in bad}) - 1
+    more = f" (and in {others} other{'s' if others > 1 else ''} at the same step)" if others else ""
+    what = f"the gradient of {source} is NaN or infinite in layer {layer}"
+    if layer is None:
+        what = f"the loss of {source} is NaN or infinite"
+    raise NonFiniteGradientError(
+        f"step {step}: {what}{more}",
+        step=step,
+        source=source,
+        layer=layer,
+    )

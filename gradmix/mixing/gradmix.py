@@ -1,0 +1,86 @@
+"""GradMix: layer-wise weights of largest cosine with the target gradient, and the adaptive learning rate.
+
+J. Li, Z. Xu, Y. Wong, Q. Zhao, M. Kankanhalli, "GradMix: Multi-source Transfer across Domains and Tasks",
+WACV 2020, arXiv 2002.03264.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gradmix.mixing.gram import LayerStatistics
+from gradmix.mixing.layers import Layer
+from gradmix.mixing.mixer import GradientMixer
+from gradmix.mixing.solvers.cosine import cosines
+from gradmix.mixing.solvers.exact import exact_weights
+
+Solver = Literal["exact", "slsqp", "slsqp_layerwise"]
+Rho = Literal["sum", "scaled"]
+
+
+class GradMix(GradientMixer):
+    """Mix K source gradients so that, layer by layer, their sum points along the target gradient.
+
+    For each shared layer l: ``w^l = argmax_{w >= 0} cos(sum_i w_i g_i^l, v^l)``, normalised to sum 1 (Eq. 4-7);
+    ``rho = sum_l cos^l`` (Eq. 8); ``eta = sigmoid(beta rho - gamma)`` (Eq. 9); the update is
+    ``eta * lr * sum_i w_i^l g_i^l`` (Eq. 10).
+
+    Args:
+        layers: the shared layers, ``layers_of(net.backbone)``.
+        beta: slope of eta in rho; positive. The paper's best cell is 10.
+        gamma: offset of eta. The paper's best cell is 0.6.
+        adaptive_rate: ``False`` fixes eta at 1 ("GradMix w/o AdaLR").
+        solver: ``"exact"``, or NLopt's SLSQP as in the paper: joint over layers (``"slsqp"``) or layer by layer
+            (``"slsqp_layerwise"``); SLSQP runs on the host and waits for the device.
+        rho: ``"sum"`` as in the paper, or ``"scaled"``: the sum times 5 / L, so that beta and gamma keep their
+            meaning for networks with other than the paper's 5 shared layers.
+        options: see `GradientMixer` (heads, last_layer, eta_on, eta_on_heads, source_names).
+
+    Raises:
+        ValueError: for an option out of range.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        *,
+        beta: float = 10.0,
+        gamma: float = 0.6,
+        adaptive_rate: bool = True,
+        solver: Solver = "exact",
+        rho: Rho = "sum",
+        **options: Any,
+    ) -> None:
+        super().__init__(layers, **options)
+        if not beta > 0:
+            raise ValueError(f"beta must be positive, but got {beta}")
+        if solver not in ("exact", "slsqp", "slsqp_layerwise"):
+            raise ValueError(f'solver must be "exact", "slsqp" or "slsqp_layerwise", got {solver!r}')
+        if rho not in ("sum", "scaled"):
+            raise ValueError(f'rho must be "sum" or "scaled", but got {rho!r}')
+        self.beta = beta
+        self.gamma = gamma
+        self.adaptive_rate = adaptive_rate
+        self.solver = solver
+        self.rho = rho
+
+    def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Weights by the chosen solver, and eta from the shared layers' cosines (Eq. 7-9)."""
+        weights_LK = self._solve(stats)
+        cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
+        rho = cosines_L[: stats.shared].sum()
+        if self.rho == "scaled":
+            rho = rho * (5 / stats.shared)
+        eta = torch.sigmoid(self.beta * rho - self.gamma) if self.adaptive_rate else torch.ones_like(rho)
+        return weights_LK, cosines_L, rho, eta
+
+    def _solve(self, stats: LayerStatistics) -> Tensor:
+        if self.solver == "exact":
+            return exact_weights(stats.gram_LKK, stats.target_LK, mask_LK=stats.mask_LK)
+        from gradmix.mixing.solvers.slsqp import slsqp_weights
+
+        return slsqp_weights(
+            stats.gram_LKK, stats.target_LK, mask_LK=stats.mask_LK, joint=self.solver == "slsqp"
+        )

@@ -1,0 +1,51 @@
+"""Sum: plain SGD over all sources (Li et al. 2020, Eq. 1), the paper's reading of source-only training."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gradmix.mixing.finite import FiniteCheck
+
+
+class Sum:
+    """Back-propagate the sum of the source losses; the target guides nothing.
+
+    The same calls as `GradMix`, so that a loop can swap one for the other.
+
+    Args:
+        source_names: for error messages; ``None``: "source 0", "source 1", ...
+    """
+
+    def __init__(self, *, source_names: Sequence[str] | None = None) -> None:
+        self.source_names = None if source_names is None else list(source_names)
+        self.steps = 0
+        self._check = FiniteCheck()
+
+    def scale(self, sources: int) -> float:
+        """Factor of every source's loss."""
+        return 1.0
+
+    def backward(self, source_losses: Sequence[Tensor], target_loss: Tensor | None = None) -> None:
+        """Add the gradient of the summed losses to ``.grad`` of all parameters.
+
+        Raises:
+            ValueError: if there is no source.
+            NonFiniteGradientError: if a loss is NaN or Inf, with step and source (see `GradMix.backward`).
+        """
+        if not source_losses:
+            raise ValueError("there must be at least one source loss, but got none")
+        names = self.source_names or [f"source {index}" for index in range(len(source_losses))]
+        losses_K = torch.stack(list(source_losses))
+        step, self.steps = self.steps, self.steps + 1
+        self._check.submit(step, losses_K.detach().isfinite()[None], [], names)
+        (losses_K.sum() * self.scale(len(source_losses))).backward()
+
+    def step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None) -> None:
+        """``optimizer.step()``."""
+        optimizer.step(closure)
+
+    def check(self) -> None:
+        """Wait for all outstanding NaN/Inf checks."""
+        self._check.poll(wait=True)

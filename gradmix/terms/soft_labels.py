@@ -1,0 +1,16 @@
+"""Soft labels: KL(y || p) to the ensemble's mean softmax y (Li et al. 2020, section 3.5).
+
+The paper writes D_KL(p, y), whose argument order is that of torch's kl_div(input=log p, target=y), which computes
+KL(y || p); so do we. Batch mean.
+"""
+
+from torch import Tensor
+from torch.nn import functional
+
+from gradmix.terms.context import Context
+
+
+def loss(context: Context) -> Tensor:
+    """KL(labels || softmax(logits)) of (B, C) logits and (B, C) probabilities, the mean over B; 0 where equal."""
+    log_probabilities_BC = functional.log_softmax(context.logits_BC, dim=1)
+    return functional.kl_div(log_probabilities_BC, context.labels, reduction="batchmean")
