@@ -1,0 +1,1 @@
+"""The training loop: sets on the device, batches, checkpoints to resume from, records."""

@@ -1,0 +1,151 @@
+"""The sets of one run, on its device: exactly those that its recipe names, and H.
+
+Shapes: N images of a set, B images of a batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradmix.domains.format import Domain
+from gradmix.methods.recipe import Recipe, Stream
+from gradmix.seeds import derive_seed
+from gradmix.training.batches import Sampler, Shuffled, target_sampler
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of one domain with their labels.
+
+    Attributes:
+        name: for records and messages ("V", "S_u", or the source's name).
+        images: (N, height, width, channels) uint8, on the device.
+        labels: (N,) int64 class indices or (N, C) float32 probabilities, on the device.
+        label_space: the head that the images use.
+        domain: the domain that they come from (per-domain normalisation statistics go by it).
+    """
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    label_space: str
+    domain: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class LoadedStream:
+    """A recipe's stream with its images and its batches."""
+
+    recipe: Stream
+    set: ImageSet
+    sampler: Sampler
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """The files of a run: domains by name, what is to be read of them, and what earlier stages made.
+
+    Attributes:
+        sources: source domains by name, in the order of the configuration.
+        target: the target domain.
+        split: V, H, U and the source rows to leave out (`gradmix.splits`).
+        enlarged: the enlarged V and S_u, where the recipe needs pseudo-labels.
+        soft_labels: (n, C) mean softmax by target row, where the recipe needs soft labels.
+    """
+
+    sources: Mapping[str, Domain]
+    target: Domain
+    split: Mapping[str, Any]
+    enlarged: Mapping[str, Any] | None = None
+    soft_labels: Mapping[int, np.ndarray] | None = None
+
+
+def load_streams(
+    recipe: Recipe, inputs: RunInputs, training: Mapping[str, Any], seed: int, device: torch.device
+) -> tuple[list[LoadedStream], list[str]]:
+    """The recipe's streams, and notes on what is missing among them (an empty S_u is left out).
+
+    Args:
+        recipe: the method; no set that it does not name is read.
+        inputs: the run's files.
+        training: batch_size and target_batch_size.
+        seed: of the batches; every set derives its own from its name, so that two methods see the same
+            batches of the sets that they share.
+        device: where the images go.
+    """
+    loaded: list[LoadedStream] = []
+    notes: list[str] = []
+    for stream in recipe.streams:
+        for images in _sets(stream, inputs, device):
+            if len(images) == 0:
+                notes.append("no pseudo-label accepted: trained without S_u")
+                continue
+            stream_seed = derive_seed(seed, "batches", images.name)
+            sampler: Sampler
+            if stream.images in ("V", "V_enlarged"):
+                labels = images.labels.cpu()
+                sampler = target_sampler(labels, int(training["target_batch_size"]), stream_seed)
+            else:
+                rows = torch.arange(len(images))
+                sampler = Shuffled(rows, int(training["batch_size"]), stream_seed)
+            loaded.append(LoadedStream(stream, images, sampler))
+    return loaded, notes
+
+
+def hyper_validation(inputs: RunInputs, device: torch.device) -> ImageSet:
+    """H, the labelled target images that only choose checkpoints and models."""
+    rows = inputs.split["H"]
+    return _target_set("H", inputs.target, rows, inputs.target.labels[rows], device)
+
+
+def _sets(stream: Stream, inputs: RunInputs, device: torch.device) -> list[ImageSet]:
+    if stream.images == "sources":
+        return [
+            _source_set(name, domain, inputs.split["source_left_out"].get(name, []), device)
+            for name, domain in inputs.sources.items()
+        ]
+    target = inputs.target
+    if stream.images == "V":
+        rows = inputs.split["V"]
+        return [_target_set("V", target, rows, target.labels[rows], device)]
+    assert inputs.enlarged is not None, f"{stream.images} needs the enlarged split"
+    if stream.images == "V_enlarged":
+        labels = inputs.enlarged["V_labels"]
+        return [_target_set("V", target, inputs.enlarged["V"], labels, device)]
+    if stream.images == "S_u_hard":
+        labels = inputs.enlarged["S_u_hard_labels"]
+        return [_target_set("S_u", target, inputs.enlarged["S_u_hard"], labels, device)]
+    assert stream.images == "S_u_soft" and inputs.soft_labels is not None
+    rows = inputs.enlarged["S_u_soft"]
+    soft = np.array([inputs.soft_labels[row] for row in rows], dtype=np.float32)
+    return [_target_set("S_u", target, rows, soft, device)]
+
+
+def _source_set(name: str, domain: Domain, left_out: list[int], device: torch.device) -> ImageSet:
+    keep = np.ones(len(domain), dtype=bool)
+    keep[left_out] = False
+    rows = np.flatnonzero(keep)
+    if len(rows) == 0:
+        raise ValueError(f"source {name}: no image is left after the leak guard took out duplicates")
+    labels = torch.from_numpy(np.asarray(domain.labels)[rows].astype(np.int64))
+    images = torch.from_numpy(np.ascontiguousarray(domain.images[rows]))
+    return ImageSet(name, images.to(device), labels.to(device), domain.label_space, name)
+
+
+def _target_set(
+    name: str, target: Domain, rows: list[int], labels: Any, device: torch.device
+) -> ImageSet:
+    images = torch.from_numpy(np.ascontiguousarray(target.images[rows]))
+    values = np.asarray(labels)
+    values = values.astype(np.float32 if values.ndim == 2 else np.int64)
+    return ImageSet(
+        name, images.to(device), torch.from_numpy(values).to(device), target.label_space, target.name
+    )

@@ -1,0 +1,291 @@
+"""The training loop of every method."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gradmix.nets.inputs import to_input
+from gradmix.terms.context import Context
+from gradmix.training.curves import Curves
+from gradmix.training.data import ImageSet, LoadedStream
+
+_CHECKPOINT_SECONDS = 30.0
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message names step and source, and what is kept."""
+
+
+class CheckpointStore(Protocol):
+    """Where the loop keeps the state that it can resume from."""
+
+    def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Keep a state."""
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The last state kept."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: constant rate, evaluation on H at fixed intervals."""
+
+    steps: int
+    evaluate_every: int
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    precision: str
+
+
+@dataclass
+class Outcome:
+    """The chosen network's state and what the record says of the run."""
+
+    state: dict[str, Tensor]
+    step: int
+    accuracy: float
+    loss: float
+    rows: list[dict[str, float]]
+    seconds: float
+    interval_milliseconds: list[float] = field(default_factory=list)
+
+
+def train(
+    network: nn.Module,
+    mixer: Any | None,
+    streams: Sequence[LoadedStream],
+    hyper_validation: ImageSet,
+    schedule: Schedule,
+    curves: Curves,
+    *,
+    store: CheckpointStore,
+    log: Callable[[str], None],
+    progress: Callable[[int, str], None],
+) -> Outcome:
+    """Train, evaluate on H at every interval, and keep the state of the best accuracy there (ties: lower loss).
+
+    Args:
+        network: trained in place.
+        mixer: a mixer of `gradmix.mixing`, or ``None`` for the plain sum of the losses.
+        streams: the sets of a step; those of role "source" train, the one of role "guide" weighs.
+        hyper_validation: H.
+        schedule: steps and rates.
+        curves: collects the log.
+        store: resumed from if it holds a checkpoint, which continues bit for bit as if never interrupted.
+        log: gets a line per evaluation.
+        progress: gets the step and a short text.
+
+    Raises:
+        TrainingError: if a loss or gradient is NaN or Inf; the last evaluation's state stays in the store.
+    """
+    run = _Run(network, mixer, streams, schedule)
+    rows: list[dict[str, float]] = []
+    best: dict[str, Any] = {}
+    spent, intervals = 0.0, []
+
+    # Resume, or evaluate the initial network.
+    kept = store.load()
+    if kept is not None:
+        rows, best, spent, intervals = run.restore(*kept)
+        log(f"resumed at step {run.step}")
+    else:
+        best = run.evaluate(hyper_validation, curves, rows, best, log)
+    snapshot = run.snapshot(rows, best, spent, intervals)
+    saved_at = time.monotonic()
+
+    try:
+        while run.step < schedule.steps:
+            # One interval: the host only queues work here, and waits at the evaluation behind it.
+            started = time.monotonic()
+            count = min(schedule.evaluate_every, schedule.steps - run.step)
+            run.advance(count, curves)
+            intervals.append(1000 * (time.monotonic() - started) / count)
+            best = run.evaluate(hyper_validation, curves, rows, best, log)
+            spent += time.monotonic() - started
+            progress(run.step, _status(rows[-1]))
+
+            # Keep the state; write it out now and then.
+            snapshot = run.snapshot(rows, best, spent, intervals)
+            if time.monotonic() - saved_at > _CHECKPOINT_SECONDS and run.step < schedule.steps:
+                store.save(*snapshot)
+                saved_at = time.monotonic()
+    except BaseException as error:
+        # Ctrl-C, a scheduler's SIGTERM or a NaN: nothing computed up to the last evaluation is lost.
+        store.save(*snapshot)
+        if isinstance(error, ArithmeticError):
+            at = snapshot[1]["step"]
+            raise TrainingError(f"{error}; the state of step {at} is kept") from error
+        raise
+    return Outcome(
+        state=best["state"],
+        step=best["step"],
+        accuracy=best["accuracy"],
+        loss=best["loss"],
+        rows=rows,
+        seconds=spent,
+        interval_milliseconds=intervals,
+    )
+
+
+class _Run:
+    """One run's moving parts, with the state that a checkpoint holds."""
+
+    def __init__(
+        self, network: nn.Module, mixer: Any, streams: Sequence[LoadedStream], schedule: Schedule
+    ) -> None:
+        self.network = network
+        self.mixer = mixer
+        self.streams = list(streams)
+        self.schedule = schedule
+        self.step = 0
+        self.optimizer = torch.optim.SGD(
+            network.parameters(),
+            lr=schedule.learning_rate,
+            momentum=schedule.momentum,
+            weight_decay=schedule.weight_decay,
+        )
+        self.terms = [import_module(f"gradmix.terms.{s.recipe.term}").loss for s in self.streams]
+        device = streams[0].set.images.device
+        self.device = device
+        # bfloat16 only inside the forward pass: weights, gradients and the mixing stay in float32.
+        self.autocast = (
+            torch.autocast(device.type, torch.bfloat16)
+            if schedule.precision == "bfloat16"
+            else nullcontext()
+        )
+
+    def advance(self, count: int, curves: Curves) -> None:
+        """Take ``count`` steps."""
+        self.network.train()
+        rows = [stream.sampler.take(count).to(self.device) for stream in self.streams]
+        for offset in range(count):
+            losses = [
+                self._loss(stream, term, rows_[offset])
+                for stream, term, rows_ in zip(self.streams, self.terms, rows, strict=True)
+            ]
+            self.optimizer.zero_grad(set_to_none=True)
+            curves.add(losses, self._update(losses))
+            self.step += 1
+        if self.mixer is not None:
+            self.mixer.check()
+        bad = curves.first_bad_loss()
+        if bad is not None:
+            step = self.step - count + bad[0]
+            raise ArithmeticError(f"step {step}: the loss of {bad[1]} is NaN or infinite")
+
+    def _loss(self, stream: LoadedStream, term: Any, rows: Tensor) -> Tensor:
+        images = stream.set
+        with self.autocast:
+            inputs = to_input(images.images[rows], channels=self.network.in_channels)
+            logits = self.network(inputs, images.label_space, images.domain)
+        context = Context(
+            logits.float(), images.labels[rows], self.step, self.step / self.schedule.steps
+        )
+        return term(context)
+
+    def _update(self, losses: list[Tensor]) -> Any | None:
+        if self.mixer is None:
+            torch.stack(losses).sum().backward()
+            self.optimizer.step()
+            return None
+        roles = [stream.recipe.role for stream in self.streams]
+        sources = [loss for loss, role in zip(losses, roles, strict=True) if role == "source"]
+        guides = [loss for loss, role in zip(losses, roles, strict=True) if role == "guide"]
+        mixed = self.mixer.backward(sources, guides[0]) if guides else self.mixer.backward(sources)
+        self.mixer.step(self.optimizer)
+        return mixed
+
+    def evaluate(
+        self,
+        images: ImageSet,
+        curves: Curves,
+        rows: list[dict[str, float]],
+        best: dict[str, Any],
+        log: Callable[[str], None],
+    ) -> dict[str, Any]:
+        """Append a row of the curves; the best state so far, this one included."""
+        loss, accuracy = evaluate_on_device(self.network, images)
+        rows.append(curves.row(self.step, loss, accuracy))
+        log(f"step {self.step}/{self.schedule.steps}: {_status(rows[-1])}")
+        if best and (accuracy, -loss) <= (best["accuracy"], -best["loss"]):
+            return best
+        state = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        return {"state": state, "step": self.step, "accuracy": accuracy, "loss": loss}
+
+    def snapshot(
+        self, rows: list[dict[str, float]], best: dict[str, Any], spent: float, intervals: list[float]
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that a resumed run needs to go on bit for bit."""
+        tensors = {f"network/{name}": t.detach().clone() for name, t in self.network.state_dict().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in best["state"].items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {
+                f"optimizer/{index}/{name}": value.detach().clone()
+                for name, value in state.items()
+                if isinstance(value, Tensor)
+            }
+        for index, stream in enumerate(self.streams):
+            state = stream.sampler.state()
+            tensors |= {f"stream/{index}/{name}": t.clone() for name, t in state.items()}
+        chosen = {name: best[name] for name in ("step", "accuracy", "loss")}
+        state = {"step": self.step, "rows": list(rows), "best": chosen, "seconds": spent}
+        return tensors, {**state, "intervals": list(intervals)}
+
+    def restore(
+        self, tensors: dict[str, Tensor], state: dict[str, Any]
+    ) -> tuple[list[dict[str, float]], dict[str, Any], float, list[float]]:
+        """Put a snapshot back."""
+        self.network.load_state_dict(_below(tensors, "network/"))
+        optimizer = self.optimizer.state_dict()
+        momenta: dict[int, dict[str, Any]] = {}
+        for name, tensor in _below(tensors, "optimizer/").items():
+            index, key = name.split("/")
+            momenta.setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict({**optimizer, "state": momenta})
+        for index, stream in enumerate(self.streams):
+            stream.sampler.load(_below(tensors, f"stream/{index}/"))
+        self.step = state["step"]
+        if self.mixer is not None:
+            self.mixer.steps = self.step
+        best_state = {n: t.to(self.device) for n, t in _below(tensors, "best/").items()}
+        best = {**state["best"], "state": best_state}
+        return state["rows"], best, state["seconds"], state["intervals"]
+
+
+@torch.no_grad()
+def evaluate_on_device(
+    network: nn.Module, images: ImageSet, batch_size: int = 500
+) -> tuple[float, float]:
+    """Mean cross entropy and accuracy of a set that lies on the device; the network's mode is put back."""
+    was_training = network.training
+    network.eval()
+    loss = torch.zeros((), device=images.images.device)
+    correct = torch.zeros((), device=images.images.device)
+    for start in range(0, len(images), batch_size):
+        part = slice(start, start + batch_size)
+        inputs = to_input(images.images[part], channels=network.in_channels)
+        logits = network(inputs, images.label_space, images.domain).float()
+        loss += functional.cross_entropy(logits, images.labels[part], reduction="sum")
+        correct += (logits.argmax(dim=1) == images.labels[part]).sum()
+    network.train(was_training)
+    return float(loss) / len(images), float(correct) / len(images)
+
+
+def _status(row: dict[str, float]) -> str:
+    losses = " ".join(f"{k[5:]} {v:.3f}" for k, v in row.items() if k.startswith("loss/") and v == v)
+    eta = f", eta {row['eta']:.2f}" if "eta" in row else ""
+    training = f", loss {losses}" if losses else ""
+    accuracy = 100 * row["hyper_validation_accuracy"]
+    return f"H accuracy {accuracy:.1f} %, H loss {row['hyper_validation_loss']:.3f}{training}{eta}"
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: t for name, t in tensors.items() if name.startswith(prefix)}
