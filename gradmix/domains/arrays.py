@@ -1,0 +1,134 @@
+"""Anybody's own images: an .npz file with images, labels and optionally groups and names, read without pickles."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradmix.domains.raw import RawImages
+from gradmix.files import sha256_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """The .npz file, if it exists (a missing one is reported by `load`, with a better message than the workflow's)."""
+    path = _path(settings, data_dir)
+    return [path] if path.is_file() else []
+
+
+def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
+    """Reads the arrays that the settings name.
+
+    Settings: `file` (relative to data_dir, or absolute); keys of the arrays in it: `images` (default "images"; (N,H,W),
+    (N,H,W,1) or (N,H,W,3) uint8), `labels` (default "labels"; (N,) whole numbers from 0, or strings; a number is the class
+    named by its digits), `groups` and `originals` (optional; (N,) numbers or strings).
+
+    Raises:
+        ValueError: the file or a key is missing, or an array has another shape or type; names the file and the key.
+    """
+    path = _path(settings, data_dir)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist (`file` is relative to data_dir, {data_dir})")
+    keys = {role: settings.get(role) for role in ("images", "labels", "groups", "originals")}
+    keys["images"], keys["labels"] = keys["images"] or "images", keys["labels"] or "labels"
+    arrays = _read(path, {role: str(key) for role, key in keys.items() if key})
+    where = {role: f"{path}, array {keys[role]!r}" for role in arrays}
+    images_NHWC = _images(arrays["images"], where["images"])
+    for role, array in arrays.items():
+        if role != "images" and array.shape != images_NHWC.shape[:1]:
+            expected = f"one value per image, shape ({len(images_NHWC)},)"
+            raise ValueError(f"{where[role]}: must hold {expected}, but its shape is {array.shape}")
+    strings = {
+        role: _strings(arrays[role], where[role])
+        for role in ("groups", "originals")
+        if role in arrays
+    }
+    return RawImages(
+        images=images_NHWC,
+        class_names=_class_names(arrays["labels"], where["labels"]),
+        originals=strings.get(
+            "originals", [f"{path.name}/{row}" for row in range(len(images_NHWC))]
+        ),
+        groups=strings.get("groups"),
+        sources={path.name: sha256_of(path)},
+    )
+
+
+def _path(settings: Mapping[str, Any], data_dir: Path) -> Path:
+    if not settings.get("file"):
+        raise ValueError("origin 'arrays' needs `file`: an .npz file, relative to data_dir")
+    return data_dir / str(settings["file"])
+
+
+def _read(path: Path, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """The named arrays by role."""
+    import numpy as np
+
+    try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("not an .npz archive, or a truncated one")
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [key for key in keys.values() if key not in archive.files]
+            if missing:
+                raise ValueError(
+                    f"has no array {missing[0]!r}; it has {', '.join(map(repr, archive.files)) or 'none'}"
+                )
+            return {role: archive[key] for role, key in keys.items()}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+        hint = " (arrays of objects are pickles, which are not read: store strings as str arrays)"
+        raise ValueError(
+            f"{path}: {error}{hint if 'Object arrays' in str(error) else ''}"
+        ) from error
+
+
+def _images(images: np.ndarray, where: str) -> np.ndarray:
+    """Checked images as (N,H,W,C)."""
+    import numpy as np
+
+    shape = images.shape
+    if images.ndim == 4 and shape[-1] not in (1, 3) and shape[1] in (1, 3):
+        raise ValueError(
+            f"{where}: shape {shape} looks like (N,C,H,W); store (N,H,W,C), e.g. images.transpose(0, 2, 3, 1)"
+        )
+    if images.ndim not in (3, 4) or (images.ndim == 4 and shape[-1] not in (1, 3)):
+        raise ValueError(
+            f"{where}: must be (N,H,W), (N,H,W,1) or (N,H,W,3), but its shape is {shape}"
+        )
+    if 0 in shape:
+        raise ValueError(f"{where}: holds no image, its shape is {shape}")
+    if images.dtype != np.uint8:
+        raise ValueError(f"{where}: must be uint8 with grey levels 0..255, but is {images.dtype}")
+    return images if images.ndim == 4 else images[..., None]
+
+
+def _class_names(labels_N: np.ndarray, where: str) -> np.ndarray:
+    """Class names of labels that are strings or whole numbers from 0."""
+    import numpy as np
+
+    if labels_N.dtype.kind in "US":
+        return _strings(labels_N, where)
+    if labels_N.dtype.kind not in "iuf":
+        raise ValueError(
+            f"{where}: labels must be whole numbers or strings, but are {labels_N.dtype}"
+        )
+    wrong = ~(np.isfinite(labels_N) & (labels_N >= 0) & (labels_N == np.trunc(labels_N)))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"{where}: labels must be whole numbers from 0, but row {row} is {labels_N[row]}"
+        )
+    return labels_N.astype(np.int64).astype(str)
+
+
+def _strings(values_N: np.ndarray, where: str) -> np.ndarray:
+    import numpy as np
+
+    if values_N.dtype.kind == "S":
+        return np.char.decode(values_N, "utf-8")
+    if values_N.dtype.kind not in "Uiu":
+        raise ValueError(f"{where}: must be whole numbers or strings, but is {values_N.dtype}")
+    return values_N.astype(str)

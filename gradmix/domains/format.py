@@ -1,0 +1,268 @@
+"""The on-disk format of a domain: images.npy, index.parquet and, written last, domain.json.
+
+images.npy     (N,H,W,C) uint8, C = 1 or 3, opened memory-mapped
+index.parquet  a row per image: label int64, class_name, group, clip, original, content (strings; "" = none)
+domain.json    name, origin, label space, classes, counts and hashes; its presence marks a whole domain
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradmix.files import atomic_path, remove_unfinished, sha256_of, write_json, write_parquet
+
+IMAGES = "images.npy"
+INDEX = "index.parquet"
+INFO = "domain.json"
+COLUMNS = ("label", "class_name", "group", "clip", "original", "content")
+_INFO_KEYS = ("name", "origin", "label_space", "classes", "count", "shape", "sha256")
+_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Domain:
+    """An opened domain: N images with their labels.
+
+    Attributes:
+        folder: where it lies.
+        images: (N,H,W,C) uint8, memory-mapped and read-only; C is 1 (grey) or 3 (RGB).
+        labels: (N,) int64, positions in `classes`.
+        info: the content of domain.json.
+    """
+
+    folder: Path
+    images: np.ndarray
+    labels: np.ndarray
+    info: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def name(self) -> str:
+        """The domain's name in the configuration."""
+        return str(self.info["name"])
+
+    @property
+    def label_space(self) -> str:
+        """The name of the label space that the labels belong to."""
+        return str(self.info["label_space"])
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names in the order of the labels."""
+        return list(self.info["classes"])
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """A row per image (columns: COLUMNS); read at the first use."""
+        path = self.folder / INDEX
+        try:
+            return pd.read_parquet(path, engine="pyarrow", columns=list(COLUMNS))
+        except Exception as error:
+            raise ValueError(f"{path}: not a readable index ({error})") from error
+
+
+def content_hashes(images_NHWC: np.ndarray) -> list[str]:
+    """16-byte BLAKE2b of every image's shape and bytes, as hex: equal hashes = the same picture for the network.
+
+    An RGB image whose three channels are equal has the hash of the grey image, because grey images are repeated over the
+    channels before the network sees them; so a grey copy and a colour copy of one picture are found to be duplicates.
+    """
+    _, height, width, channels = images_NHWC.shape
+    images_NHWC = np.ascontiguousarray(images_NHWC)
+    prefix = f"{height}x{width}x{channels}:".encode()
+    hashes = [
+        hashlib.blake2b(prefix + image.tobytes(), digest_size=16).hexdigest()
+        for image in images_NHWC
+    ]
+    if channels == 3:
+        grey_N = (images_NHWC == images_NHWC[..., :1]).all(axis=(1, 2, 3))
+        for row in np.flatnonzero(grey_N):
+            hashes[row] = content_hashes(images_NHWC[row : row + 1, ..., :1])[0]
+    return hashes
+
+
+def write_domain(
+    folder: str | Path,
+    images: np.ndarray | Iterable[np.ndarray],
+    index: pd.DataFrame,
+    info: Mapping[str, Any],
+) -> None:
+    """Writes a domain; until the last step there is no domain.json, so a part of a domain is never taken for a whole one.
+
+    Args:
+        folder: made if missing. An older domain there is replaced.
+        images: (N,H,W,C) uint8, or chunks (n,H,W,C) of it; one chunk at a time is held in memory.
+        index: N rows with the columns label, class_name, group, clip, original ("content" is computed here).
+        info: name, origin, label_space, classes and anything else that JSON can hold (sources, code, notes, ...);
+            count, shape, sha256 and per_class are computed here.
+
+    Raises:
+        ValueError: images and index do not fit each other or the format.
+        OSError: the disk is full, or the like; the folder then holds no domain.json.
+    """
+    folder, classes = Path(folder), list(info["classes"])
+    labels_N = index["label"].to_numpy()
+    if len(index) == 0:
+        raise ValueError(f"domain {info['name']!r} is empty: it has no image")
+    if labels_N.min() < 0 or labels_N.max() >= len(classes):
+        raise ValueError(f"domain {info['name']!r}: labels must lie in 0..{len(classes) - 1}")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / INFO).unlink(missing_ok=True)
+    remove_unfinished(folder)
+    chunks = _chunks_of(images) if isinstance(images, np.ndarray) else iter(images)
+    shape, sha256, content = _write_images(folder / IMAGES, chunks, len(index))
+    columns = {"label": labels_N.astype(np.int64)}
+    columns |= {column: index[column].astype(str).to_numpy(object) for column in COLUMNS[1:-1]}
+    write_parquet(folder / INDEX, pd.DataFrame(columns | {"content": content}))
+    counts = np.bincount(labels_N, minlength=len(classes))
+    computed = {"count": len(index), "shape": list(shape), "sha256": sha256}
+    computed["per_class"] = dict(zip(classes, counts.tolist(), strict=True))
+    write_json(folder / INFO, dict(info) | computed)
+
+
+def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
+    """Opens a domain, its images memory-mapped, after checking that its three files agree.
+
+    Args:
+        folder: the folder of the domain.
+        check_content: also compare the SHA-256 of images.npy (reads the whole file).
+
+    Raises:
+        ValueError: names the file that is missing, half-written, truncated, corrupt or of another domain.
+    """
+    folder = Path(folder)
+    info = _read_info(folder)
+    images = _open_images(folder / IMAGES, [info["count"], *info["shape"]])
+    labels = _read_labels(folder / INDEX, info)
+    if check_content and sha256_of(folder / IMAGES) != info["sha256"]:
+        raise ValueError(
+            f"{folder / IMAGES}: its content is not the one that {INFO} was written for (SHA-256 differs)"
+        )
+    return Domain(folder, images, labels, info)
+
+
+def _chunks_of(images_NHWC: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(images_NHWC), _CHUNK):
+        yield images_NHWC[start : start + _CHUNK]
+
+
+def _write_images(
+    path: Path, chunks: Iterator[np.ndarray], count: int
+) -> tuple[Sequence[int], str, list[str]]:
+    """Streams chunks into an .npy file; the shape of an image, the SHA-256 of the file and the hash of each image."""
+    shape: tuple[int, ...] = ()
+    content: list[str] = []
+    sha256 = hashlib.sha256()
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        for chunk in chunks:
+            if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] not in (1, 3):
+                raise ValueError(
+                    f"images must be (N,H,W,C) uint8 with C = 1 or 3, but got {chunk.shape} {chunk.dtype}"
+                )
+            if not shape:
+                shape = chunk.shape[1:]
+                header = _header((count, *shape))
+                file.write(header)
+                sha256.update(header)
+            elif chunk.shape[1:] != shape:
+                raise ValueError(
+                    f"all images of a domain have one shape, but got {shape} and {chunk.shape[1:]}"
+                )
+            data = np.ascontiguousarray(chunk)
+            content += content_hashes(data)
+            sha256.update(data.data)
+            file.write(data.data)
+        if len(content) != count:
+            raise ValueError(f"{len(content)} images, but {count} rows in the index")
+    return shape, sha256.hexdigest(), content
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    return buffer.getvalue()
+
+
+def _read_info(folder: Path) -> dict[str, Any]:
+    path = folder / INFO
+    if not path.is_file():
+        begun = [name for name in (IMAGES, INDEX) if (folder / name).exists()]
+        state = f"only {' and '.join(begun)}: its writing was broken off" if begun else "no domain"
+        raise ValueError(f"{path} is missing; {folder} holds {state}. Prepare the domain again.")
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from error
+    missing = (
+        [key for key in _INFO_KEYS if key not in info]
+        if isinstance(info, dict)
+        else list(_INFO_KEYS)
+    )
+    if missing:
+        raise ValueError(f"{path}: lacks {', '.join(missing)}")
+    return info
+
+
+def _open_images(path: Path, expected: list[int]) -> np.ndarray:
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{path} is missing, though {INFO} announces it. Prepare the domain again."
+        ) from error
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(
+            f"{path}: truncated or corrupt ({error}). Prepare the domain again."
+        ) from error
+    if images.dtype != np.uint8 or list(images.shape) != expected or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{path}: holds {images.shape} {images.dtype}, but {INFO} announces {tuple(expected)} uint8"
+        )
+    # numpy maps a file that is longer than its header says without a word.
+    surplus = path.stat().st_size - images.offset - images.nbytes
+    if surplus:
+        raise ValueError(
+            f"{path}: {surplus} bytes longer than its header announces. Prepare the domain again."
+        )
+    return images
+
+
+def _read_labels(path: Path, info: Mapping[str, Any]) -> np.ndarray:
+    import pyarrow.parquet as parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        missing = [column for column in COLUMNS if column not in file.schema_arrow.names]
+        labels = None if missing else file.read(columns=["label"])["label"].to_numpy()
+        file.close()
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"{path} is missing, though {INFO} announces it. Prepare the domain again."
+        ) from error
+    except Exception as error:
+        raise ValueError(
+            f"{path}: truncated or corrupt ({error}). Prepare the domain again."
+        ) from error
+    if labels is None:
+        raise ValueError(f"{path}: lacks the columns {', '.join(missing)}")
+    if len(labels) != info["count"]:
+        raise ValueError(
+            f"{path}: has {len(labels)} rows, but {INFO} announces {info['count']} images"
+        )
+    if labels.dtype != np.int64 or labels.min() < 0 or labels.max() >= len(info["classes"]):
+        raise ValueError(f"{path}: labels must be whole numbers in 0..{len(info['classes']) - 1}")
+    return labels

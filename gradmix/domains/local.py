@@ -1,0 +1,22 @@
+"""Finds files that the user laid into `data_dir`, and says where they were looked for when they are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def find_local(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> Path | None:
+    """The first of `names` that exists in the first of `folders` (relative to `data_dir`) that has one; None if none does."""
+    for folder in folders:
+        for name in names:
+            path = data_dir / folder / name
+            if path.is_file():
+                return path
+    return None
+
+
+def looked_for(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> str:
+    """A sentence for error messages: which names were looked for, and where."""
+    places = ", ".join(str(data_dir / folder) for folder in folders)
+    return f"looked for {' or '.join(names)} in {places}"

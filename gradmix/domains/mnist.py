@@ -1,0 +1,141 @@
+"""MNIST: files laid into data_dir by hand are found and verified by content; else torchvision downloads them.
+
+The MD5 sums are of the uncompressed idx files. The .gz files that they were taken from had the sums in
+`torchvision.datasets.MNIST.resources`; those sums themselves are of no use here, because a .gz that was packed again
+differs in its header while every pixel is right.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import zlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from gradmix.domains.local import find_local, looked_for
+from gradmix.domains.raw import RawImages
+
+# File name without .gz: (MD5 of the content, shape).
+FILES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "train-images-idx3-ubyte": ("6bbc9ace898e44ae57da46a324031adb", (60000, 28, 28)),
+    "train-labels-idx1-ubyte": ("a25bea736e30d166cdddb491f175f624", (60000,)),
+    "t10k-images-idx3-ubyte": ("2646ac647ad5339dbf082846283269ea", (10000, 28, 28)),
+    "t10k-labels-idx1-ubyte": ("27ae3e4e09519cfbb04c329615203637", (10000,)),
+}
+SPLITS = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+FOLDERS = ("mnist", "MNIST/raw", ".")
+# Apart from the folders above: a download must not turn up as a new input of the workflow when it is run again.
+DOWNLOADS = "downloads"
+
+
+def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """The files of the split that lie in data_dir; none that will be, or was, downloaded."""
+    found = [find_local(data_dir, FOLDERS, _names(stem)) for stem in _stems(settings)]
+    return [path for path in found if path is not None]
+
+
+def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
+    """All images of `split` (train: 60,000, test: 10,000), (N,28,28,1) uint8, ink bright on dark.
+
+    Raises:
+        ValueError: a file is damaged, another one or misnamed; or it is missing and cannot be downloaded.
+    """
+    import numpy as np
+
+    stems = _stems(settings)
+    folders = (*FOLDERS, f"{DOWNLOADS}/MNIST/raw")
+    if any(find_local(data_dir, folders, _names(stem)) is None for stem in stems):
+        _download(data_dir)
+    contents = []
+    for stem in stems:
+        path = find_local(data_dir, folders, _names(stem))
+        if path is None:
+            raise ValueError(f"MNIST: {looked_for(data_dir, folders, _names(stem))}, in vain")
+        contents.append(verified_content(path, stem))
+    images_NHW, labels_N = (
+        np.frombuffer(content, np.uint8, offset=4 + 4 * len(FILES[stem][1])).reshape(FILES[stem][1])
+        for stem, content in zip(stems, contents, strict=True)
+    )
+    return RawImages(
+        images=images_NHW[..., None],
+        class_names=labels_N.astype(str),
+        originals=[f"{stems[0]}/{row}" for row in range(len(labels_N))],
+        sources={
+            stem: hashlib.sha256(content).hexdigest()
+            for stem, content in zip(stems, contents, strict=True)
+        },
+    )
+
+
+def verified_content(path: Path, stem: str) -> bytes:
+    """The uncompressed content of `path`, which must be MNIST's file `stem`.
+
+    Raises:
+        ValueError: names the file and what is wrong: a damaged gzip, a truncated file, another file of MNIST, or something else.
+    """
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"{path}: corrupt or truncated gzip ({error}); get the file again"
+            ) from error
+    md5, shape = FILES[stem]
+    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if found == md5:
+        return content
+    for other, (other_md5, _) in FILES.items():
+        if found == other_md5:
+            raise ValueError(
+                f"{path}: holds the content of {other}, not of {stem}; it seems to be misnamed"
+            )
+    header = (
+        b"\x00\x00\x08" + bytes([len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+    )
+    whole = len(header) + math.prod(shape)
+    if content[: len(header)] == header and len(content) != whole:
+        state = "truncated" if len(content) < whole else "too long"
+        raise ValueError(f"{path}: {state}: {len(content)} of {whole} bytes; get the file again")
+    if content[:3] != b"\x00\x00\x08":
+        page = " (a web page was saved in its place)" if content.lstrip()[:1] == b"<" else ""
+        raise ValueError(f"{path}: neither gzip nor an idx file of bytes{page}; get the file again")
+    raise ValueError(
+        f"{path}: not the original {stem}: MD5 of its uncompressed content is {found}, expected {md5}"
+    )
+
+
+def _stems(settings: Mapping[str, Any]) -> tuple[str, str]:
+    split = settings.get("split")
+    if split not in SPLITS:
+        raise ValueError(f"origin 'mnist' needs `split`: train or test, but got {split!r}")
+    return SPLITS[split]
+
+
+def _names(stem: str) -> tuple[str, ...]:
+    """Accepted names: unpacked, packed, and with the dot that some copies have in place of a hyphen."""
+    dotted = stem.replace("-idx", ".idx")
+    return (stem, f"{stem}.gz", dotted, f"{dotted}.gz")
+
+
+def _download(data_dir: Path) -> None:
+    """Lets torchvision fetch all four files from its mirrors, with its checksums."""
+    root = data_dir / DOWNLOADS
+    try:
+        from torchvision.datasets import MNIST
+
+        MNIST(str(root), download=True)
+    except Exception as error:
+        names = [name for stem in FILES for name in _names(stem)[:2]]
+        raise ValueError(
+            f"MNIST is not in data_dir and could not be downloaded ({type(error).__name__}: {error}). "
+            f"By hand: get {', '.join(f'{stem}.gz' for stem in FILES)}, for instance from "
+            f"https://ossci-datasets.s3.amazonaws.com/mnist/, and lay them, packed or unpacked, into {data_dir / FOLDERS[0]}. "
+            f"Now {looked_for(data_dir, (*FOLDERS, f'{DOWNLOADS}/MNIST/raw'), names)}."
+        ) from error

@@ -1,0 +1,111 @@
+"""SVHN, format 2 (cropped digits): .mat files laid into data_dir by hand are found and verified; else torchvision downloads them.
+
+Netzer, Wang, Coates, Bissacco, Wu, Ng: Reading Digits in Natural Images with Unsupervised Feature Learning, 2011; the authors
+ask for non-commercial use only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradmix.domains.local import find_local, looked_for
+from gradmix.domains.raw import RawImages
+from gradmix.files import sha256_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# MD5 of the .mat file and number of images, by split; the sums are those of torchvision.datasets.SVHN.split_list.
+SPLITS: dict[str, tuple[str, int]] = {
+    "train": ("e26dedcc434d2e4c54c9b2d4a06d8373", 73257),
+    "test": ("eb5a983be6a315427106f1b164d9cef3", 26032),
+    "extra": ("a93ce644f1a588dc4d68dda5feec44a7", 531131),
+}
+FOLDERS = ("svhn", "SVHN", ".")
+# Apart from the folders above: a download must not turn up as a new input of the workflow when it is run again.
+DOWNLOADS = "downloads/svhn"
+URL = "http://ufldl.stanford.edu/housenumbers/"
+
+
+def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """The .mat file of the split if it lies in data_dir; none that will be, or was, downloaded."""
+    path = find_local(data_dir, FOLDERS, [_name(settings)])
+    return [path] if path is not None else []
+
+
+def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
+    """All images of `split` (train 73,257, test 26,032, extra 531,131), (N,32,32,3) uint8 RGB; the official label 10 is digit 0.
+
+    Raises:
+        ValueError: the file is damaged, another one or misnamed; or it is missing and cannot be downloaded.
+    """
+    name, split = _name(settings), str(settings["split"])
+    folders = (*FOLDERS, DOWNLOADS)
+    path = find_local(data_dir, folders, [name])
+    if path is None:
+        _download(split, data_dir)
+        path = find_local(data_dir, [DOWNLOADS], [name])
+        if path is None:
+            raise ValueError(f"SVHN: {looked_for(data_dir, folders, [name])}, in vain")
+    _verify(path, split)
+    images_NHWC, labels_N = _read(path)
+    return RawImages(
+        images=images_NHWC,
+        class_names=(labels_N % 10).astype(str),
+        originals=[f"{name}/{row}" for row in range(len(labels_N))],
+        sources={name: sha256_of(path)},
+        notes=[
+            "crops of one house number overlap, and the file does not say which crops belong together"
+        ],
+    )
+
+
+def _name(settings: Mapping[str, Any]) -> str:
+    split = settings.get("split")
+    if split not in SPLITS:
+        raise ValueError(f"origin 'svhn' needs `split`: {', '.join(SPLITS)}, but got {split!r}")
+    return f"{split}_32x32.mat"
+
+
+def _verify(path: Path, split: str) -> None:
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found == SPLITS[split][0]:
+        return
+    for other, (md5, _) in SPLITS.items():
+        if found == md5:
+            raise ValueError(
+                f"{path}: holds the content of {other}_32x32.mat; it seems to be misnamed"
+            )
+    raise ValueError(
+        f"{path}: corrupt, truncated or not the official file ({path.stat().st_size} bytes, MD5 {found}, "
+        f"expected {SPLITS[split][0]}); get it again from {URL}{path.name}"
+    )
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images as (N,H,W,C) (a view: in the file the image is the last axis) and official labels 1..10."""
+    import numpy as np
+    from scipy.io import loadmat
+
+    content = loadmat(path, variable_names=["X", "y"])
+    images_NHWC = np.moveaxis(content["X"], 3, 0)
+    return images_NHWC, content["y"].reshape(-1).astype(np.int64)
+
+
+def _download(split: str, data_dir: Path) -> None:
+    """Lets torchvision fetch the file, with its checksum."""
+    name = f"{split}_32x32.mat"
+    try:
+        from torchvision.datasets.utils import download_url
+
+        download_url(URL + name, str(data_dir / DOWNLOADS), md5=SPLITS[split][0])
+    except Exception as error:
+        raise ValueError(
+            f"SVHN is not in data_dir and could not be downloaded ({type(error).__name__}: {error}). "
+            f"By hand: get {URL}{name} and lay it into {data_dir / FOLDERS[0]}. "
+            f"Now {looked_for(data_dir, (*FOLDERS, DOWNLOADS), [name])}."
+        ) from error

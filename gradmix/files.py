@@ -1,0 +1,117 @@
+"""Writes files atomically: a reader sees the old file or the whole new one, never a part.
+
+Everything is written to a temporary name in the same folder, flushed to the disk and renamed. When the writing fails (a full
+disk, an exception, an interrupt), the temporary file is removed and an older file of that name stays as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+# Every temporary name holds this, so that left-overs of a killed process can be told from results.
+TEMPORARY_MARK = ".unfinished-"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; when the block ends well, the file there takes the name `path`.
+
+    The temporary name keeps the suffix of `path`, because libraries choose formats by it. Missing folders are made.
+
+    Raises:
+        Whatever the block raises; the temporary file is then gone and `path` untouched.
+        ValueError: the block wrote nothing to the temporary path.
+    """
+    final = Path(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    token = f"{TEMPORARY_MARK}{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = final.parent / f".{final.stem}{token}{final.suffix}"
+    try:
+        yield temporary
+        if not temporary.is_file():
+            raise ValueError(f"nothing was written for {final}")
+        _flush_to_disk(temporary)
+        os.replace(temporary, final)
+        _flush_to_disk(final.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Removes the temporary files that a killed process left in `folder` (for folders with one writer only)."""
+    for leftover in Path(folder).glob(f".*{TEMPORARY_MARK}*"):
+        leftover.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes bytes atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes UTF-8 text atomically, with the line ends that `text` has."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Writes JSON atomically, indented, keys in the given order, ending in a line feed. NumPy values and paths are converted.
+
+    Raises:
+        ValueError: `content` holds NaN or infinity (which JSON lacks: write null), or something JSON cannot hold.
+    """
+    try:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: cannot be written as JSON: {error}") from error
+    write_text(path, text + "\n")
+
+
+def write_parquet(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:
+    """Writes a data frame atomically as Parquet, without its row index."""
+    with atomic_path(path) as temporary:
+        frame.to_parquet(temporary, engine="pyarrow", index=False)
+
+
+def write_npy(path: str | os.PathLike[str], array: np.ndarray) -> None:
+    """Writes an array atomically as .npy (never a pickle)."""
+    import numpy as np
+
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's bytes, as hex; reads in blocks, so that the size of the file does not matter."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars and arrays and paths as what JSON knows."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"a value of type {type(value).__name__}")
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
