@@ -13,7 +13,7 @@ def make_gradmix(
 
     options = {**settings["gradmix"], **overrides}
     grouping = options.pop("layers")
-    heads = [layer for head in network.heads.children() for layer in layers_of(head)]
+    heads = [layer for head in network.heads.linear for layer in layers_of(head)]
     return GradMix(
         layers_of(network.backbone, grouping=grouping),
         heads=_named(network, heads),

@@ -1,0 +1,137 @@
+"""The digit network: four blocks of convolution, batch normalisation, ReLU, pooling; one hidden layer; heads.
+
+The paper names "4 Conv + 2 fc layers" (Li et al. 2020, section 4.2) without a table; 64 channels with batch
+normalisation and pooling after every convolution reproduce its Target-only row. The last fc layer is the head.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from gradmix.nets.heads import Heads
+from gradmix.nets.norm import Statistics, make_norm
+
+_BLOCKS = 4
+
+
+class Block(nn.Module):
+    """Convolution 3x3, batch normalisation, ReLU, and pooling by 2 where the image is still that large."""
+
+    def __init__(
+        self, inputs: int, outputs: int, pool: bool, statistics: Statistics, domains: Sequence[str]
+    ) -> None:
+        super().__init__()
+        # No bias: the normalisation behind would cancel it.
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm = make_norm(outputs, statistics, domains)
+        self.activation = nn.ReLU(inplace=True)
+        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
+        self._per_domain = statistics == "per_domain"
+
+    def forward(self, x: Tensor, domain: str | None) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H/2, W/2)."""
+        x = self.conv(x)
+        x = self.norm(x, domain) if self._per_domain else self.norm(x)
+        out: Tensor = self.pool(self.activation(x))
+        return out
+
+
+class Backbone(nn.Module):
+    """The part that all domains share: image to features."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        height: int,
+        width_pixels: int,
+        width: int,
+        hidden: int,
+        statistics: Statistics,
+        domains: Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList()
+        channels = in_channels
+        for _ in range(_BLOCKS):
+            pool = height >= 2 and width_pixels >= 2
+            self.blocks.append(Block(channels, width, pool, statistics, domains))
+            channels = width
+            if pool:
+                height, width_pixels = height // 2, width_pixels // 2
+        self.hidden = nn.Linear(width * height * width_pixels, hidden)
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor, domain: str | None = None) -> Tensor:
+        """(N, in_channels, height, width) to (N, hidden)."""
+        for block in self.blocks:
+            x = block(x, domain)
+        features: Tensor = self.activation(self.hidden(x.flatten(1)))
+        return features
+
+
+class ConvNet(nn.Module):
+    """The digit network with a head per label space.
+
+    Args:
+        label_spaces: number of classes of each label space.
+        in_channels: of the images.
+        height: of the images, in pixels.
+        width_pixels: width of the images.
+        width: channels of each convolution.
+        hidden: units of the hidden layer, the features.
+        norm_statistics: ``"shared"`` by all domains (plain torch), or ``"per_domain"``.
+        domains: names of the domains, for ``"per_domain"``.
+
+    Attributes:
+        backbone: the shared layers; `layers_of(net.backbone)` are four blocks and the hidden layer.
+        heads: the heads.
+        label_spaces: names of the label spaces.
+        in_channels: of the images.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        label_spaces: Mapping[str, int],
+        *,
+        in_channels: int = 3,
+        height: int = 32,
+        width_pixels: int = 32,
+        width: int = 64,
+        hidden: int = 128,
+        norm_statistics: Statistics = "shared",
+        domains: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        for name, value in (("height", height), ("width_pixels", width_pixels), ("width", width), ("hidden", hidden)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, but got {value}")
+        self.label_spaces = list(label_spaces)
+        self.in_channels = in_channels
+        self._image = (height, width_pixels)
+        self.backbone = Backbone(
+            in_channels, height, width_pixels, width, hidden, norm_statistics, domains
+        )
+        self.heads = Heads(hidden, label_spaces)
+
+    def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
+        """(N, classes) logits.
+
+        Args:
+            images: (N, in_channels, height, width_pixels) float in [-1, 1].
+            label_space: whose classes.
+            domain: where the images come from; only per-domain statistics need it.
+
+        Raises:
+            ValueError: if the images have another size or number of channels, or a name is unknown.
+        """
+        expected = (self.in_channels, *self._image)
+        if tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"the network takes images of (channels, height, width) {expected}, "
+                f"but got {tuple(images.shape[1:])}" + (f" from {domain}" if domain else "")
+            )
+        logits: Tensor = self.heads(self.backbone(images, domain), label_space)
+        return logits

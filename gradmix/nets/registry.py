@@ -1,0 +1,49 @@
+"""All networks: name in the configuration -> module and class. One line per network."""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import nn
+
+NETWORKS: dict[str, str] = {
+    "convnet": "gradmix.nets.convnet:ConvNet",
+}
+
+
+def build_network(
+    settings: Mapping[str, Any],
+    label_spaces: Mapping[str, int],
+    image: Mapping[str, int],
+    domains: Sequence[str],
+    *,
+    seed: int,
+) -> nn.Module:
+    """The network that ``settings`` (the configuration's ``network``) describe, initialised by ``seed``.
+
+    Args:
+        settings: ``name`` and the options of its class.
+        label_spaces: number of classes of each label space.
+        image: ``height`` and ``width`` in pixels.
+        domains: names of the domains, for per-domain statistics.
+        seed: of the initial weights; torch's global generator is left as it was.
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    options = dict(settings)
+    name = options.pop("name")
+    if name not in NETWORKS:
+        raise ValueError(f"network.name: unknown network {name!r}; known are {', '.join(NETWORKS)}")
+    module, kind = NETWORKS[name].split(":")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network: nn.Module = getattr(import_module(module), kind)(
+            label_spaces,
+            height=image["height"],
+            width_pixels=image["width"],
+            domains=domains,
+            **options,
+        )
+    return network
