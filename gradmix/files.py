@@ -80,6 +80,18 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     write_text(path, text + "\n")
 
 
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Reads JSON.
+
+    Raises:
+        ValueError: names the file that is not readable as JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not readable as JSON ({error})") from error
+
+
 def write_parquet(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:
     """Writes a data frame atomically as Parquet, without its row index."""
     with atomic_path(path) as temporary:

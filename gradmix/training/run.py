@@ -261,7 +261,7 @@ def _schedule(training: Mapping[str, Any], name: str) -> Schedule:
     keys = {
         "full": ("steps", "evaluate_every", "learning_rate"),
         "target_only": ("target_only_steps", "target_only_evaluate_every", "learning_rate"),
-        "fine_tune": ("fine_tune_steps", "fine_tune_evaluate_every", "fine_tune_learning_rate"),
+        "fine_tune": ("fine_tune_steps", "evaluate_every", "fine_tune_learning_rate"),
     }[name]
     steps, evaluate_every, learning_rate = (training[key] for key in keys)
     return Schedule(

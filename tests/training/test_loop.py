@@ -1,0 +1,127 @@
+"""The loop on tensors made up here: learning, choosing, resuming bit for bit, failing."""
+
+import pytest
+import torch
+from torch import nn
+
+from gradmix.methods.recipe import Stream
+from gradmix.mixing.gradmix import GradMix
+from gradmix.mixing.layers import layers_of
+from gradmix.nets.convnet import ConvNet
+from gradmix.training.batches import Shuffled, Whole
+from gradmix.training.curves import Curves
+from gradmix.training.data import ImageSet, LoadedStream
+from gradmix.training.loop import Schedule, TrainingError, train
+from gradmix.training.store import RunStore
+
+SCHEDULE = Schedule(
+    steps=12, evaluate_every=3, learning_rate=0.05, momentum=0.9, weight_decay=0.0, precision="float32"
+)
+
+
+def image_set(name, n, seed, space="a", classes=2):
+    """Bright images are class 1, dark ones class 0."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % classes
+    noise = torch.randint(0, 120, (n, 8, 8, 1), generator=generator)
+    images = (noise + 130 * (labels % 2)[:, None, None, None]).to(torch.uint8)
+    return ImageSet(name, images, labels, space, name)
+
+
+def parts(schedule=SCHEDULE, poison=None):
+    torch.manual_seed(0)
+    network = ConvNet({"a": 2, "b": 3}, height=8, width_pixels=8, width=4, hidden=8)
+    sets = [image_set("S1", 40, 1), image_set("S2", 30, 2, "b", 3), image_set("V", 6, 3)]
+    streams = [
+        LoadedStream(Stream("sources"), sets[0], Shuffled(torch.arange(40), 8, 1)),
+        LoadedStream(Stream("sources"), sets[1], Shuffled(torch.arange(30), 8, 2)),
+        LoadedStream(Stream("V", role="guide"), sets[2], Whole(6)),
+    ]
+    mixer = GradMix(layers_of(network.backbone), source_names=["S1", "S2"])
+    curves = Curves(["S1", "S2", "V"], [layer.name for layer in mixer.layers], ["S1", "S2"])
+    return network, mixer, streams, image_set("H", 20, 4), schedule, curves
+
+
+def run(store, log=lambda line: None, progress=lambda step, text: None, mutate=None):
+    arguments = parts()
+    if mutate:
+        mutate(*arguments)
+    return train(*arguments, store=store, log=log, progress=progress)
+
+
+def test_learns_and_chooses_the_best_checkpoint_on_h(tmp_path):
+    outcome = run(RunStore(tmp_path, {}))
+    assert [row["step"] for row in outcome.rows] == [0, 3, 6, 9, 12]
+    best = max(outcome.rows, key=lambda r: (r["hyper_validation_accuracy"], -r["hyper_validation_loss"]))
+    assert outcome.step == best["step"] and outcome.accuracy == best["hyper_validation_accuracy"]
+    assert outcome.rows[-1]["loss/S1"] < outcome.rows[1]["loss/S1"]
+    assert 0 < outcome.rows[-1]["eta"] < 1
+    layer = "weight/blocks.0.conv/"
+    assert outcome.rows[-1][layer + "S1"] + outcome.rows[-1][layer + "S2"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, interruption):
+    whole = run(RunStore(tmp_path / "whole", {}))
+
+    def interrupt(step, text):
+        if step == 6:
+            raise interruption
+
+    store = RunStore(tmp_path / "broken", {})
+    with pytest.raises(interruption):
+        run(store, progress=interrupt)
+    assert store.load()[1]["step"] == 3  # the last state that was whole
+    lines = []
+    resumed = run(store, log=lines.append)
+    assert lines[0] == "resumed at step 3"
+    assert [str(row) for row in resumed.rows] == [str(row) for row in whole.rows]
+    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
+    assert resumed.step == whole.step
+
+
+def test_two_runs_are_equal(tmp_path):
+    first, second = run(RunStore(tmp_path / "1", {})), run(RunStore(tmp_path / "2", {}))
+    assert all(torch.equal(first.state[name], tensor) for name, tensor in second.state.items())
+
+
+class Explodes(nn.Module):
+    """Gives NaN from its fifth training batch of a label space on."""
+
+    def __init__(self, network, space):
+        super().__init__()
+        self.network, self.space, self.calls = network, space, 0
+        self.in_channels = network.in_channels
+
+    def forward(self, images, label_space, domain=None):
+        logits = self.network(images, label_space, domain)
+        if label_space == self.space and self.training:
+            self.calls += 1
+            if self.calls >= 5:
+                return logits * float("nan")
+        return logits
+
+
+@pytest.mark.parametrize("mixing", [True, False])
+def test_a_nan_names_step_and_source_and_keeps_the_last_state(tmp_path, mixing):
+    network, mixer, streams, validation, schedule, curves = parts()
+    store = RunStore(tmp_path, {})
+    with pytest.raises(TrainingError, match=r"step 4: .* S2 is NaN .*the state of step 3 is kept"):
+        train(
+            Explodes(network, "b"), mixer if mixing else None, streams, validation, schedule, curves,
+            store=store, log=lambda line: None, progress=lambda step, text: None,
+        )  # fmt: skip
+    tensors, state = store.load()
+    assert state["step"] == 3
+    assert all(tensor.isfinite().all() for name, tensor in tensors.items() if "generator" not in name)
+
+
+def test_bfloat16_trains_with_float32_weights(tmp_path):
+    network, mixer, streams, validation, schedule, curves = parts()
+    schedule = Schedule(**{**schedule.__dict__, "precision": "bfloat16", "steps": 3})
+    outcome = train(
+        network, mixer, streams, validation, schedule, curves,
+        store=RunStore(tmp_path, {}), log=lambda line: None, progress=lambda step, text: None,
+    )  # fmt: skip
+    assert outcome.state["backbone.hidden.weight"].dtype == torch.float32
+    assert outcome.rows[-1]["hyper_validation_loss"] < 5
