@@ -30,7 +30,8 @@ SPLITS = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 FOLDERS = ("mnist", "MNIST/raw", ".")
-# Apart from the folders above: a download must not turn up as a new input of the workflow when it is run again.
+# Apart from the folders above: a download must not turn up as a new input of the workflow when it
+# is run again.
 DOWNLOADS = "downloads"
 
 

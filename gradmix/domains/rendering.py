@@ -18,7 +18,8 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, features
 from gradmix.files import sha256_of
 
 SIZE = 32
-# Fonts that ship with matplotlib and have all ten digits; bold upright ones, the usual ones on houses, count three times.
+# Fonts that ship with matplotlib and have all ten digits; bold upright ones, the usual ones on
+# houses, count three times.
 FONTS = {
     "DejaVuSans": 3, "DejaVuSans-Bold": 3, "DejaVuSans-Oblique": 1, "DejaVuSans-BoldOblique": 1,
     "DejaVuSansMono": 1, "DejaVuSansMono-Bold": 3, "DejaVuSansMono-Oblique": 1, "DejaVuSansMono-BoldOblique": 1,
@@ -94,14 +95,14 @@ class DigitPainter:
         line.paste(middle, (left, _GLYPH_HEIGHT // 2))
         gap = int(random.integers(2, 13))
         for side in (-1, 1):
-            neighbour, there = int(random.integers(10)), random.random() < 0.55
+            neighbour, there = int(random.integers(10)), random.random() < 0.6
             if there:
                 mask = self.glyph(font, neighbour)
                 x = left + middle.width + gap if side > 0 else left - gap - mask.width
                 line.paste(mask, (x, _GLYPH_HEIGHT // 2))
         # The transform maps a pixel of the fine image to the place on the line that it shows.
         height = random.uniform(0.66, 0.98) * _FINE
-        stretch = random.uniform(0.85, 1.35)
+        stretch = random.uniform(0.8, 1.25)
         angle, shear = math.radians(random.normal(0, 5)), random.normal(0, 0.1)
         shift_x, shift_y = random.uniform(-0.08, 0.08, 2) * _FINE
         scale = _GLYPH_HEIGHT / height
@@ -121,14 +122,19 @@ class DigitPainter:
 
 
 def _colours(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Colours of the ground and of the ink, 0..255, apart by at least 45 levels of brightness."""
+    """Colours of the ground and of the ink, 0..255, apart by at least 35 levels of brightness.
+
+    Most are greys tinted between brown and blue, as walls, plates and evening light are; some are vivid.
+    """
     brightness = np.array([0.299, 0.587, 0.114])
+    warm = np.array([1.0, 0.1, -1.0])
     while True:
         pair = []
         for _ in range(2):
-            tint = random.normal(0, random.choice([8.0, 35.0]), 3)
+            vivid = random.random() < 0.2
+            tint = warm * random.normal(0, 16) + random.normal(0, 45 if vivid else 5, 3)
             pair.append(np.clip(random.uniform(20, 235) + tint - tint.mean(), 0, 255))
-        if abs((pair[0] - pair[1]) @ brightness) >= 45:
+        if abs((pair[0] - pair[1]) @ brightness) >= 35:
             return pair[0], pair[1]
 
 
@@ -143,7 +149,7 @@ def _backdrop(colour: np.ndarray, random: np.random.Generator, spread: float = 1
         ..., None
     ]
     for _ in range(int(random.choice([0, 1, 2], p=[0.6, 0.25, 0.15])) if spread == 1.0 else 0):
-        surface += _line(random)[..., None] * random.normal(0, 35, 3)
+        surface += _line(random)[..., None] * (random.normal(0, 30) + random.normal(0, 8, 3))
     return surface
 
 
@@ -168,8 +174,8 @@ def _shade(canvas: np.ndarray, mask: np.ndarray, random: np.random.Generator) ->
 def _photograph(canvas: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """What a small camera makes of it: blur, noise per pixel, 8 bits."""
     image = Image.fromarray(np.clip(np.rint(canvas), 0, 255).astype(np.uint8))
-    image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 1.4)))
+    image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 1.7)))
     noisy = np.asarray(image, dtype=np.float64) + random.normal(
-        0, random.uniform(0.5, 7.0), (SIZE, SIZE, 3)
+        0, random.uniform(0.5, 6.0), (SIZE, SIZE, 3)
     )
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

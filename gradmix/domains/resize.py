@@ -13,7 +13,8 @@ def resize_bilinear(images_NHWC: np.ndarray, height: int, width: int) -> np.ndar
     """
     if images_NHWC.shape[1:3] == (height, width):
         return images_NHWC
-    # The rows are resized on bytes gathered per output row, so that the larger float array is made only once.
+    # The rows are resized on bytes gathered per output row, so that the larger float array is made
+    # only once.
     low_H, high_H, share_H = _neighbours(images_NHWC.shape[1], height)
     rows = _blend(images_NHWC[:, low_H], images_NHWC[:, high_H], share_H[None, :, None, None])
     low_W, high_W, share_W = _neighbours(images_NHWC.shape[2], width)

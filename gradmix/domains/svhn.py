@@ -18,14 +18,16 @@ from gradmix.files import sha256_of
 if TYPE_CHECKING:
     import numpy as np
 
-# MD5 of the .mat file and number of images, by split; the sums are those of torchvision.datasets.SVHN.split_list.
+# MD5 of the .mat file and number of images, by split; the sums are those of
+# torchvision.datasets.SVHN.split_list.
 SPLITS: dict[str, tuple[str, int]] = {
     "train": ("e26dedcc434d2e4c54c9b2d4a06d8373", 73257),
     "test": ("eb5a983be6a315427106f1b164d9cef3", 26032),
     "extra": ("a93ce644f1a588dc4d68dda5feec44a7", 531131),
 }
 FOLDERS = ("svhn", "SVHN", ".")
-# Apart from the folders above: a download must not turn up as a new input of the workflow when it is run again.
+# Apart from the folders above: a download must not turn up as a new input of the workflow when it
+# is run again.
 DOWNLOADS = "downloads/svhn"
 URL = "http://ufldl.stanford.edu/housenumbers/"
 
