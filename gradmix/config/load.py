@@ -1,0 +1,108 @@
+"""Reads a configuration: one report of all that is wrong with it, or a `Config`."""
+
+import copy
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from gradmix.config.checks import problems_of
+from gradmix.config.experiment import Config
+from gradmix.config.messages import Location, describe, dotted
+from gradmix.config.origins import AnyDomain
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message lists all problems, each with the path of its key."""
+
+
+def load_config(values: Mapping[str, Any], path: str = "configuration") -> Config:
+    """Check a configuration and fill in defaults.
+
+    Args:
+        values: the content of a YAML file, or what Snakemake made of several.
+        path: where it comes from, for messages.
+
+    Raises:
+        ConfigError: for unknown keys (with the nearest known one), missing keys, wrong types, values out of range,
+            and keys that contradict each other; all at once.
+    """
+    found: list[tuple[str, str]] = []
+    config = _validate(values, found)
+    if config is None:
+        # Keys that depend on each other are checked as far as the rest of the configuration allows.
+        config = _validate(_without(values, found), [])
+    if config is not None:
+        found += [problem for problem in problems_of(config) if problem not in found]
+    if found or config is None:
+        count = "one problem" if len(found) == 1 else f"{len(found)} problems"
+        lines = "".join(f"\n  {key}: {what}" for key, what in found)
+        raise ConfigError(f"{path}: {count} in the configuration{lines}")
+    return config
+
+
+def json_schema() -> dict[str, Any]:
+    """The configuration's JSON schema."""
+    return Config.model_json_schema()
+
+
+@cache
+def known_keys() -> tuple[str, ...]:
+    """Dotted paths of all keys, with ``*`` for names that the user gives: ``domains.*.split``."""
+    keys: list[str] = []
+
+    def visit(model: type[BaseModel], prefix: str) -> None:
+        for name, field in model.model_fields.items():
+            keys.append(f"{prefix}{name}")
+            for inner, below in _models(field.annotation, f"{prefix}{name}."):
+                visit(inner, below)
+
+    visit(Config, "")
+    return tuple(dict.fromkeys(keys))
+
+
+def _models(annotation: Any, prefix: str) -> list[tuple[type[BaseModel], str]]:
+    """The sections that a value of this type holds, each with the path that its keys begin with."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [(annotation, prefix)]
+    if getattr(annotation, "__origin__", None) is dict:
+        return _models(get_args(annotation)[1], f"{prefix}*.")
+    return [found for part in get_args(annotation) for found in _models(part, prefix)]
+
+
+def _validate(values: Any, found: list[tuple[str, str]]) -> Config | None:
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        for item in error.errors():
+            location = _location(item["loc"])
+            found.append((dotted(location), describe(item, location, known_keys())))
+        return None
+
+
+def _location(location: Location) -> Location:
+    """Where the key stands in the user's file: pydantic puts an origin's name and ``[key]`` in between."""
+    parts = [part for part in location if part != "[key]"]
+    if len(parts) > 2 and parts[0] == "domains" and parts[2] in _origins():
+        del parts[2]
+    return parts
+
+
+@cache
+def _origins() -> frozenset[str]:
+    models = [model for model, _ in _models(AnyDomain, "")]
+    return frozenset(get_args(model.model_fields["origin"].annotation)[0] for model in models)
+
+
+def _without(values: Mapping[str, Any], found: list[tuple[str, str]]) -> dict[str, Any]:
+    """The configuration without the keys at fault (lists at fault go as a whole)."""
+    rest: dict[str, Any] = copy.deepcopy(dict(values))
+    for path, _ in found:
+        *sections, key = path.partition("[")[0].split(".")
+        inner: Any = rest
+        for section in sections:
+            inner = inner.get(section) if isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            inner.pop(key, None)
+    return rest

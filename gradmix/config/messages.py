@@ -1,0 +1,99 @@
+"""Turns what pydantic found wrong into messages that name the full path of the key and the nearest known one."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+Location = Sequence[int | str]
+
+_WORDS = {
+    "missing": "is missing",
+    "string_pattern_mismatch": "{value!r} does not fit: letters, digits, - and _ are allowed",
+    "string_type": "must be text, but is {value!r}",
+    "float_type": "must be a number, but is {value!r}",
+    "int_type": "must be a whole number, but is {value!r}",
+    "int_from_float": "must be a whole number, but is {value!r}",
+    "bool_type": "must be true or false, but is {value!r}",
+    "bool_parsing": "must be true or false, but is {value!r}",
+    "greater_than": "must be above {gt}, but is {value!r}",
+    "greater_than_equal": "must be at least {ge}, but is {value!r}",
+    "less_than": "must be below {lt}, but is {value!r}",
+    "finite_number": "must be a finite number, but is {value!r}",
+    "literal_error": "must be one of {expected}, but is {value!r}",
+    "model_type": "must be a section (`key: value` lines), but is {value!r}",
+    "model_attributes_type": "must be a section (`key: value` lines), but is {value!r}",
+    "dict_type": "must be a section (`key: value` lines), but is {value!r}",
+    "tuple_type": "must be a list, but is {value!r}",
+    "string_too_short": "must not be empty",
+    "too_short": "needs at least {min_length} entries",
+    "union_tag_not_found": "needs `origin` (known: {expected_tags})",
+    "union_tag_invalid": "there is no origin {tag!r} (known: {expected_tags})",
+}
+
+
+def nearest(name: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """``"; did you mean gradmix?"``, or nothing where no known name is like it."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {prefix}{found[0]}?" if found else ""
+
+
+def dotted(location: Location) -> str:
+    """``("sources", 0)`` as ``sources[0]``."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def describe(error: Any, location: Location, known_keys: Sequence[str]) -> str:
+    """One problem in words.
+
+    Args:
+        error: an entry of pydantic's ``ValidationError.errors()``.
+        location: of the key, without the marks that pydantic adds for unions.
+        known_keys: dotted paths of all keys, with ``*`` for names that the user gives.
+    """
+    kind, value = error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return "unknown key" + _suggestion(location, known_keys)
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    context = {key: _plain(item) for key, item in error.get("ctx", {}).items()}
+    if kind == "union_tag_invalid":
+        tags = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
+        return _WORDS[kind].format(**context) + nearest(str(context["tag"]), tags)
+    words = _WORDS.get(kind)
+    return words.format(value=value, **context) if words else f"{error['msg']} (is {value!r})"
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value == int(value) else value
+
+
+def _suggestion(location: Location, known_keys: Sequence[str]) -> str:
+    """The nearest key of the same section; else a key of that name, or nearly, of another section."""
+    key, section = str(location[-1]), _generic(location[:-1], known_keys)
+    siblings = [
+        known.rpartition(".")[2] for known in known_keys if known.rpartition(".")[0] == section
+    ]
+    prefix = f"{dotted(location[:-1])}." if len(location) > 1 else ""
+    found = nearest(key, siblings, prefix=prefix)
+    if found:
+        return found
+    elsewhere = {
+        known.rpartition(".")[2]: known for known in reversed(known_keys) if "*" not in known
+    }
+    match = difflib.get_close_matches(key, list(elsewhere), n=1, cutoff=0.8)
+    if match:
+        return f"; did you mean {elsewhere[match[0]]}?"
+    return f" (known here: {', '.join(siblings)})" if siblings else ""
+
+
+def _generic(location: Location, known_keys: Sequence[str]) -> str:
+    """Path of a section with ``*`` where the user's own names stand: ``domains.mine`` -> ``domains.*``."""
+    path = ""
+    for part in location:
+        exact = f"{path}.{part}" if path else str(part)
+        known = any(k == exact or k.startswith(f"{exact}.") for k in known_keys)
+        path = exact if known else f"{path}.*"
+    return path

@@ -1,0 +1,114 @@
+"""The configuration's sections with their keys, types, ranges and defaults."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from gradmix.config.types import (
+    AsList,
+    Count,
+    Distinct,
+    Float,
+    Name,
+    Natural,
+    NonNegative,
+    Positive,
+    Section,
+)
+
+Momentum = Annotated[NonNegative, Field(lt=1)]
+
+
+class Image(Section):
+    """Size that the images of all domains are brought to, in pixels."""
+
+    height: Count = 32
+    width: Count = 32
+
+
+class Target(Section):
+    """The target domain and how its images are parted."""
+
+    domain: Name
+    test_domain: Name | None = None
+    test_per_class: Count | None = None
+    hyper_validation_per_class: Count
+
+
+class Network(Section):
+    """The network that is trained."""
+
+    name: Literal["convnet"] = "convnet"
+    width: Count = 64
+    hidden: Count = 128
+    norm_statistics: Literal["shared", "per_domain"] = "shared"
+
+
+class Training(Section):
+    """The training loop."""
+
+    steps: Count = 1000
+    evaluate_every: Count = 100
+    batch_size: Count = 64
+    target_batch_size: Count = 128
+    learning_rate: Positive = 0.05
+    momentum: Momentum = 0.9
+    weight_decay: NonNegative = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    target_only_steps: Count = 200
+    target_only_evaluate_every: Count = 10
+    fine_tune_steps: Count = 2000
+    fine_tune_evaluate_every: Count = 20
+    fine_tune_learning_rate: Positive = 0.005
+
+
+class GradMix(Section):
+    """How source gradients are mixed."""
+
+    beta: Positive = 10.0
+    gamma: Float = 0.6
+    rho: Literal["sum", "scaled"] = "sum"
+    solver: Literal["exact", "slsqp", "slsqp_layerwise"] = "exact"
+    eta_on: Literal["lr", "grad"] = "lr"
+    eta_on_heads: bool | None = None
+    last_layer: Literal["H0", "H1", "H2"] = "H0"
+    layers: Literal["module", "tensor"] = "module"
+
+
+class Grid(Section):
+    """The models that label the unlabelled images are the best of beta x gamma."""
+
+    beta: Annotated[tuple[Positive, ...], AsList, Field(min_length=1), Distinct] = (5.0, 10.0)
+    gamma: Annotated[tuple[Float, ...], AsList, Field(min_length=1), Distinct] = (0.0, 0.3, 0.6)
+    runs_per_job: Count = 54
+
+
+class PseudoLabels(Section):
+    """How unlabelled images get labels."""
+
+    models: Count = 3
+    threshold: Annotated[NonNegative, Field(lt=1)] = 0.8
+    enlarge_to: Count = 100
+
+
+class Method(Section):
+    """A row of the tables: a recipe, and what it has for itself."""
+
+    recipe: Name | None = None
+    title: str | None = None
+    training: Training = Training()
+    gradmix: GradMix = GradMix()
+
+    def overrides(self, section: str) -> dict[str, Any]:
+        """The keys of ``training`` or ``gradmix`` that the configuration sets for this method."""
+        values: Section = getattr(self, section)
+        return values.model_dump(mode="json", exclude_unset=True)
+
+
+class Resources(Section):
+    """What a training job asks of the machine; a change reruns nothing."""
+
+    threads: Count = 1
+    memory_mb: Count = 4000
+    runtime_minutes: Count = 120
+    gpu: Natural = 0
