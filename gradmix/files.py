@@ -1,7 +1,8 @@
 """Writes files atomically: a reader sees the old file or the whole new one, never a part.
 
-Everything is written to a temporary name in the same folder, flushed to the disk and renamed. When the writing fails (a full
-disk, an exception, an interrupt), the temporary file is removed and an older file of that name stays as it was.
+Everything is written to a temporary name in the same folder, flushed to the disk and renamed. When
+the writing fails (a full disk, an exception, an interrupt), the temporary file is removed and an
+older file of that name stays as it was.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ TEMPORARY_MARK = ".unfinished-"
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; when the block ends well, the file there takes the name `path`.
+    """Yields a temporary path; when the block ends well, the file there takes the name `path`.
 
-    The temporary name keeps the suffix of `path`, because libraries choose formats by it. Missing folders are made.
+    The temporary name keeps the suffix of `path`, because libraries choose formats by it. Missing
+    folders are made.
 
     Raises:
         Whatever the block raises; the temporary file is then gone and `path` untouched.
@@ -51,7 +53,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
-    """Removes the temporary files that a killed process left in `folder` (for folders with one writer only)."""
+    """Removes the temporary files of a killed process (for folders with one writer only)."""
     for leftover in Path(folder).glob(f".*{TEMPORARY_MARK}*"):
         leftover.unlink(missing_ok=True)
 
@@ -68,10 +70,11 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Writes JSON atomically, indented, keys in the given order, ending in a line feed. NumPy values and paths are converted.
+    """Writes JSON atomically, indented, keys in the given order; NumPy values are converted.
 
     Raises:
-        ValueError: `content` holds NaN or infinity (which JSON lacks: write null), or something JSON cannot hold.
+        ValueError: `content` holds NaN or infinity (which JSON lacks: write null), or something
+            JSON cannot hold.
     """
     try:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=_plain)
@@ -107,7 +110,7 @@ def write_npy(path: str | os.PathLike[str], array: np.ndarray) -> None:
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, as hex; reads in blocks, so that the size of the file does not matter."""
+    """SHA-256 of a file's bytes, as hex; reads in blocks, so that its size does not matter."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,1 +1,1 @@
-"""Domains: where images come from. Every origin ends in the one on-disk format of `gradmix.domains.format`."""
+"""Domains: where images come from. Every origin ends in the one format of `format.py`."""

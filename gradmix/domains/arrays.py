@@ -1,8 +1,9 @@
-"""Anybody's own images: an .npz file with images, labels and optionally groups and names, read without pickles."""
+"""Anybody's own images: an .npz file with images, labels and optionally groups; no pickles."""
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The .npz file, if it exists (a missing one is reported by `load`, with a better message than the workflow's)."""
+    """The .npz file, if it exists; a missing one is reported by `load`, with a better message."""
     path = _path(settings, data_dir)
     return [path] if path.is_file() else []
 
@@ -23,12 +24,14 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
     """Reads the arrays that the settings name.
 
-    Settings: `file` (relative to data_dir, or absolute); keys of the arrays in it: `images` (default "images"; (N,H,W),
-    (N,H,W,1) or (N,H,W,3) uint8), `labels` (default "labels"; (N,) whole numbers from 0, or strings; a number is the class
-    named by its digits), `groups` and `originals` (optional; (N,) numbers or strings).
+    Settings: `file` (relative to data_dir, or absolute), and the names of the arrays in it:
+    `images` (default "images"): (N,H,W), (N,H,W,1) or (N,H,W,3) uint8; `labels` (default "labels"):
+    (N,) whole numbers from 0, or strings (a number is the class named by its digits); `groups` and
+    `originals` (optional): (N,) whole numbers or strings.
 
     Raises:
-        ValueError: the file or a key is missing, or an array has another shape or type; names the file and the key.
+        ValueError: the file or a key is missing, or an array has another shape or type; names the
+            file and the key.
     """
     path = _path(settings, data_dir)
     if not path.is_file():
@@ -74,11 +77,10 @@ def _read(path: Path, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in keys.values() if key not in archive.files]
             if missing:
-                raise ValueError(
-                    f"has no array {missing[0]!r}; it has {', '.join(map(repr, archive.files)) or 'none'}"
-                )
+                names = ", ".join(map(repr, archive.files)) or "none"
+                raise ValueError(f"has no array {missing[0]!r}; it has {names}")
             return {role: archive[key] for role, key in keys.items()}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         hint = " (arrays of objects are pickles, which are not read: store strings as str arrays)"
         raise ValueError(
             f"{path}: {error}{hint if 'Object arrays' in str(error) else ''}"
@@ -92,7 +94,8 @@ def _images(images: np.ndarray, where: str) -> np.ndarray:
     shape = images.shape
     if images.ndim == 4 and shape[-1] not in (1, 3) and shape[1] in (1, 3):
         raise ValueError(
-            f"{where}: shape {shape} looks like (N,C,H,W); store (N,H,W,C), e.g. images.transpose(0, 2, 3, 1)"
+            f"{where}: shape {shape} looks like (N,C,H,W); store (N,H,W,C), "
+            "e.g. images.transpose(0, 2, 3, 1)"
         )
     if images.ndim not in (3, 4) or (images.ndim == 4 and shape[-1] not in (1, 3)):
         raise ValueError(

@@ -1,8 +1,9 @@
 """The on-disk format of a domain: images.npy, index.parquet and, written last, domain.json.
 
 images.npy     (N,H,W,C) uint8, C = 1 or 3, opened memory-mapped
-index.parquet  a row per image: label int64, class_name, group, clip, original, content (strings; "" = none)
-domain.json    name, origin, label space, classes, counts and hashes; its presence marks a whole domain
+index.parquet  a row per image: label int64; class_name, group, clip, original, content: strings,
+               "" = none
+domain.json    name, origin, label space, classes, counts and hashes; marks a whole domain
 """
 
 from __future__ import annotations
@@ -74,10 +75,11 @@ class Domain:
 
 
 def content_hashes(images_NHWC: np.ndarray) -> list[str]:
-    """16-byte BLAKE2b of every image's shape and bytes, as hex: equal hashes = the same picture for the network.
+    """16-byte BLAKE2b of every image's shape and bytes, as hex; equal = the same picture.
 
-    An RGB image whose three channels are equal has the hash of the grey image, because grey images are repeated over the
-    channels before the network sees them; so a grey copy and a colour copy of one picture are found to be duplicates.
+    An RGB image whose three channels are equal has the hash of the grey image, because grey images
+    are repeated over the channels before the network sees them; so a grey copy and a colour copy of
+    one picture are found to be duplicates.
     """
     _, height, width, channels = images_NHWC.shape
     images_NHWC = np.ascontiguousarray(images_NHWC)
@@ -99,14 +101,15 @@ def write_domain(
     index: pd.DataFrame,
     info: Mapping[str, Any],
 ) -> None:
-    """Writes a domain; until the last step there is no domain.json, so a part of a domain is never taken for a whole one.
+    """Writes a domain; domain.json comes last, so that a part is never taken for a whole one.
 
     Args:
         folder: made if missing. An older domain there is replaced.
         images: (N,H,W,C) uint8, or chunks (n,H,W,C) of it; one chunk at a time is held in memory.
-        index: N rows with the columns label, class_name, group, clip, original ("content" is computed here).
-        info: name, origin, label_space, classes and anything else that JSON can hold (sources, code, notes, ...);
-            count, shape, sha256 and per_class are computed here.
+        index: N rows with the columns label, class_name, group, clip, original ("content" is
+            computed here).
+        info: name, origin, label_space, classes and anything else that JSON can hold (sources,
+            code, notes, ...); count, shape, sha256 and per_class are computed here.
 
     Raises:
         ValueError: images and index do not fit each other or the format.
@@ -140,7 +143,8 @@ def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
         check_content: also compare the SHA-256 of images.npy (reads the whole file).
 
     Raises:
-        ValueError: names the file that is missing, half-written, truncated, corrupt or of another domain.
+        ValueError: names the file that is missing, half-written, truncated, corrupt or of another
+            domain.
     """
     folder = Path(folder)
     info = _read_info(folder)
@@ -148,7 +152,7 @@ def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
     labels = _read_labels(folder / INDEX, info)
     if check_content and sha256_of(folder / IMAGES) != info["sha256"]:
         raise ValueError(
-            f"{folder / IMAGES}: its content is not the one that {INFO} was written for (SHA-256 differs)"
+            f"{folder / IMAGES}: not the content that {INFO} was written for (SHA-256 differs)"
         )
     return Domain(folder, images, labels, info)
 
@@ -161,7 +165,7 @@ def _chunks_of(images_NHWC: np.ndarray) -> Iterator[np.ndarray]:
 def _write_images(
     path: Path, chunks: Iterator[np.ndarray], count: int
 ) -> tuple[Sequence[int], str, list[str]]:
-    """Streams chunks into an .npy file; the shape of an image, the SHA-256 of the file and the hash of each image."""
+    """Streams chunks into an .npy file; shape of an image, SHA-256 of the file, image hashes."""
     shape: tuple[int, ...] = ()
     content: list[str] = []
     sha256 = hashlib.sha256()
@@ -169,7 +173,8 @@ def _write_images(
         for chunk in chunks:
             if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] not in (1, 3):
                 raise ValueError(
-                    f"images must be (N,H,W,C) uint8 with C = 1 or 3, but got {chunk.shape} {chunk.dtype}"
+                    "images must be (N,H,W,C) uint8 with C = 1 or 3, "
+                    f"but got {chunk.shape} {chunk.dtype}"
                 )
             if not shape:
                 shape = chunk.shape[1:]
@@ -230,7 +235,8 @@ def _open_images(path: Path, expected: list[int]) -> np.ndarray:
         ) from error
     if images.dtype != np.uint8 or list(images.shape) != expected or images.shape[-1] not in (1, 3):
         raise ValueError(
-            f"{path}: holds {images.shape} {images.dtype}, but {INFO} announces {tuple(expected)} uint8"
+            f"{path}: holds {images.shape} {images.dtype}, "
+            f"but {INFO} announces {tuple(expected)} uint8"
         )
     # numpy maps a file that is longer than its header says without a word.
     surplus = path.stat().st_size - images.offset - images.nbytes

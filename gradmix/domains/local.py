@@ -1,4 +1,4 @@
-"""Finds files that the user laid into `data_dir`, and says where they were looked for when they are not there."""
+"""Finds files that the user laid into `data_dir`, or says where they were looked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def find_local(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> Path | None:
-    """The first of `names` that exists in the first of `folders` (relative to `data_dir`) that has one; None if none does."""
+    """The first of `names` in the first of `folders` (below `data_dir`) that has one, or None."""
     for folder in folders:
         for name in names:
             path = data_dir / folder / name

@@ -1,8 +1,8 @@
-"""MNIST: files laid into data_dir by hand are found and verified by content; else torchvision downloads them.
+"""MNIST: files laid into data_dir are found and verified by content; else downloaded.
 
-The MD5 sums are of the uncompressed idx files. The .gz files that they were taken from had the sums in
-`torchvision.datasets.MNIST.resources`; those sums themselves are of no use here, because a .gz that was packed again
-differs in its header while every pixel is right.
+The MD5 sums are of the uncompressed idx files. The .gz files that they were taken from had the sums
+in `torchvision.datasets.MNIST.resources`; those sums themselves are of no use here, because a .gz
+that was packed again differs in its header while every pixel is right.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -
     """All images of `split` (train: 60,000, test: 10,000), (N,28,28,1) uint8, ink bright on dark.
 
     Raises:
-        ValueError: a file is damaged, another one or misnamed; or it is missing and cannot be downloaded.
+        ValueError: a file is damaged, another one or misnamed; or it is missing and cannot be
+            downloaded.
     """
     import numpy as np
 
@@ -78,7 +79,8 @@ def verified_content(path: Path, stem: str) -> bytes:
     """The uncompressed content of `path`, which must be MNIST's file `stem`.
 
     Raises:
-        ValueError: names the file and what is wrong: a damaged gzip, a truncated file, another file of MNIST, or something else.
+        ValueError: names the file and what is wrong: a damaged gzip, a truncated file, another file
+            of MNIST, or something else.
     """
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
@@ -108,7 +110,8 @@ def verified_content(path: Path, stem: str) -> bytes:
         page = " (a web page was saved in its place)" if content.lstrip()[:1] == b"<" else ""
         raise ValueError(f"{path}: neither gzip nor an idx file of bytes{page}; get the file again")
     raise ValueError(
-        f"{path}: not the original {stem}: MD5 of its uncompressed content is {found}, expected {md5}"
+        f"{path}: not the original {stem}: the MD5 of its uncompressed content is {found}, "
+        f"expected {md5}"
     )
 
 
@@ -120,7 +123,7 @@ def _stems(settings: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _names(stem: str) -> tuple[str, ...]:
-    """Accepted names: unpacked, packed, and with the dot that some copies have in place of a hyphen."""
+    """Accepted names: unpacked, packed, and with the dot that some copies have for a hyphen."""
     dotted = stem.replace("-idx", ".idx")
     return (stem, f"{stem}.gz", dotted, f"{dotted}.gz")
 
@@ -135,8 +138,10 @@ def _download(data_dir: Path) -> None:
     except Exception as error:
         names = [name for stem in FILES for name in _names(stem)[:2]]
         raise ValueError(
-            f"MNIST is not in data_dir and could not be downloaded ({type(error).__name__}: {error}). "
+            "MNIST is not in data_dir and could not be downloaded "
+            f"({type(error).__name__}: {error}). "
             f"By hand: get {', '.join(f'{stem}.gz' for stem in FILES)}, for instance from "
-            f"https://ossci-datasets.s3.amazonaws.com/mnist/, and lay them, packed or unpacked, into {data_dir / FOLDERS[0]}. "
+            "https://ossci-datasets.s3.amazonaws.com/mnist/, and lay them, packed or unpacked, "
+            f"into {data_dir / FOLDERS[0]}. "
             f"Now {looked_for(data_dir, (*FOLDERS, f'{DOWNLOADS}/MNIST/raw'), names)}."
         ) from error

@@ -1,4 +1,4 @@
-"""Prepares one domain: loads its origin, selects and renames classes, resizes, and writes the on-disk format."""
+"""Prepares one domain: loads its origin, selects and renames classes, resizes, writes."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ def prepare_domain(
 
     Args:
         name: of the domain, for messages and domain.json.
-        settings: the domain's part of the configuration: `origin`, `label_space`, what the origin needs, and optionally
-            `classes` (origin class -> class of the label space; unnamed classes keep their names) and
-            `resize` ("bilinear", the default, or "none").
-        classes: the label space's class names; a label is a position here. Images of other classes are left out and counted
-            in domain.json's notes.
-        image: height and width of the written images, unless `resize` is "none". Channels stay as the origin has them.
+        settings: the domain's part of the configuration: `origin`, `label_space`, what the origin
+            needs, and optionally `classes` (origin class -> class of the label space; unnamed
+            classes keep their names) and `resize` ("bilinear", the default, or "none").
+        classes: the label space's class names; a label is a position here. Images of other classes
+            are left out and counted in domain.json's notes.
+        image: height and width of the written images, unless `resize` is "none". Channels stay as
+            the origin has them.
         data_dir: where raw files lie.
         folder: of the domain; an older domain there is replaced.
         code: fingerprint of the code, recorded in domain.json.
@@ -90,12 +91,13 @@ def _check_names(
         if new not in classes:
             known = ", ".join(classes)
             raise ValueError(
-                f"domains.{name}.classes.{old}: {new!r} is no class of label space {label_space!r} ({known})"
+                f"domains.{name}.classes.{old}: {new!r} is no class of label space "
+                f"{label_space!r} ({known})"
             )
 
 
 def _check_raw(raw: RawImages) -> None:
-    """What every origin must hold to; the arrays of a user are checked with better messages where they are read."""
+    """What every origin must hold to; a user's arrays are checked where they are read."""
     images = raw.images
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(
@@ -120,7 +122,8 @@ def _select(
     absent = [old for old in renamed if old not in found]
     if absent:
         raise ValueError(
-            f"domains.{name}.classes: the origin has no class {absent[0]!r}; it has {_listed(found)}"
+            f"domains.{name}.classes: the origin has no class {absent[0]!r}; "
+            f"it has {_listed(found)}"
         )
     position = {label: number for number, label in enumerate(classes)}
     new_names = [renamed.get(old, old) for old in found]
@@ -131,7 +134,8 @@ def _select(
     }
     for label in twice:
         raise ValueError(
-            f"domains.{name}.classes: {label!r} is the new name of another class and the origin's own name of one; "
+            f"domains.{name}.classes: {label!r} is the new name of another class and the origin's "
+            "own name of one; "
             f"name {label!r} in `classes` too, to say what becomes of it"
         )
     label_of_found = np.array([position.get(new, -1) for new in new_names], dtype=np.int64)
@@ -140,16 +144,19 @@ def _select(
     present = [label for label, count in zip(classes, counts, strict=True) if count]
     if not present:
         raise ValueError(
-            f"domains.{name}: no image is of a class of its label space ({_listed(classes)}); the origin has {_listed(found)}"
+            f"domains.{name}: no image is of a class of its label space ({_listed(classes)}); "
+            f"the origin has {_listed(found)}"
         )
     if len(present) == 1:
         raise ValueError(
-            f"domains.{name}: all {counts.sum()} images are of one class, {present[0]!r}; nothing can be learned from it"
+            f"domains.{name}: all {counts.sum()} images are of one class, {present[0]!r}; "
+            "nothing can be learned from it"
         )
     if len(present) < len(classes):
         lacking = next(label for label in classes if label not in present)
         raise ValueError(
-            f"domains.{name}: has no image of class {lacking!r} of its label space; it has {_listed(present)}"
+            f"domains.{name}: has no image of class {lacking!r} of its label space; "
+            f"it has {_listed(present)}"
         )
     left_out = Counter(
         {

@@ -1,4 +1,4 @@
-"""What an origin gives: raw images with the names of their classes, before classes are selected and images resized."""
+"""What an origin gives: raw images and class names, before selecting and resizing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ class RawImages:
         images: (N,H,W,C) uint8, C = 1 or 3; need not be contiguous.
         class_names: (N,) strings, the origin's own name of each image's class.
         originals: (N,) strings that say which image of the origin each one is.
-        groups: (N,) strings, or None; images of one group are never parted by a split. "" = no group.
+        groups: (N,) strings, or None; images of one group are never parted by a split. "" = no
+            group.
         clips: (N,) strings, or None; the video that a frame belongs to.
         sources: SHA-256 of what was read, by file name.
         notes: sentences for domain.json.
@@ -26,8 +27,8 @@ class RawImages:
 
     images: np.ndarray
     class_names: np.ndarray
-    originals: Sequence[str]
-    groups: Sequence[str] | None = None
-    clips: Sequence[str] | None = None
+    originals: Sequence[str] | np.ndarray
+    groups: Sequence[str] | np.ndarray | None = None
+    clips: Sequence[str] | np.ndarray | None = None
     sources: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -2,10 +2,13 @@
 
 An origin module offers
 
-    load(settings, data_dir, wanted) -> RawImages    `wanted`: names of the classes that will be kept; it may give others too
-    raw_files(settings, data_dir) -> list[Path]      files laid there by hand that `load` will read, if they exist
+    load(settings, data_dir, wanted) -> RawImages    wanted: names of the classes that will be kept
+                                                     (it may give others too)
+    raw_files(settings, data_dir) -> list[Path]      existing files, laid there by hand, that
+                                                     `load` will read
 
-The workflow calls `raw_files_of` while it is parsed: neither this file nor an origin imports anything heavy at its top.
+The workflow calls `raw_files_of` while it is parsed: neither this file nor an origin imports
+anything heavy at its top.
 """
 
 from __future__ import annotations
@@ -41,6 +44,6 @@ def origin_module(settings: Mapping[str, Any]) -> ModuleType:
 
 
 def raw_files_of(settings: Mapping[str, Any], data_dir: str | Path) -> list[Path]:
-    """The existing files that preparing a domain of these settings will read, for the workflow to watch."""
+    """The existing files that preparing such a domain will read, for the workflow to watch."""
     files: list[Path] = origin_module(settings).raw_files(settings, Path(data_dir))
     return files

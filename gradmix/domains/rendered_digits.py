@@ -1,4 +1,4 @@
-"""Street-number-like digits, generated: a stand-in for SVHN that needs no download. The drawing is in `rendering.py`."""
+"""Street-number-like digits, generated: a stand-in for SVHN that needs no download."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
-    """`count` images (N,32,32,3) uint8 RGB of the wanted digits, in turn, so that classes differ by one image at most.
+    """`count` images (N,32,32,3) uint8 RGB of the wanted digits, each digit in turn.
 
-    The n-th image of a digit depends on `seed`, the digit and n alone: more images, or fewer other classes, change none of
-    those that were there. Pixels may differ between versions of Pillow and matplotlib, whose fonts are used.
+    The n-th image of a digit depends on `seed`, the digit and n alone: more images, or fewer other
+    classes, change none of those that were there. Pixels may differ between versions of Pillow and
+    matplotlib, whose fonts are used.
 
     Raises:
-        ValueError: `count` or `seed` is not a whole number in range, no digit is wanted, or a font is missing.
+        ValueError: `count` or `seed` is not a whole number in range, no digit is wanted, or a font
+            is missing.
     """
     import numpy as np
 
@@ -33,7 +35,7 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -
     seed = 0 if seed is None else seed
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         raise ValueError(
-            f"origin 'rendered_digits' needs `count`: a positive number of images, but got {count!r}"
+            f"origin 'rendered_digits' needs `count`: a positive number, but got {count!r}"
         )
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise ValueError(
@@ -42,7 +44,8 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -
     digits = [digit for digit in DIGITS if digit in wanted]
     if not digits:
         raise ValueError(
-            f"origin 'rendered_digits' draws the classes 0 to 9, but none of them is wanted ({sorted(wanted)})"
+            f"origin 'rendered_digits' draws the classes 0 to 9, but none of them is wanted "
+            f"({sorted(wanted)})"
         )
     painter = DigitPainter()
     images_NHWC = np.empty((count, 32, 32, 3), np.uint8)

@@ -1,7 +1,8 @@
-"""Draws one street-number-like digit, 32x32 RGB: font, slant, place, neighbours, colours, light, lines, blur and noise are random.
+"""Draws one street-number-like digit, 32x32 RGB, from random numbers.
 
-A crop of SVHN shows a digit that fills the height, parts of the digits beside it, one colour on another with little or much
-contrast, uneven light, and the softness of a small photograph; that is what is imitated here.
+A crop of SVHN shows a digit that fills the height, parts of the digits beside it, one colour on
+another with little or much contrast, uneven light, and the softness of a small photograph; that is
+what is imitated here.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ SIZE = 32
 # houses, count three times.
 FONTS = {
     "DejaVuSans": 3, "DejaVuSans-Bold": 3, "DejaVuSans-Oblique": 1, "DejaVuSans-BoldOblique": 1,
-    "DejaVuSansMono": 1, "DejaVuSansMono-Bold": 3, "DejaVuSansMono-Oblique": 1, "DejaVuSansMono-BoldOblique": 1,
+    "DejaVuSansMono": 1, "DejaVuSansMono-Bold": 3,
+    "DejaVuSansMono-Oblique": 1, "DejaVuSansMono-BoldOblique": 1,
     "DejaVuSerif": 1, "DejaVuSerif-Bold": 3, "DejaVuSerif-Italic": 1, "DejaVuSerif-BoldItalic": 1,
     "STIXGeneral": 1, "STIXGeneralBol": 3, "STIXGeneralItalic": 1, "STIXGeneralBolIta": 1,
     "cmr10": 1, "cmb10": 3, "cmss10": 3, "cmtt10": 2, "cmti10": 1, "cmmi10": 1,
 }  # fmt: skip
-_GLYPH_HEIGHT = 48  # pixels of the stored masks, larger than in any image, so that transforming them only shrinks
+_GLYPH_HEIGHT = 48  # pixels of the stored masks
 _FINE = 2 * SIZE  # masks are transformed at twice the size and averaged, for smooth edges
 
 
@@ -76,7 +78,7 @@ class DigitPainter:
 
     @cached_property
     def _folder(self) -> Path:
-        """matplotlib's fonts, found without importing it."""
+        """The fonts of matplotlib, found without importing it."""
         found = importlib.util.find_spec("matplotlib")
         if found is None or found.origin is None:
             raise ValueError("origin 'rendered_digits' needs matplotlib, which brings the fonts")
@@ -87,7 +89,7 @@ class DigitPainter:
         return folder
 
     def _mask(self, digit: int, random: np.random.Generator) -> np.ndarray:
-        """How much ink lies on each pixel, (32,32) in 0..1: the digit in the middle, neighbours cut by the border."""
+        """How much ink lies on each pixel, (32,32) in 0..1: the digit, and parts of neighbours."""
         font = str(random.choice(self._names, p=self._chances))
         line = Image.new("L", (4 * _GLYPH_HEIGHT, 2 * _GLYPH_HEIGHT))
         middle = self.glyph(font, digit)
@@ -124,7 +126,8 @@ class DigitPainter:
 def _colours(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Colours of the ground and of the ink, 0..255, apart by at least 35 levels of brightness.
 
-    Most are greys tinted between brown and blue, as walls, plates and evening light are; some are vivid.
+    Most are greys tinted between brown and blue, as walls, plates and evening light are; some are
+    vivid.
     """
     brightness = np.array([0.299, 0.587, 0.114])
     warm = np.array([1.0, 0.1, -1.0])
@@ -139,7 +142,7 @@ def _colours(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _backdrop(colour: np.ndarray, random: np.random.Generator, spread: float = 1.0) -> np.ndarray:
-    """A surface (32,32,3) of one colour under light that changes from one side to the other, with blotches and lines."""
+    """A surface (32,32,3) of one colour under uneven light, with blotches and lines."""
     y, x = np.mgrid[0:SIZE, 0:SIZE] / (SIZE - 1) - 0.5
     angle = random.uniform(0, 2 * math.pi)
     slope = random.normal(0, 28 * spread)
@@ -154,7 +157,7 @@ def _backdrop(colour: np.ndarray, random: np.random.Generator, spread: float = 1
 
 
 def _line(random: np.random.Generator) -> np.ndarray:
-    """A straight edge or stripe across the image (a plate's border, a joint, a shadow's edge), (32,32) in 0..1."""
+    """A straight edge or stripe (a plate's border, a joint, a shadow), (32,32) in 0..1."""
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float64)
     angle = random.choice([0.0, math.pi / 2]) + random.normal(0, 0.12)
     distance = (x - 15.5) * math.cos(angle) + (y - 15.5) * math.sin(angle) - random.uniform(-16, 16)

@@ -1,4 +1,4 @@
-"""Resizes images bilinearly with NumPy alone, in the convention of PyTorch's `interpolate` (align_corners=False, no antialias)."""
+"""Resizes images bilinearly with NumPy alone, as PyTorch's `interpolate` does."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 def resize_bilinear(images_NHWC: np.ndarray, height: int, width: int) -> np.ndarray:
     """Images of another size: (N,H,W,C) uint8 -> (N,height,width,C) uint8, rounded half to even.
 
-    Only elementwise float32 operations, so the result is the same on every machine. Shrinking does not smooth first (as in
-    `torch.nn.functional.interpolate(..., mode="bilinear")`); enlarging also agrees with Pillow's BILINEAR.
+    Only elementwise float32 operations, so the result is the same on every machine. The convention
+    is align_corners=False without antialiasing: shrinking does not smooth first (as in
+    `torch.nn.functional.interpolate(..., mode="bilinear")`); enlarging also agrees with Pillow's
+    BILINEAR.
     """
     if images_NHWC.shape[1:3] == (height, width):
         return images_NHWC
@@ -23,7 +25,7 @@ def resize_bilinear(images_NHWC: np.ndarray, height: int, width: int) -> np.ndar
 
 
 def _neighbours(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each output position the two input positions it lies between, and the share of the second."""
+    """The two input positions around each output position, and the share of the second."""
     centre = np.maximum((np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5, 0.0)
     low = np.minimum(centre.astype(np.int64), size_in - 1)
     return low, np.minimum(low + 1, size_in - 1), (centre - low).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The digits embedded in scikit-learn: 1,797 handwritten digits of 43 writers, 8x8 grey (UCI optdigits, test part)."""
+"""The digits embedded in scikit-learn: 1,797 handwritten digits, 8x8 grey (UCI optdigits)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
-    """All ten digits, (1797,8,8,1) uint8; scikit-learn's grey levels 0..16 are spread over 0..255 and rounded."""
+    """All ten digits, (1797,8,8,1) uint8; the grey levels 0..16 are spread over 0..255."""
     import numpy as np
     from sklearn.datasets import load_digits
 

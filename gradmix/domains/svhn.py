@@ -1,7 +1,7 @@
-"""SVHN, format 2 (cropped digits): .mat files laid into data_dir by hand are found and verified; else torchvision downloads them.
+"""SVHN's cropped digits: .mat files laid into data_dir are found and verified; else downloaded.
 
-Netzer, Wang, Coates, Bissacco, Wu, Ng: Reading Digits in Natural Images with Unsupervised Feature Learning, 2011; the authors
-ask for non-commercial use only.
+Netzer, Wang, Coates, Bissacco, Wu, Ng: Reading Digits in Natural Images with Unsupervised Feature
+Learning, 2011; the authors ask for non-commercial use only.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
-    """All images of `split` (train 73,257, test 26,032, extra 531,131), (N,32,32,3) uint8 RGB; the official label 10 is digit 0.
+    """All images of `split`, (N,32,32,3) uint8 RGB; the official label 10 is the digit 0.
 
     Raises:
-        ValueError: the file is damaged, another one or misnamed; or it is missing and cannot be downloaded.
+        ValueError: the file is damaged, another one or misnamed; or it is missing and cannot be
+            downloaded.
     """
     name, split = _name(settings), str(settings["split"])
     folders = (*FOLDERS, DOWNLOADS)
@@ -60,7 +61,7 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -
         originals=[f"{name}/{row}" for row in range(len(labels_N))],
         sources={name: sha256_of(path)},
         notes=[
-            "crops of one house number overlap, and the file does not say which crops belong together"
+            "crops of one house number overlap; the file does not say which crops belong together"
         ],
     )
 
@@ -83,13 +84,13 @@ def _verify(path: Path, split: str) -> None:
                 f"{path}: holds the content of {other}_32x32.mat; it seems to be misnamed"
             )
     raise ValueError(
-        f"{path}: corrupt, truncated or not the official file ({path.stat().st_size} bytes, MD5 {found}, "
-        f"expected {SPLITS[split][0]}); get it again from {URL}{path.name}"
+        f"{path}: corrupt, truncated or not the official file ({path.stat().st_size} bytes, "
+        f"MD5 {found}, expected {SPLITS[split][0]}); get it again from {URL}{path.name}"
     )
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images as (N,H,W,C) (a view: in the file the image is the last axis) and official labels 1..10."""
+    """Images (N,H,W,C), a view (the file has the image as last axis), and labels 1..10."""
     import numpy as np
     from scipy.io import loadmat
 
@@ -107,7 +108,8 @@ def _download(split: str, data_dir: Path) -> None:
         download_url(URL + name, str(data_dir / DOWNLOADS), md5=SPLITS[split][0])
     except Exception as error:
         raise ValueError(
-            f"SVHN is not in data_dir and could not be downloaded ({type(error).__name__}: {error}). "
+            "SVHN is not in data_dir and could not be downloaded "
+            f"({type(error).__name__}: {error}). "
             f"By hand: get {URL}{name} and lay it into {data_dir / FOLDERS[0]}. "
             f"Now {looked_for(data_dir, (*FOLDERS, DOWNLOADS), [name])}."
         ) from error
