@@ -8,10 +8,15 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from gradmix.mixing.solvers.problem import mixture_values
+
 
 @lru_cache(maxsize=64)
 def _constants(sources: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit vectors (K, K); codes (S,) and bits (S, K) of the supports of two or more sources, small ones first."""
+    """Unit vectors (K, K); codes (S,) and bits (S, K) of supports of two or more, small ones first.
+
+    Kept per device, because building them anew would copy from the host at every step.
+    """
     codes = sorted(
         (code for code in range(2**sources) if code.bit_count() > 1),
         key=lambda code: (code.bit_count(), code),
@@ -25,40 +30,40 @@ def _constants(sources: int, device: torch.device) -> tuple[Tensor, Tensor, Tens
 
 
 def best_of_all_supports(
-    correlation_BKK: Tensor, cosine_BK: Tensor, active_BK: Tensor, *, cancellation: float, tie: float
+    correlation_BKK: Tensor,
+    cosine_BK: Tensor,
+    active_BK: Tensor,
+    *,
+    cancellation: float,
+    tie: float,
 ) -> Tensor:
     """Coefficients x >= 0 of the unit-norm columns that maximise c^T x / sqrt(x^T R x), shape (B, K).
 
-    Every support gives one candidate: the solution of R_SS x = c_S, or the source alone where |S| = 1
-    (the maximiser is among them, also where every source opposes the target). Each candidate, with its negative
-    entries cut off, is a feasible mixture and is judged by its own value, so that ill-conditioned supports
-    can do no harm; `cancellation` is the smallest x^T R x / (sum x)^2 that is told from zero. Of candidates
-    within the relative distance `tie` of the best the one with the fewest sources wins.
+    Every support S gives one candidate: the solution of R_SS x = c_S, or the source alone where
+    |S| = 1. The maximiser is among them, also where every source opposes the target. Each candidate,
+    its negative entries cut off, is a feasible mixture and is judged by its own value, so that
+    ill-conditioned supports do no harm (`cancellation`: see `mixture_values`). Of the candidates
+    within the relative distance `tie` of the best, the one with the fewest sources wins.
 
-    The systems are solved by Gauss-Jordan elimination along the binary tree of supports: step k doubles the
-    supports into those without and with source k. Positive definite systems need no pivoting.
+    The systems are solved by Gauss-Jordan elimination along the binary tree of supports: step k
+    doubles them into those without and those with source k. Positive definite systems need no pivoting.
     """
     sources = cosine_BK.shape[-1]
     unit_KK, codes_S, bits_SK = _constants(sources, cosine_BK.device)
-    candidates_BSK = unit_KK * active_BK.unsqueeze(-1)
+    mixtures_BSK = unit_KK * active_BK.unsqueeze(-1)
     if sources > 1:
         tableau_BSKC = torch.cat((correlation_BKK, cosine_BK.unsqueeze(-1)), -1).unsqueeze(1)
         for k in range(sources):
-            rest_BSKC = tableau_BSKC[..., 1:]
-            row_BS1C = tableau_BSKC[:, :, k : k + 1]
-            row_BS1C = row_BS1C[..., 1:] / row_BS1C[..., :1]
-            factor_BSK1 = tableau_BSKC[..., :1] - unit_KK[:, k : k + 1]
-            tableau_BSKC = torch.cat((rest_BSKC, torch.addcmul(rest_BSKC, factor_BSK1, row_BS1C, value=-1.0)), 1)
+            column_BSK1, rest_BSKC = tableau_BSKC[..., :1], tableau_BSKC[..., 1:]
+            row_BS1C = rest_BSKC[:, :, k : k + 1] / column_BSK1[:, :, k : k + 1]
+            factor_BSK1 = unit_KK[:, k : k + 1] - column_BSK1
+            tableau_BSKC = torch.cat((rest_BSKC, torch.addcmul(rest_BSKC, factor_BSK1, row_BS1C)), 1)
         solutions_BSK = tableau_BSKC.squeeze(-1).index_select(1, codes_S) * bits_SK
-        candidates_BSK = torch.cat((candidates_BSK, solutions_BSK.clamp_(min=0.0)), 1)
+        mixtures_BSK = torch.cat((mixtures_BSK, solutions_BSK.clamp_(min=0.0)), 1)
 
-    square_BS = (torch.matmul(candidates_BSK, correlation_BKK) * candidates_BSK).sum(-1)
-    product_BS = torch.matmul(candidates_BSK, cosine_BK.unsqueeze(-1)).squeeze(-1)
-    # Comparisons with NaN are false: singular supports drop out here too.
-    sound_BS = square_BS > cancellation * candidates_BSK.sum(-1).square()
-    value_BS = torch.where(sound_BS, product_BS * square_BS.rsqrt(), -torch.inf)
+    value_BS = mixture_values(mixtures_BSK, correlation_BKK, cosine_BK, cancellation)
     best_B1 = value_BS.amax(-1, keepdim=True)
-    near_BS = value_BS >= best_B1 - tie * best_B1.abs()
-    # argmax returns the first of equals, and the candidates are ordered by the size of their support.
+    near_BS = value_BS >= best_B1 - best_B1.abs() * tie
+    # argmax returns the first of equals, and the candidates are ordered by the size of the support.
     choice_B11 = near_BS.to(torch.int8).argmax(-1, keepdim=True).unsqueeze(-1)
-    return candidates_BSK.gather(1, choice_B11.expand(-1, 1, sources)).squeeze(1)
+    return mixtures_BSK.gather(1, choice_B11.expand(-1, 1, sources)).squeeze(1)
