@@ -32,7 +32,8 @@ class Block(nn.Module):
         """(N, inputs, H, W) to (N, outputs, H/2, W/2)."""
         x = self.conv(x)
         x = self.norm(x, domain) if self._per_domain else self.norm(x)
-        out: Tensor = self.pool(self.activation(x))
+        # Pooling and ReLU commute; in this order ReLU has a quarter of the work.
+        out: Tensor = self.activation(self.pool(x))
         return out
 
 

@@ -69,7 +69,7 @@ def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) 
     """Train the method that ``settings`` describe and write model, curves and record into ``output``.
 
     Args:
-        settings: recipe, title, sources, target, training, gradmix, network, image (`Config.method_settings`).
+        settings: name, recipe, sources, target, training, gradmix, network, image (`Config.method_settings`).
         job: the files.
         output: folder of model.safetensors, curves.parquet and run.json; written whole or not at all.
         log: gets one line per event.
@@ -169,7 +169,7 @@ def _train_one(
     record = {
         "method": settings["name"],
         "recipe": recipe.name,
-        "title": settings["title"],
+        "title": recipe.title,
         "labels_per_class": job.labels_per_class,
         "draw": job.draw,
         "member": settings.get("member"),
@@ -261,7 +261,7 @@ def _schedule(training: Mapping[str, Any], name: str) -> Schedule:
     keys = {
         "full": ("steps", "evaluate_every", "learning_rate"),
         "target_only": ("target_only_steps", "target_only_evaluate_every", "learning_rate"),
-        "fine_tune": ("fine_tune_steps", "evaluate_every", "fine_tune_learning_rate"),
+        "fine_tune": ("fine_tune_steps", "fine_tune_evaluate_every", "fine_tune_learning_rate"),
     }[name]
     steps, evaluate_every, learning_rate = (training[key] for key in keys)
     return Schedule(
