@@ -69,7 +69,8 @@ def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) 
     """Train the method that ``settings`` describe and write model, curves and record into ``output``.
 
     Args:
-        settings: name, recipe, sources, target, training, gradmix, network, image (`Config.method_settings`).
+        settings: name, recipe, sources, target, training, gradmix, network, image (`Config.method_settings`), and
+            optionally title, on which the result does not depend.
         job: the files.
         output: folder of model.safetensors, curves.parquet and run.json; written whole or not at all.
         log: gets one line per event.
@@ -97,7 +98,7 @@ def train_pack(
             recipe = recipe_of(settings["recipe"])
             seeds = _seeds(settings, job)
             identity = {
-                "settings": dict(settings),
+                "settings": {key: value for key, value in settings.items() if key != "title"},
                 "inputs": hashes,
                 "code": job.code,
                 "seeds": seeds,
@@ -169,7 +170,7 @@ def _train_one(
     record = {
         "method": settings["name"],
         "recipe": recipe.name,
-        "title": recipe.title,
+        "title": settings.get("title", recipe.title),
         "labels_per_class": job.labels_per_class,
         "draw": job.draw,
         "member": settings.get("member"),
