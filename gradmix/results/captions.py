@@ -1,0 +1,71 @@
+"""Titles, captions and alternative texts of the figures on the report page, by the name of the figure's module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Caption:
+    """The section that a figure belongs to, its title, how to read it, and what it shows in one sentence."""
+
+    section: str
+    title: str
+    text: str
+
+
+CAPTIONS: dict[str, Caption] = {
+    "accuracy": Caption(
+        "accuracy",
+        "Test accuracy of every method",
+        "Dots are means over draws of the few labels, bars one standard error, thin strokes single draws; hollow "
+        "diamonds, where there are any, are the paper's means. The axis does not start at zero.",
+    ),
+    "hyper_validation_loss": Caption(
+        "training",
+        "Loss on the hyper-validation set over training",
+        "Lines are means over draws, bands run from the lowest to the highest draw. A line that falls and rises again "
+        "over-fits: the checkpoint used is the one with the best accuracy on H, not the last.",
+    ),
+    "layer_weights": Caption(
+        "training",
+        "Weight of each source, layer by layer",
+        "One panel per layer, from the input on. The weights of a layer sum to one: a source at 0 is left out, one at 1 "
+        "is the only one followed. Lines are means over draws and over the steps between two evaluations; bands run "
+        "from the lowest to the highest draw.",
+    ),
+    "adaptive_rate": Caption(
+        "training",
+        "Importance ρ and learning-rate factor η",
+        "Above, ρ: the sum over layers of the cosine between the mixed source gradient and the target gradient; 0 means "
+        "that the best mixture of sources is of no help to the target. Below, η = 1/(1 + exp(−(βρ − γ))), by which the "
+        "step is multiplied. Solid: mean; dotted: lowest and highest draw; grey: from the 10 % to the 90 % quantile of "
+        "single steps.",
+    ),
+    "confusion": Caption(
+        "mistakes",
+        "Confusion on the test set",
+        "Rows are true classes, columns predicted ones; numbers are the percentage of the true class's images, summed "
+        "over draws. The diagonal is right, everything else a mistake.",
+    ),
+    "pseudo_label_quality": Caption(
+        "pseudo_labels",
+        "Pseudo-labels: precision and coverage per class",
+        "Precision: how many of the images accepted as a class are of that class. Coverage: how many of a class's "
+        "images in U were accepted. Markers are means over draws, bars run from the lowest to the highest. The truth "
+        "was looked up after training, for this figure only.",
+    ),
+    "samples": Caption(
+        "data",
+        "Images of every set",
+        "One row per set, for one draw. Below each image stands its label; in U it stands for what the models said, and "
+        "a dashed frame marks a pseudo-label that is wrong, with the truth in brackets (which no training code saw).",
+    ),
+}
+
+
+def caption_of(kind: str) -> Caption:
+    """The caption of a kind of figure; raises `ValueError` for an unknown one."""
+    if kind not in CAPTIONS:
+        raise ValueError(f"figure kind must be one of {', '.join(CAPTIONS)}, but got {kind!r}")
+    return CAPTIONS[kind]

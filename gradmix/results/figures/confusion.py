@@ -1,0 +1,91 @@
+"""Figure: confusion matrices on the test set, one panel per method at one k, summed over draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gradmix.results.figures.style import message_figure, new_figure, save, styled
+from gradmix.results.records import Method, read_metrics
+
+_NUMBERED = 12  # with more classes the numbers in the cells could not be read
+
+
+def summed_confusion(rows: pd.DataFrame) -> np.ndarray:
+    """Return the (C, C) counts [true][predicted] summed over the draws of one method at one k.
+
+    Raises `ValueError` naming the file whose matrix has another shape than the classes say.
+    """
+    total = None
+    for file, classes, confusion in zip(
+        rows["file"], rows["classes"], rows["confusion"], strict=True
+    ):
+        matrix = np.asarray(confusion)
+        if matrix.shape != (len(classes), len(classes)) or (
+            total is not None and matrix.shape != total.shape
+        ):
+            raise ValueError(
+                f"{file}: a confusion of shape {matrix.shape} for {len(classes)} classes"
+            )
+        total = matrix if total is None else total + matrix
+    assert total is not None
+    return total
+
+
+@styled
+def draw(metrics: pd.DataFrame, methods: Sequence[Method], *, labels_per_class: int) -> Figure:
+    """Draw the share (%) of each true class's images (rows) given to each class (columns); the grey is the share."""
+    metrics = metrics[metrics["labels_per_class"] == labels_per_class]
+    shown = [method for method in methods if (metrics["method"] == method["name"]).any()]
+    if not shown:
+        return message_figure(f"No method was evaluated at k = {labels_per_class}.")
+    columns = min(4, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    figure = new_figure(2.15 * columns + 0.9, 2.3 * rows + 0.35)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for panel, method in zip(grid.flat, shown, strict=False):
+        chosen = metrics[metrics["method"] == method["name"]]
+        counts = summed_confusion(chosen)
+        classes = list(chosen["classes"].iloc[0])
+        share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        image = panel.imshow(share, cmap="Greys", vmin=0, vmax=100)
+        panel.grid(False)
+        panel.set_title(f"{method['title']}\n{100 * np.trace(counts) / max(counts.sum(), 1):.1f} %")
+        step = 1 if len(classes) <= 20 else math.ceil(len(classes) / 20)
+        ticks = range(0, len(classes), step)
+        turn = {"rotation": 90} if max(map(len, classes)) > 3 else {}
+        panel.set_xticks(ticks, [classes[tick] for tick in ticks], **turn)
+        panel.set_yticks(ticks, [classes[tick] for tick in ticks])
+        if len(classes) <= _NUMBERED:
+            size = 8 if len(classes) <= 6 else 5.5
+            for (true, predicted), value in np.ndenumerate(share):
+                colour = "white" if value > 55 else "black"
+                text = f"{value:.0f}" if value >= 0.5 or counts[true, predicted] == 0 else "<1"
+                panel.text(
+                    predicted, true, text, ha="center", va="center", fontsize=size, color=colour
+                )
+    for panel in list(grid.flat)[len(shown) :]:
+        panel.set_visible(False)
+    for panel in list(grid.flat)[max(0, len(shown) - columns) : len(shown)]:
+        panel.xaxis.set_tick_params(labelbottom=True)
+    figure.supxlabel("predicted class", fontsize=9)
+    figure.supylabel("true class", fontsize=9)
+    bar = figure.colorbar(image, ax=list(grid.flat), shrink=0.7, aspect=30)
+    bar.set_label("images of the true class (%)")
+    return figure
+
+
+def write(
+    metric_files: Iterable[str | Path],
+    methods: Sequence[Method],
+    stem: str | Path,
+    *,
+    labels_per_class: int,
+) -> list[Path]:
+    """Read metrics.json of all methods at this k; write `stem`.svg, .png and .pdf."""
+    return save(draw(read_metrics(metric_files), methods, labels_per_class=labels_per_class), stem)

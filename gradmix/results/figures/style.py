@@ -1,0 +1,121 @@
+"""How every figure looks: type, lines, hatches and colours that stay apart in black and white; and how it is saved.
+
+Figures are made without pyplot: no global state, no display. The same data give the same bytes of SVG.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from gradmix.files import write_bytes
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 160,
+    "svg.hashsalt": "gradmix",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+
+# Okabe and Ito's colours (told apart by colour-blind readers), without yellow, which is lost on white paper.
+COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#777777")
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (3, 1.2, 1.2, 1.2, 1.2, 1.2)),
+    (0, (9, 2)),
+    (0, (2.5, 2.5)),
+    (0, (8, 1.5, 3, 1.5)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+
+def line_look(position: int) -> dict[str, Any]:
+    """Return colour, dashes and marker of the line at `position`: no two of the first forty share all three."""
+    return {
+        "color": COLOURS[position % len(COLOURS)],
+        "linestyle": DASHES[position % len(DASHES)],
+        "marker": MARKERS[position % len(MARKERS)],
+    }
+
+
+def styled(function: Callable[P, R]) -> Callable[P, R]:
+    """Run a drawing function under the house style, leaving matplotlib's global settings alone."""
+
+    @wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        with matplotlib.rc_context(RC):
+            return function(*args, **kwargs)
+
+    return wrapper
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of `width` x `height` inches whose parts arrange themselves."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def message_figure(text: str) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure = new_figure(6, 1.2)
+    figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
+    return figure
+
+
+def stem_of(path: str | Path) -> Path:
+    """Return `path` without .svg, .png or .pdf (other dots stay: they belong to the name)."""
+    path = Path(path)
+    return path.with_suffix("") if path.suffix in (".svg", ".png", ".pdf") else path
+
+
+@styled
+def save(figure: Figure, stem: str | Path) -> list[Path]:
+    """Write `stem`.svg, .png and .pdf, free of dates and versions, and return their paths."""
+    stem = stem_of(stem)
+    metadata: dict[str, dict[str, Any]] = {
+        "svg": {"Date": None, "Creator": None},
+        "png": {"Software": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    written = []
+    for kind, nothing in metadata.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=kind, metadata=nothing)
+        path = stem.with_name(f"{stem.name}.{kind}")
+        write_bytes(path, buffer.getvalue())
+        written.append(path)
+    return written

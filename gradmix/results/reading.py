@@ -1,0 +1,157 @@
+"""Sentences that say what the numbers say: every row at every k by the same rule, nothing picked.
+
+Plain text; the page escapes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gradmix.results.accuracy import Summaries, columns_k, differences, summaries
+from gradmix.results.paper import paper_numbers
+from gradmix.results.records import Method
+from gradmix.results.statistics import t_quantile
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def _listing(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def comparison_sentences(
+    metrics: pd.DataFrame, methods: Sequence[Method], reference: str
+) -> list[str]:
+    """One sentence per k: which methods lie clearly above or below `reference`, and which do not.
+
+    Clear: zero is outside the 95 % interval of Student's t of the paired differences.
+    """
+    cells = differences(metrics, reference)
+    titles = {method["name"]: method["title"] for method in methods}
+    sentences = []
+    for labels_per_class in columns_k(cells):
+        groups: dict[str, list[str]] = {"above": [], "below": [], "near": []}
+        for method in methods:
+            summary = cells.get((method["name"], labels_per_class))
+            if summary is None:
+                continue
+            ratio = summary.errors_from_zero
+            in_errors = "no SE" if ratio is None else f"{ratio:+.1f} SE"
+            text = _minus(f"{method['title']} ({summary.mean:+.2f} points, {in_errors})")
+            side = "above" if summary.mean > 0 else "below"
+            groups[side if summary.is_clear else "near"].append(text)
+        parts = []
+        if groups["above"]:
+            parts.append(f"clearly better than {titles[reference]}: {_listing(groups['above'])}")
+        if groups["below"]:
+            parts.append(f"clearly worse: {_listing(groups['below'])}")
+        if groups["near"]:
+            parts.append(f"not told apart from it by these draws: {_listing(groups['near'])}")
+        sentences.append(f"k = {labels_per_class}: {'; '.join(parts)}.")
+    return sentences
+
+
+def rule_sentence(metrics: pd.DataFrame, reference: str) -> str:
+    """What "clearly" means here, and how many comparisons were made by that rule."""
+    cells = differences(metrics, reference)
+    counts = sorted({summary.count for summary in cells.values()})
+    if not cells:
+        return "There is no reference method with which the others could be compared."
+    if counts == [1]:
+        return (
+            "There is one draw of the few labels only, so no difference can be called clear: "
+            "more draws are needed before anything is concluded."
+        )
+    thresholds = [f"{t_quantile(n - 1):.1f} for {n} draws" for n in counts if n > 1]
+    return (
+        "Differences are taken draw by draw (every method sees the same few labels). “Clearly” means more standard "
+        f"errors than Student's t allows at 95 % ({', '.join(thresholds)}), without a correction for the "
+        f"{len(cells)} comparisons made here: about one in twenty would pass by chance. The draws share H, U and "
+        "the test set, so they say nothing about other target images."
+    )
+
+
+def paper_sentences(
+    metrics: pd.DataFrame, methods: Sequence[Method], paper: str | None
+) -> list[str]:
+    """One sentence per row that the paper has: ours minus the paper's, in standard errors of the difference."""
+    numbers = paper_numbers(methods, paper)
+    cells = summaries(metrics)
+    sentences = []
+    for method in methods:
+        parts = []
+        for labels_per_class in columns_k(cells):
+            key = (method["name"], labels_per_class)
+            if key not in numbers or key not in cells:
+                continue
+            mean, error = numbers[key]
+            difference = cells[key].mean - mean
+            ours = cells[key].error
+            text = f"{difference:+.2f} at k = {labels_per_class}"
+            if ours is not None and error is not None:
+                text += f" ({difference / math.hypot(ours, error):+.1f} SE)"
+            parts.append(_minus(text))
+        if parts:
+            sentences.append(f"{method['title']}: {_listing(parts)}.")
+    return sentences
+
+
+def caveat_sentences(
+    metrics: pd.DataFrame, runs: Iterable[Mapping[str, Any]], splits: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """What every reader should hold against the numbers: H, the size of the test set, late checkpoints."""
+    sentences = []
+    if splits:
+        held = len(splits[0]["H"])
+        few = sorted({len(split["V"]) for split in splits})
+        ratio = sorted({round(held / count) for count in few if count}, reverse=True)
+        times = "–".join(str(value) for value in sorted({ratio[-1], ratio[0]})) if ratio else "?"
+        sentences.append(
+            f"H holds {held:,} labelled target images, {times} times as many as V "
+            f"({_listing([str(count) for count in few])}). Every method's checkpoint is the best on H, and so are the "
+            "models that give pseudo-labels. The comparison between methods is fair, but nobody with only V's labels "
+            "could choose checkpoints this well, so the accuracies are not what the few labels alone would give."
+        )
+    best = max(summaries(metrics).values(), key=lambda summary: summary.mean, default=None)
+    counts = sorted(set(metrics["test_count"]))
+    if best is not None and counts:
+        share = best.mean / 100
+        error = 100 * math.sqrt(share * (1 - share) / counts[0])
+        sentences.append(
+            f"The test set has {counts[0]:,} images: one image is {100 / counts[0]:.3g} points, and the standard error "
+            f"of one accuracy of {best.mean:.1f} % from the choice of these images alone is {error:.2g} points. "
+            "It is the same for all methods and is not part of the standard errors in the table."
+        )
+    late = [run for run in runs if run.get("chosen_in_last_tenth")]
+    if late:
+        names = list(dict.fromkeys(str(run.get("title") or run["method"]) for run in late))
+        sentences.append(
+            f"In {len(late)} run{'s' if len(late) > 1 else ''} ({_listing(names)}) the best checkpoint lies in the last "
+            "tenth of training: longer training might have given a better one."
+        )
+    return sentences
+
+
+def statistics_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str | None:
+    """How far the batch-norm statistics alone move the accuracies; None if they were not re-estimated."""
+    usual, again = summaries(metrics), summaries(metrics, "accuracy_statistics_on_V")
+    moves = _moves(usual, again)
+    if not moves:
+        return None
+    titles = {method["name"]: method["title"] for method in methods}
+    low, high = min(moves, key=lambda key: moves[key]), max(moves, key=lambda key: moves[key])
+    texts = [f"{moves[key]:+.2f} points ({titles[key[0]]}, k = {key[1]})" for key in (low, high)]
+    return _minus(
+        "The same weights, with batch-norm statistics re-estimated on V alone, score differently: from "
+        f"{texts[0]} to {texts[1]}. That much of a row is owed to statistics, not to weights."
+    )
+
+
+def _moves(usual: Summaries, again: Summaries) -> dict[tuple[str, int], float]:
+    return {key: again[key].mean - usual[key].mean for key in again if key in usual}

@@ -1,0 +1,139 @@
+"""Read the records that runs leave on disk (metrics.json, run.json, curves.parquet) into tidy tables.
+
+A broken record is a `ValueError` that names the file: a table made from half the records would lie.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+Method = Mapping[str, str]
+"""One row of the tables: name, title and recipe of a method, as the configuration orders them."""
+
+METRICS_COLUMNS = [
+    "method",
+    "labels_per_class",
+    "draw",
+    "test_count",
+    "accuracy",
+    "accuracy_statistics_on_V",
+    "hyper_validation_accuracy",
+    "chosen_step",
+    "classes",
+    "confusion",
+    "notes",
+    "file",
+]
+_OPTIONAL = {"accuracy_statistics_on_V", "notes"}
+RUN_KEYS = ("method", "labels_per_class", "draw", "steps", "seconds", "chosen_step")
+
+
+def read_json(file: str | Path) -> dict[str, Any]:
+    """Return the JSON object in `file`.
+
+    Raises `ValueError` naming the file if it is missing, not JSON, or not an object.
+    """
+    try:
+        record = json.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ValueError(f"{file}: not a whole JSON record ({error})") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{file}: expected a JSON object, found {type(record).__name__}")
+    return record
+
+
+def _require(record: Mapping[str, Any], keys: Iterable[str], file: str | Path) -> None:
+    missing = [key for key in keys if key not in record]
+    if missing:
+        raise ValueError(f"{file}: the record lacks {', '.join(missing)}")
+
+
+def read_metrics(files: Iterable[str | Path]) -> pd.DataFrame:
+    """Return one row per metrics.json, with `METRICS_COLUMNS` (accuracies as fractions; missing ones NaN).
+
+    Raises `ValueError` for a broken record, or when two files claim the same method, k and draw.
+    """
+    rows = []
+    seen: dict[tuple[str, int, int], str | Path] = {}
+    for file in files:
+        record = read_json(file)
+        _require(record, (c for c in METRICS_COLUMNS if c not in _OPTIONAL | {"file"}), file)
+        row = {column: record.get(column) for column in METRICS_COLUMNS}
+        accuracy = row["accuracy"]
+        if not isinstance(accuracy, (int, float)) or not 0 <= accuracy <= 1:
+            raise ValueError(
+                f"{file}: accuracy must be a fraction from 0 to 1, but got {accuracy!r}"
+            )
+        key = (row["method"], row["labels_per_class"], row["draw"])
+        if key in seen:
+            raise ValueError(f"{file}: the same method, labels per class and draw as {seen[key]}")
+        seen[key] = file
+        rows.append(row | {"notes": list(row["notes"] or []), "file": str(file)})
+    frame = pd.DataFrame(rows, columns=METRICS_COLUMNS)
+    for column in ("accuracy", "accuracy_statistics_on_V", "hyper_validation_accuracy"):
+        frame[column] = frame[column].astype("float64")
+    return frame
+
+
+def run_folders(paths: Iterable[str | Path]) -> list[Path]:
+    """Return the run folders that `paths` (folders, or any files in them) name, each once, in order."""
+    folders = (path if path.is_dir() else path.parent for path in map(Path, paths))
+    return list(dict.fromkeys(folders))
+
+
+def read_runs(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """Return the run.json of every run folder, each with its `folder` (a `Path`) added.
+
+    Raises `ValueError` for a broken record.
+    """
+    runs = []
+    for folder in run_folders(paths):
+        file = folder / "run.json"
+        record = read_json(file)
+        _require(record, RUN_KEYS, file)
+        runs.append(record | {"folder": folder})
+    return runs
+
+
+def read_curves(run: Mapping[str, Any], columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Return curves.parquet of one run of `read_runs`: one row per evaluation on H, sorted by step.
+
+    `columns` must be there (besides `step`). Raises `ValueError` naming the file if not, or if it cannot be read.
+    """
+    file = Path(run["folder"]) / "curves.parquet"
+    try:
+        frame = pd.read_parquet(file)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise ValueError(f"{file}: cannot be read as Parquet ({error})") from error
+    _require({column: None for column in frame.columns}, ["step", *columns], file)
+    return frame.sort_values("step", ignore_index=True)
+
+
+def runs_of(
+    runs: Iterable[Mapping[str, Any]], method: str, labels_per_class: int
+) -> list[Mapping[str, Any]]:
+    """Return the runs of `method` that count at `labels_per_class`, by draw.
+
+    Methods that see no target label are trained once per draw and stored under k = 0: they count at every k.
+    """
+    chosen = [
+        run
+        for run in runs
+        if run["method"] == method and run["labels_per_class"] in (labels_per_class, 0)
+    ]
+    return sorted(chosen, key=lambda run: run["draw"])
+
+
+def listed_metrics(metrics: pd.DataFrame, methods: Sequence[Method]) -> pd.DataFrame:
+    """Return the rows of `metrics` whose method is listed, in the order of `methods`, then by k and draw."""
+    order = {method["name"]: position for position, method in enumerate(methods)}
+    rows = metrics[metrics["method"].isin(list(order))].copy()
+    rows["order"] = rows["method"].map(order)
+    return rows.sort_values(["order", "labels_per_class", "draw"], ignore_index=True)

@@ -1,0 +1,158 @@
+"""The report: one self-contained HTML page that tells an experiment's story. It opens offline and asks no network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gradmix.files import write_text
+from gradmix.results.captions import CAPTIONS, caption_of
+from gradmix.results.data import data_sizes, data_table, read_domains, read_splits
+from gradmix.results.facts import (
+    duration,
+    duration_table,
+    ensemble_table,
+    machine_rows,
+    quality_table,
+    transfer,
+)
+from gradmix.results.marks import collect_notes
+from gradmix.results.paper import CITATION, SETTING, URL
+from gradmix.results.reading import (
+    caveat_sentences,
+    comparison_sentences,
+    paper_sentences,
+    rule_sentence,
+    statistics_sentence,
+)
+from gradmix.results.records import Method, listed_metrics, read_metrics, read_runs
+from gradmix.results.tables import experiment_tables
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+"""The page's template; an input of whoever makes the page, because it is no Python and has no fingerprint."""
+
+_MIME = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+def embed(file: str | Path) -> str:
+    """The data URI of an .svg or .png file. Raises `ValueError` naming it if it cannot be read or is neither."""
+    path = Path(file)
+    if path.suffix not in _MIME:
+        raise ValueError(f"{file}: the report embeds .svg and .png figures only")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read ({error.strerror})") from error
+    return f"data:{_MIME[path.suffix]};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _figure_groups(
+    figures: Iterable[Mapping[str, Any]], titles: Mapping[str, str]
+) -> dict[str, list[dict[str, Any]]]:
+    """The figures by section of the page; those of one kind together, each with its caption and its data URI."""
+    groups: dict[str, dict[str, Any]] = {}
+    for figure in figures:
+        kind = str(figure["kind"])
+        caption = caption_of(kind)
+        parts = []
+        if figure.get("labels_per_class") is not None:
+            parts.append(f"k = {figure['labels_per_class']}")
+        if figure.get("method") is not None:
+            parts.append(titles.get(figure["method"], str(figure["method"])))
+        group = groups.setdefault(kind, {"caption": caption, "images": []})
+        image = {"label": ", ".join(parts), "uri": embed(figure["file"])}
+        image["alt"] = ", ".join([caption.title, *parts])
+        group["images"].append(image)
+    sections: dict[str, list[dict[str, Any]]] = {}
+    for kind in (kind for kind in CAPTIONS if kind in groups):
+        sections.setdefault(groups[kind]["caption"].section, []).append(groups[kind])
+    return sections
+
+
+def write_report(
+    output: str | Path,
+    *,
+    title: str,
+    configuration: str,
+    methods: Sequence[Method],
+    metric_files: Iterable[str | Path],
+    run_files: Iterable[str | Path],
+    split_files: Iterable[str | Path],
+    domain_files: Iterable[str | Path],
+    enlarged_files: Iterable[str | Path] = (),
+    ensemble_files: Iterable[str | Path] = (),
+    summary_files: Iterable[str | Path] = (),
+    quality_files: Iterable[str | Path] = (),
+    figures: Iterable[Mapping[str, Any]] = (),
+    paper: str | None = None,
+    reference: str = "gradmix",
+) -> Path:
+    """Write the page to `output` and return its path.
+
+    Args:
+        output: where the page goes.
+        title: the experiment's title.
+        configuration: the resolved configuration as YAML text, shown as it is.
+        methods: name, title and recipe of every row, in order.
+        metric_files, run_files, split_files, enlarged_files, domain_files: as for `write_tables`.
+        ensemble_files: ensemble/<k>/<draw>.json.
+        summary_files, quality_files: summary.json and quality.json of the pseudo-labels.
+        figures: {"kind": a key of `CAPTIONS`, "file": .svg or .png, "labels_per_class": k or absent, "method": name or
+            absent} for every figure to embed, in order.
+        paper: None, or "digits": the paper's numbers beside ours.
+        reference: the method with which the others are compared.
+
+    All text from records and configuration is escaped. Raises `ValueError` for a broken record or figure.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    titles = {method["name"]: method["title"] for method in methods}
+    metrics = listed_metrics(read_metrics(metric_files), methods)
+    runs = read_runs(run_files)
+    splits, domains = read_splits(split_files), read_domains(domain_files)
+    notes = collect_notes(metrics, runs, methods)
+    tables = experiment_tables(metrics, notes, methods, paper=paper, reference=reference)
+    sizes = data_sizes(split_files, enlarged_files, domain_files)
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+    page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        title=title,
+        story=transfer(splits, domains),
+        tables=tables,
+        data_table=data_table(sizes) if len(sizes) else None,
+        rule=rule_sentence(metrics, reference),
+        comparisons=comparison_sentences(metrics, methods, reference),
+        paper_comparisons=paper_sentences(metrics, methods, paper),
+        paper_setting=SETTING,
+        caveats=caveat_sentences(metrics, runs, splits),
+        statistics=statistics_sentence(metrics, methods),
+        sections=_figure_groups(figures, titles),
+        quality=quality_table(quality_files, summary_files),
+        ensemble=ensemble_table(ensemble_files),
+        durations=duration_table(runs, methods),
+        total_time=duration(sum(run["seconds"] for run in runs)),
+        machine=machine_rows(runs),
+        notes=_notes(notes, titles),
+        configuration=configuration,
+        citation=CITATION,
+        citation_url=URL,
+    )
+    write_text(output, page)
+    return Path(output)
+
+
+def _notes(notes: Any, titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The notes with their runs, each wording once."""
+    listed = []
+    for note, rows in notes.groupby("note", sort=False):
+        places = [
+            f"{titles[method]}, k = {labels_per_class}, draw {draw}"
+            for method, labels_per_class, draw in zip(
+                rows["method"], rows["labels_per_class"], rows["draw"], strict=True
+            )
+        ]
+        listed.append({"text": note, "places": places})
+    return listed

@@ -1,0 +1,69 @@
+"""Mean, standard error and paired differences over the draws of the few labels.
+
+The standard error is the sample standard deviation (ddof = 1) over the square root of the number of draws.
+A single draw has none: it is None, never 0 and never NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+# 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom (any statistics text). scipy is no dependency of results.
+_T_QUANTILES = (
+    (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+    + (2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086)
+    + (2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042)
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A mean over `count` draws with its standard error (None for a single draw)."""
+
+    mean: float
+    error: float | None
+    count: int
+
+    @property
+    def errors_from_zero(self) -> float | None:
+        """The mean in standard errors; None where there is no error, or all draws agree exactly."""
+        return None if not self.error else self.mean / self.error
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether zero lies outside the 95 % interval of Student's t (two-sided, not corrected for many comparisons)."""
+        ratio = self.errors_from_zero
+        return ratio is not None and abs(ratio) > t_quantile(self.count - 1)
+
+
+def t_quantile(degrees_of_freedom: int) -> float:
+    """Return the 97.5 % quantile of Student's t (to 0.002) for `degrees_of_freedom` >= 1."""
+    assert degrees_of_freedom >= 1
+    if degrees_of_freedom <= len(_T_QUANTILES):
+        return _T_QUANTILES[degrees_of_freedom - 1]
+    return 1.96 + 2.4 / degrees_of_freedom
+
+
+def summarise(values: Iterable[float]) -> Summary | None:
+    """Return mean and standard error of `values`; NaN and None are left out; None if nothing is left."""
+    kept = [float(value) for value in values if value is not None and not math.isnan(value)]
+    if not kept:
+        return None
+    mean = math.fsum(kept) / len(kept)
+    if len(kept) == 1:
+        return Summary(mean, None, 1)
+    variance = math.fsum((value - mean) ** 2 for value in kept) / (len(kept) - 1)
+    return Summary(mean, math.sqrt(variance / len(kept)), len(kept))
+
+
+def paired_difference(
+    values: Mapping[int, float], reference: Mapping[int, float]
+) -> Summary | None:
+    """Return the mean of `values` minus `reference` over the draws that both have, with its standard error.
+
+    Both map draw -> value. None if they share no draw.
+    """
+    common = [draw for draw in values if draw in reference]
+    return summarise(values[draw] - reference[draw] for draw in common)

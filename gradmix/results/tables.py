@@ -1,0 +1,160 @@
+"""Write all tables of an experiment as CSV (tidy, full precision), Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from gradmix.files import write_text
+from gradmix.results.accuracy import (
+    Summaries,
+    accuracy_table,
+    difference_table,
+    differences,
+    summaries,
+)
+from gradmix.results.data import data_sizes, data_table
+from gradmix.results.layout import Table, to_latex, to_markdown
+from gradmix.results.marks import collect_notes, mark_cells
+from gradmix.results.paper import PaperNumber, paper_numbers
+from gradmix.results.records import Method, listed_metrics, read_metrics, read_runs
+
+STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
+TABLE_FILES = (*(f"{stem}.{kind}" for stem in STEMS for kind in ("csv", "md", "tex")), "runs.csv")
+"""The files that `write_tables` always writes."""
+
+WHAT = {
+    "accuracy": "Test accuracy",
+    "accuracy_statistics_on_V": "Test accuracy with batch-norm statistics re-estimated on V (same checkpoints)",
+}
+
+
+def experiment_tables(
+    metrics: pd.DataFrame,
+    notes: pd.DataFrame,
+    methods: Sequence[Method],
+    *,
+    paper: str | None,
+    reference: str,
+) -> dict[str, Table]:
+    """Return the three tables of accuracies by stem, from records already read (see `write_tables`)."""
+    marks, footnotes = mark_cells(notes, methods)
+    numbers = paper_numbers(methods, paper)
+    tables = {}
+    for column in ("accuracy", "accuracy_statistics_on_V"):
+        is_main = column == "accuracy"
+        tables[column] = accuracy_table(
+            summaries(metrics, column),
+            methods,
+            name=column,
+            what=WHAT[column],
+            paper=numbers if is_main else {},
+            marks=marks if is_main else {},
+            footnotes=footnotes if is_main else [],
+        )
+    tables["paired_differences"] = difference_table(
+        differences(metrics, reference), methods, reference
+    )
+    return tables
+
+
+def _tidy(
+    cells: Summaries,
+    methods: Sequence[Method],
+    paper: Mapping[tuple[str, int], PaperNumber],
+    notes: pd.DataFrame,
+) -> pd.DataFrame:
+    rows = []
+    for method in methods:
+        for key in sorted(key for key in cells if key[0] == method["name"]):
+            chosen = (notes["method"] == key[0]) & (notes["labels_per_class"] == key[1])
+            paper_mean, paper_error = paper.get(key, (None, None))
+            rows.append(
+                {
+                    "method": key[0],
+                    "title": method["title"],
+                    "labels_per_class": key[1],
+                    "draws": cells[key].count,
+                    "mean_percent": cells[key].mean,
+                    "standard_error_percent": cells[key].error,
+                    "paper_mean_percent": paper_mean,
+                    "paper_standard_error_percent": paper_error,
+                    "notes": "; ".join(dict.fromkeys(notes.loc[chosen, "note"])),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _tidy_differences(cells: Summaries, methods: Sequence[Method], reference: str) -> pd.DataFrame:
+    rows = []
+    for method in methods:
+        for key in sorted(key for key in cells if key[0] == method["name"]):
+            rows.append(
+                {
+                    "method": key[0],
+                    "title": method["title"],
+                    "reference": reference,
+                    "labels_per_class": key[1],
+                    "common_draws": cells[key].count,
+                    "difference_points": cells[key].mean,
+                    "standard_error_points": cells[key].error,
+                    "difference_in_standard_errors": cells[key].errors_from_zero,
+                }
+            )
+    columns = ["method", "title", "reference", "labels_per_class", "common_draws"]
+    columns += ["difference_points", "standard_error_points", "difference_in_standard_errors"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_tables(
+    metric_files: Iterable[str | Path],
+    run_files: Iterable[str | Path],
+    methods: Sequence[Method],
+    folder: str | Path,
+    *,
+    paper: str | None = None,
+    split_files: Iterable[str | Path] = (),
+    enlarged_files: Iterable[str | Path] = (),
+    domain_files: Iterable[str | Path] = (),
+    reference: str = "gradmix",
+) -> list[Path]:
+    """Write `TABLE_FILES` into `folder` and return their paths.
+
+    Args:
+        metric_files: metrics.json of every method, k (> 0) and draw.
+        run_files: run.json (or folders) of the runs, those under k = 0 included; their notes become footnotes.
+        methods: name, title and recipe of every row, in order. Rows without records are left out.
+        paper: None, or "digits": the paper's Table 1 beside ours.
+        split_files, enlarged_files, domain_files: for the table of set sizes.
+        reference: the method to which differences are taken, over the draws that both have.
+
+    The accuracy CSVs are in percent with full precision; runs.csv has every single number behind them.
+    Raises `ValueError` for a broken record (naming the file) or an unknown `paper`.
+    """
+    metrics = listed_metrics(read_metrics(metric_files), methods)
+    notes = collect_notes(metrics, read_runs(run_files), methods)
+    sizes = data_sizes(split_files, enlarged_files, domain_files)
+    tables = experiment_tables(metrics, notes, methods, paper=paper, reference=reference)
+    tables["data"] = data_table(sizes)
+    numbers = paper_numbers(methods, paper)
+    single = metrics.drop(columns=["order", "classes", "confusion", "file"])
+    csv = {
+        "accuracy": _tidy(summaries(metrics), methods, numbers, notes),
+        "accuracy_statistics_on_V": _tidy(
+            summaries(metrics, "accuracy_statistics_on_V"), methods, {}, notes
+        ).drop(columns=["paper_mean_percent", "paper_standard_error_percent"], errors="ignore"),
+        "paired_differences": _tidy_differences(
+            differences(metrics, reference), methods, reference
+        ),
+        "data": sizes,
+        "runs": single.assign(notes=single["notes"].map("; ".join)),
+    }
+    folder = Path(folder)
+    for stem, table in tables.items():
+        write_text(folder / f"{stem}.md", to_markdown(table))
+        write_text(folder / f"{stem}.tex", to_latex(table))
+    for stem, frame in csv.items():
+        write_text(folder / f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    return [folder / name for name in TABLE_FILES]
