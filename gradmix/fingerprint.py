@@ -1,9 +1,10 @@
 """A hash of the code that a stage depends on, found by reading imports, without importing anything.
 
-Snakemake sees changes of a rule's script, not of the package that the script imports. Each rule therefore carries the
-fingerprint of the modules it uses as a parameter. Comments, docstrings and formatting do not count. Modules loaded by
-name at run time (`importlib.import_module`) are not followed, on purpose: a rule names the one method, network or origin
-that it uses, so that another method's file reruns nothing.
+Snakemake sees changes of a rule's script, not of the package that the script imports. Each rule
+therefore carries the fingerprint of the modules it uses as a parameter. Comments, docstrings and
+formatting do not count. Modules loaded by name at run time (`importlib.import_module`) are not
+followed, on purpose: a rule names the one method, network or origin that it uses, so that another
+method's file reruns nothing.
 """
 
 import ast
@@ -17,7 +18,7 @@ _SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def fingerprint(*modules: str) -> str:
-    """Hash over modules of the package and all modules of the package that they import, at the top or inside functions.
+    """Hash over modules of the package and all that they import of it, at the top or inside functions.
 
     Args:
         modules: dotted names, such as ``"gradmix.splits"``. Order and repetitions do not matter.
@@ -37,7 +38,8 @@ def fingerprint(*modules: str) -> str:
 def closure(*modules: str) -> set[str]:
     """Names of the modules that `fingerprint` covers.
 
-    The package's own ``__init__`` is left out: it holds public names that load on first use, and a new one changes no result.
+    The package's own ``__init__`` is left out: it holds public names that load on first use, and a
+    new one changes no result.
     """
     found: set[str] = set()
     waiting = list(modules)
@@ -79,7 +81,9 @@ def _path(module: str) -> Path | None:
     return None
 
 
-def _serialise(node: ast.AST, parts: list[str], imports: set[str], package: str, path: Path) -> None:
+def _serialise(
+    node: ast.AST, parts: list[str], imports: set[str], package: str, path: Path
+) -> None:
     """Append a text that is equal for equal code, and collect imports on the way.
 
     Fields that are empty are left out, because Python's versions differ in which of them a node has.

@@ -1,4 +1,4 @@
-"""The whole configuration, and the part of it that each stage needs: a key that a stage does not need reruns nothing."""
+"""The whole configuration, and the part of it that each stage needs, so that no other key reruns the stage."""
 
 from typing import Annotated, Any, Literal
 
@@ -80,6 +80,11 @@ class Config(Section):
         listed = self.methods.get(method)
         return recipe_of((listed and listed.recipe) or method)
 
+    @staticmethod
+    def grid_recipe() -> Recipe:
+        """The recipe of the grid's members."""
+        return recipe_of(GRID_RECIPE)
+
     def title_of(self, method: str) -> str:
         """The method's row in tables and figures."""
         listed = self.methods.get(method)
@@ -97,7 +102,7 @@ class Config(Section):
         return self.target.test_domain or self.target.domain
 
     def domain_settings(self, domain: str) -> dict[str, Any]:
-        """What preparing a domain depends on: ``settings``, ``classes`` and ``image`` as `prepare_domain` takes them."""
+        """What preparing a domain depends on: settings, classes and image as `prepare_domain` takes them."""
         settings = self.domains[domain]
         return {
             "settings": settings.model_dump(mode="json"),
@@ -126,9 +131,9 @@ class Config(Section):
 
     def grid_settings(self) -> dict[str, Any]:
         """The same for the members of the grid, whose beta and gamma come from `grid_member`."""
-        training, gradmix = self.training.model_dump(mode="json"), self.gradmix.model_dump(mode="json")
-        del gradmix["beta"], gradmix["gamma"]
-        settings = self._training_settings(recipe_of(GRID_RECIPE), training, gradmix)
+        training = self.training.model_dump(mode="json")
+        gradmix = self.gradmix.model_dump(mode="json", exclude={"beta", "gamma"})
+        settings = self._training_settings(self.grid_recipe(), training, gradmix)
         return {"name": "grid"} | settings
 
     def grid_members(self) -> list[str]:

@@ -13,7 +13,9 @@ class Domain(Section):
     label_space: Annotated[Name, Field(description="label space of its labels")]
     classes: Annotated[
         dict[ClassName, ClassName] | None,
-        Field(description="renaming: class of the origin -> class of the label space; null: same names"),
+        Field(
+            description="renaming: class of the origin -> class of the label space; null: same names"
+        ),
     ] = None
     resize: Annotated[
         Literal["bilinear", "none"], Field(description="how images get the size of `image`")
@@ -53,10 +55,15 @@ class Arrays(Domain):
 
     origin: Literal["arrays"]
     file: Annotated[str, Field(min_length=1, description="the .npz file, relative to `data_dir`")]
-    images: Annotated[str, Field(description="its array of images (N,H,W) or (N,H,W,C), uint8")] = "images"
-    labels: Annotated[str, Field(description="its array of labels, numbers or class names (N,)")] = "labels"
+    images: Annotated[str, Field(description="its array of images (N,H,W) or (N,H,W,C), uint8")] = (
+        "images"
+    )
+    labels: Annotated[
+        str, Field(description="its array of labels, numbers or class names (N,)")
+    ] = "labels"
     groups: Annotated[
-        str | None, Field(description="its array of groups (N,), never parted by a split; null: none")
+        str | None,
+        Field(description="its array of groups (N,), never parted by a split; null: none"),
     ] = None
     originals: Annotated[
         str | None, Field(description="its array of the images' own names (N,); null: none")

@@ -1,4 +1,4 @@
-"""Value types of the configuration: names that become file names, numbers as YAML writes them, lists without doubles."""
+"""Value types of the configuration: names for files, numbers as YAML writes them, lists without doubles."""
 
 from collections.abc import Hashable
 from typing import Annotated, Any, TypeVar
@@ -43,7 +43,9 @@ def _draws(value: Any) -> Any:
         return value
     number = _number(value)
     if not isinstance(number, int | float) or number != int(number) or number < 1:
-        raise ValueError(f"must be a number of draws (1 or more) or a list of draws, but is {value!r}")
+        raise ValueError(
+            f"must be a number of draws (1 or more) or a list of draws, but is {value!r}"
+        )
     return list(range(int(number)))
 
 

@@ -1,0 +1,43 @@
+# The experiment, from raw files to the report. Usage, configuration and profiles: config/README.md
+from snakemake.utils import min_version
+
+min_version("9.3")
+
+# Snakemake lays --configfile over what is loaded here; the default's domains and methods
+# would show through, so it is loaded only where nothing else is named.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+
+
+localrules:
+    all,
+    domains,
+    splits,
+    select,
+    enlarge,
+
+
+wildcard_constraints:
+    domain=one_of(experiment.domains),
+    labels_per_class=r"\d+",
+    draw=r"\d+",
+    method=one_of(trained_methods()),
+
+
+rule all:
+    default_target: True
+    input:
+        REPORT,
+        TABLES,
+        all_figures(),
+
+
+include: "rules/domains.smk"
+include: "rules/grid.smk"
+include: "rules/pseudo_labels.smk"
+include: "rules/train.smk"
+include: "rules/results.smk"

@@ -1,0 +1,254 @@
+# The checked configuration, the paths of all files, and what the rules ask of both.
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+# The package beside this workflow is the one that is fingerprinted, so it is the one that is used.
+sys.path.insert(0, str(workflow.basedir))
+
+from gradmix.config import ConfigError, load_config
+from gradmix.domains.registry import ORIGINS, raw_files_of
+from gradmix.fingerprint import fingerprint
+from gradmix.methods.registry import METHODS
+
+try:
+    experiment = load_config(config, ", ".join(map(str, workflow.configfiles)) or "--config")
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+CONDA = "../envs/gradmix.yaml"
+OUT = experiment.output_dir
+DOMAIN_FILES = ("images.npy", "index.parquet", "domain.json")
+RUN_FILES = ("model.safetensors", "curves.parquet", "run.json")
+FORMATS = ("svg", "png", "pdf")
+DOMAIN = f"{OUT}/domains/{{domain}}"
+SPLIT = f"{OUT}/splits/{{labels_per_class}}/{{draw}}.json"
+GRID = f"{OUT}/grid/{{labels_per_class}}/{{draw}}"
+ENSEMBLE = f"{OUT}/ensemble/{{labels_per_class}}/{{draw}}.json"
+PSEUDO_LABELS = f"{OUT}/pseudo_labels/{{labels_per_class}}/{{draw}}"
+ENLARGED = f"{OUT}/splits/{{labels_per_class}}/{{draw}}.enlarged.json"
+RUN = f"{OUT}/runs/{{labels_per_class}}/{{draw}}/{{method}}"
+FIGURE = f"{OUT}/figures"
+REPORT = f"{OUT}/report.html"
+TABLE_STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
+TABLES = [
+    *expand(f"{OUT}/tables/{{stem}}.{{kind}}", stem=TABLE_STEMS, kind=("csv", "md", "tex")),
+    f"{OUT}/tables/runs.csv",
+]
+
+
+def one_of(names):
+    """A wildcard's constraint: one of these names."""
+    return "|".join(map(re.escape, names))
+
+
+def log_of(rule, *parts):
+    """Log file of a rule; `parts` tell its jobs apart."""
+    return f"{Path(OUT, 'logs', rule, *(parts or [rule]))}.log"
+
+
+def benchmark_of(rule, *parts):
+    """Benchmark file of a rule."""
+    return f"{Path(OUT, 'benchmarks', rule, *(parts or [rule]))}.tsv"
+
+
+def memory(wildcards, attempt):
+    """MB of a training job; a job that was killed asks for more when it is tried again."""
+    return experiment.resources.memory_mb * attempt
+
+
+def network_module():
+    """Module of the network, which is loaded by name at run time."""
+    return f"gradmix.nets.{experiment.network.name}"
+
+
+def training_code(recipe):
+    """Fingerprint of all that training by a recipe runs; parts loaded by name are named here."""
+    terms = {f"gradmix.terms.{stream.term}" for stream in recipe.streams}
+    return fingerprint("gradmix.training.run", METHODS[recipe.name], network_module(), *terms)
+
+
+def prediction_code():
+    """Fingerprint of the code that applies trained networks."""
+    return fingerprint("gradmix.training.predict", network_module())
+
+
+def templates():
+    """Hash of the report's templates, which are no Python and so in no fingerprint."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(workflow.basedir, "gradmix", "results").glob("*.j2")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+# ---- which files a job reads
+
+
+def domain_files(*domains):
+    """The three files of each domain."""
+    names = list(dict.fromkeys(domains))
+    return expand(f"{DOMAIN}/{{file}}", domain=names, file=DOMAIN_FILES)
+
+
+def raw_files(wildcards):
+    """Files in data_dir that the domain is made from, as far as they exist."""
+    settings = experiment.domains[wildcards.domain].model_dump(mode="json")
+    return raw_files_of(settings, experiment.data_dir)
+
+
+def packs():
+    """Members of the grid, as many as a job trains."""
+    members, size = experiment.grid_members(), experiment.grid.runs_per_job
+    return [members[start : start + size] for start in range(0, len(members), size)]
+
+
+def members_files(file):
+    """That file of every member of the grid, with k and draw open."""
+    return expand(f"{GRID}/{{member}}/{file}", member=experiment.grid_members(), allow_missing=True)
+
+
+def trained_methods():
+    """The listed methods, and those that they start from."""
+    starts = [experiment.recipe(method).starts_from for method in experiment.methods]
+    return list(dict.fromkeys([*experiment.methods, *filter(None, starts)]))
+
+
+def pseudo_labelled():
+    """Whether any method asks for pseudo-labels, and so for the grid."""
+    return any(experiment.recipe(method).needs_pseudo_labels for method in experiment.methods)
+
+
+def trained_at(method, labels_per_class):
+    """k of a method's run: 0 where no target label trains it, so that one run serves every k."""
+    return labels_per_class if experiment.recipe(method).needs_target_labels else 0
+
+
+def training_input(wildcards):
+    """What training a method reads: exactly the sets that its recipe names, and H in the split."""
+    recipe = experiment.recipe(wildcards.method)
+    settings = experiment.method_settings(wildcards.method)
+    files = {
+        "domains": domain_files(*settings["sources"], settings["target"]),
+        "split": SPLIT.format_map(wildcards),
+    }
+    if recipe.needs_pseudo_labels:
+        files["enlarged"] = ENLARGED.format_map(wildcards)
+    if "S_u_soft" in recipe.sees:
+        files["predictions"] = f"{PSEUDO_LABELS}/predictions.parquet".format_map(wildcards)
+    if recipe.starts_from:
+        k = trained_at(recipe.starts_from, wildcards.labels_per_class)
+        start = RUN.format(labels_per_class=k, draw=wildcards.draw, method=recipe.starts_from)
+        files["initial"] = f"{start}/model.safetensors"
+    return files
+
+
+def evaluation_input(wildcards):
+    """What evaluating a run reads: here and nowhere else, test images."""
+    k = trained_at(wildcards.method, wildcards.labels_per_class)
+    run = RUN.format(labels_per_class=k, draw=wildcards.draw, method=wildcards.method)
+    return {
+        "run": expand("{run}/{file}", run=run, file=("model.safetensors", "run.json")),
+        "split": SPLIT.format_map(wildcards),
+        "target": domain_files(experiment.target.domain),
+        "test": domain_files(experiment.test_domain()),
+    }
+
+
+# ---- what tables, figures and the report read
+
+
+def per_draw(pattern, labels_per_class=None):
+    """A file of every k (or one) and draw."""
+    return expand(
+        pattern,
+        labels_per_class=labels_per_class or experiment.labels_per_class,
+        draw=experiment.draws,
+        allow_missing=True,
+    )
+
+
+def metric_files(labels_per_class=None):
+    """metrics.json of all listed methods."""
+    return expand(per_draw(f"{RUN}/metrics.json", labels_per_class), method=experiment.methods)
+
+
+def run_files(file, methods=None, labels_per_class=None):
+    """A file of every run of the listed methods."""
+    chosen = [labels_per_class] if labels_per_class else experiment.labels_per_class
+    pattern = f"{RUN}/{file}"
+    files = [
+        pattern.format(labels_per_class=trained_at(method, k), draw=draw, method=method)
+        for method in methods or experiment.methods
+        for k in chosen
+        for draw in experiment.draws
+    ]
+    return list(dict.fromkeys(files))
+
+
+def record_files(methods=None, labels_per_class=None):
+    """Records and curves of every run of the listed methods."""
+    return [
+        path
+        for file in ("run.json", "curves.parquet")
+        for path in run_files(file, methods, labels_per_class)
+    ]
+
+
+def used_domains():
+    """Domains that take part."""
+    names = [*experiment.sources, experiment.target.domain, experiment.test_domain()]
+    return list(dict.fromkeys(names))
+
+
+def if_pseudo_labelled(files):
+    """These files, where the experiment has pseudo-labels."""
+    return files if pseudo_labelled() else []
+
+
+def mixing_methods():
+    """Listed methods with weights that change over training."""
+    return [name for name in experiment.methods if experiment.recipe(name).mixes_by_target]
+
+
+def figures_of(stem):
+    """Figure files of a stem, in all formats."""
+    return expand(f"{FIGURE}/{stem}.{{format}}", format=FORMATS, allow_missing=True)
+
+
+def figure_list():
+    """All figures: kind, stem, and what it is of; in the order of the report."""
+    first = {"labels_per_class": experiment.labels_per_class[0]}
+    figures = [("samples", "samples", first), ("accuracy", "accuracy", {})]
+    for k in experiment.labels_per_class:
+        of = {"labels_per_class": k}
+        figures.append(("hyper_validation_loss", f"hyper_validation_loss-k{k}", of))
+        for method in mixing_methods():
+            stem = f"layer_weights-{method}-k{k}"
+            figures.append(("layer_weights", stem, {"method": method, **of}))
+        if mixing_methods():
+            figures.append(("adaptive_rate", f"adaptive_rate-k{k}", of))
+        figures.append(("confusion", f"confusion-k{k}", of))
+    if pseudo_labelled():
+        figures.append(("pseudo_label_quality", "pseudo_label_quality", {}))
+    order = list(dict.fromkeys(kind for kind, _, _ in figures))
+    return sorted(figures, key=lambda figure: order.index(figure[0]))
+
+
+def all_figures():
+    """Files of all figures."""
+    return [file for _, stem, _ in figure_list() for file in figures_of(stem)]
+
+
+def report_figures():
+    """The figures as the report takes them: photographs as PNG, drawings as SVG."""
+    return [
+        {"kind": kind, "file": f"{FIGURE}/{stem}.{'png' if kind == 'samples' else 'svg'}", **of}
+        for kind, stem, of in figure_list()
+    ]
+
+
+def reported_configuration():
+    """The configuration without what belongs to the machine, which changes no result."""
+    machine = ("output_dir", "data_dir", "device", "resources")
+    return {key: value for key, value in experiment.resolved().items() if key not in machine}

@@ -1,0 +1,78 @@
+# Labels of U by the ensemble, their quality (to read, not to use), and V filled up with some of them.
+
+
+rule pseudo_label:
+    input:
+        ensemble=ENSEMBLE,
+        # Which of them are used, the ensemble says; a model that changes changes its record, and so the ensemble.
+        models=ancient(members_files("model.safetensors")),
+        target=domain_files(experiment.target.domain),
+        split=SPLIT,
+    output:
+        predictions=f"{PSEUDO_LABELS}/predictions.parquet",
+        summary=f"{PSEUDO_LABELS}/summary.json",
+    log:
+        log_of("pseudo_label", "{labels_per_class}", "{draw}"),
+    benchmark:
+        benchmark_of("pseudo_label", "{labels_per_class}", "{draw}")
+    conda:
+        CONDA
+    threads: experiment.resources.threads
+    resources:
+        mem_mb=memory,
+        runtime=experiment.resources.runtime_minutes,
+        gpu=experiment.resources.gpu,
+    params:
+        threshold=experiment.pseudo_labels.threshold,
+        code=lambda wildcards: prediction_code(),
+    script:
+        "../workflow_scripts/pseudo_label.py"
+
+
+rule pseudo_label_quality:
+    input:
+        predictions=f"{PSEUDO_LABELS}/predictions.parquet",
+        target=domain_files(experiment.target.domain),
+    output:
+        f"{PSEUDO_LABELS}/quality.json",
+    log:
+        log_of("pseudo_label_quality", "{labels_per_class}", "{draw}"),
+    benchmark:
+        benchmark_of("pseudo_label_quality", "{labels_per_class}", "{draw}")
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        code=lambda wildcards: fingerprint("gradmix.pseudo_labels", "gradmix.domains.format"),
+    script:
+        "../workflow_scripts/pseudo_label_quality.py"
+
+
+rule enlarge:
+    input:
+        predictions=f"{PSEUDO_LABELS}/predictions.parquet",
+        target=domain_files(experiment.target.domain),
+        split=SPLIT,
+    output:
+        ENLARGED,
+    log:
+        log_of("enlarge", "{labels_per_class}", "{draw}"),
+    benchmark:
+        benchmark_of("enlarge", "{labels_per_class}", "{draw}")
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        to=experiment.pseudo_labels.enlarge_to,
+        seed=experiment.seed,
+        code=lambda wildcards: fingerprint("gradmix.pseudo_labels", "gradmix.domains.format"),
+    script:
+        "../workflow_scripts/enlarge.py"

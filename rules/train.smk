@@ -1,0 +1,47 @@
+# One run per method, k and draw, and its evaluation on the test images.
+
+
+rule train:
+    input:
+        unpack(training_input),
+    output:
+        expand(f"{RUN}/{{file}}", file=RUN_FILES, allow_missing=True),
+    log:
+        log_of("train", "{labels_per_class}", "{draw}", "{method}"),
+    benchmark:
+        benchmark_of("train", "{labels_per_class}", "{draw}", "{method}")
+    conda:
+        CONDA
+    threads: experiment.resources.threads
+    resources:
+        mem_mb=memory,
+        runtime=experiment.resources.runtime_minutes,
+        gpu=experiment.resources.gpu,
+    params:
+        settings=lambda wildcards: experiment.method_settings(wildcards.method),
+        seed=experiment.seed,
+        code=lambda wildcards: training_code(experiment.recipe(wildcards.method)),
+    script:
+        "../workflow_scripts/train.py"
+
+
+rule evaluate:
+    input:
+        unpack(evaluation_input),
+    output:
+        f"{RUN}/metrics.json",
+    log:
+        log_of("evaluate", "{labels_per_class}", "{draw}", "{method}"),
+    benchmark:
+        benchmark_of("evaluate", "{labels_per_class}", "{draw}", "{method}")
+    conda:
+        CONDA
+    threads: experiment.resources.threads
+    resources:
+        mem_mb=memory,
+        runtime=experiment.resources.runtime_minutes,
+        gpu=experiment.resources.gpu,
+    params:
+        code=lambda wildcards: prediction_code(),
+    script:
+        "../workflow_scripts/evaluate.py"

@@ -1,0 +1,75 @@
+"""What every script has around its one call: a log file, errors with the message first, the checked configuration."""
+
+import os
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# The package beside this workflow, which Snakemake fingerprints, goes before an installed one.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+Log = Callable[[str], None]
+
+
+@contextmanager
+def stage(snakemake: Any) -> Iterator[Log]:
+    """Run a rule's work: what it yields writes a line to the rule's log file.
+
+    An error is shown on stderr in one sentence and in full in the log file, and ends the process with status 1.
+    """
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8", buffering=1) as file:
+
+        def log(line: str) -> None:
+            print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file)
+
+        # Warnings belong into the log; on the terminal they would tear the progress bars.
+        warnings.showwarning = lambda message, category, where, line, *_: log(
+            f"{category.__name__}: {message} ({where}:{line})"
+        )
+        start = time.perf_counter()
+        try:
+            yield log
+        except Exception as error:
+            what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            log(f"error: {what}")
+            log(traceback.format_exc())
+            job = ", ".join([snakemake.rule, *(f"{k}={v}" for k, v in snakemake.wildcards.items())])
+            print(f"error in {job}: {what}\n(log: {path})", file=sys.stderr)
+            raise SystemExit(1) from None
+        log(f"done in {time.perf_counter() - start:.1f} s")
+
+
+def experiment(snakemake: Any) -> Any:
+    """The checked configuration, for what must not rerun a job when it changes: titles, device, data_dir."""
+    from gradmix.config import load_config
+
+    return load_config(snakemake.config)
+
+
+def folders(files: Iterable[str]) -> dict[str, Path]:
+    """Folders by name, of files in them: ``results/domains/mnist/images.npy`` gives ``mnist``."""
+    return {Path(file).parent.name: Path(file).parent for file in files}
+
+
+def folder(files: Iterable[str]) -> Path:
+    """The one folder that all these files lie in."""
+    found = {Path(file).parent for file in files}
+    assert len(found) == 1, found
+    return found.pop()
+
+
+def stem(snakemake: Any) -> Path:
+    """Path of a figure without its format."""
+    return Path(os.path.splitext(snakemake.output[0])[0])
+
+
+def labels_per_class(snakemake: Any) -> int:
+    """The job's k."""
+    return int(snakemake.wildcards.labels_per_class)

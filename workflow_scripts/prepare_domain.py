@@ -1,0 +1,18 @@
+"""Raw files of one origin to a domain on disk."""
+
+from gradmix_stage import experiment, folder, stage
+
+with stage(snakemake) as log:
+    from gradmix.domains.prepare import prepare_domain
+
+    domain = snakemake.params.domain
+    prepare_domain(
+        snakemake.wildcards.domain,
+        domain["settings"],
+        domain["classes"],
+        tuple(domain["image"]),
+        experiment(snakemake).data_dir,
+        folder(snakemake.output),
+        snakemake.params.code,
+        log,
+    )

@@ -1,0 +1,26 @@
+"""The report: one page that opens without a network."""
+
+from gradmix_stage import stage
+
+with stage(snakemake) as log:
+    import yaml
+
+    from gradmix.results.report import write_report
+
+    configuration = snakemake.params.configuration
+    write_report(
+        snakemake.output[0],
+        title=configuration["title"],
+        configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
+        methods=snakemake.params.methods,
+        metric_files=snakemake.input.metrics,
+        run_files=snakemake.input.runs,
+        split_files=snakemake.input.splits,
+        domain_files=snakemake.input.domains,
+        enlarged_files=snakemake.input.enlarged,
+        ensemble_files=snakemake.input.ensembles,
+        summary_files=snakemake.input.summaries,
+        quality_files=snakemake.input.quality,
+        figures=snakemake.params.figures,
+        paper=configuration["paper_numbers"],
+    )

@@ -1,0 +1,23 @@
+"""The target's images to V, H, U and test, for one draw."""
+
+from gradmix_stage import folders, labels_per_class, stage
+
+with stage(snakemake) as log:
+    from gradmix.domains.format import open_domain
+    from gradmix.files import write_json
+    from gradmix.splits import make_split
+
+    settings = snakemake.params.settings
+    domains = {name: open_domain(path) for name, path in folders(snakemake.input.domains).items()}
+    split = make_split(
+        domains[settings["target"]],
+        domains[settings["test_domain"]] if settings["test_domain"] else None,
+        {name: domains[name] for name in settings["sources"]},
+        labels_per_class=labels_per_class(snakemake),
+        draw=int(snakemake.wildcards.draw),
+        seed=settings["seed"],
+        hyper_validation_per_class=settings["hyper_validation_per_class"],
+        test_per_class=settings["test_per_class"],
+    )
+    log(", ".join(f"{name}: {count}" for name, count in split["counts"].items()))
+    write_json(snakemake.output[0], split)
