@@ -43,8 +43,7 @@ class Backbone(nn.Module):
     def __init__(
         self,
         in_channels: int,
-        height: int,
-        width_pixels: int,
+        image_size: tuple[int, int],
         width: int,
         hidden: int,
         statistics: Statistics,
@@ -53,17 +52,18 @@ class Backbone(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList()
         channels = in_channels
+        rows, columns = image_size
         for _ in range(_BLOCKS):
-            pool = height >= 2 and width_pixels >= 2
+            pool = min(rows, columns) >= 2
             self.blocks.append(Block(channels, width, pool, statistics, domains))
             channels = width
             if pool:
-                height, width_pixels = height // 2, width_pixels // 2
-        self.hidden = nn.Linear(width * height * width_pixels, hidden)
+                rows, columns = rows // 2, columns // 2
+        self.hidden = nn.Linear(width * rows * columns, hidden)
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, domain: str | None = None) -> Tensor:
-        """(N, in_channels, height, width) to (N, hidden)."""
+        """(N, in_channels, rows, columns) to (N, hidden)."""
         for block in self.blocks:
             x = block(x, domain)
         features: Tensor = self.activation(self.hidden(x.flatten(1)))
@@ -75,9 +75,8 @@ class ConvNet(nn.Module):
 
     Args:
         label_spaces: number of classes of each label space.
+        image_size: height and width of the images, in pixels.
         in_channels: of the images.
-        height: of the images, in pixels.
-        width_pixels: width of the images.
         width: channels of each convolution.
         hidden: units of the hidden layer, the features.
         norm_statistics: ``"shared"`` by all domains (plain torch), or ``"per_domain"``.
@@ -97,38 +96,37 @@ class ConvNet(nn.Module):
         self,
         label_spaces: Mapping[str, int],
         *,
+        image_size: tuple[int, int] = (32, 32),
         in_channels: int = 3,
-        height: int = 32,
-        width_pixels: int = 32,
         width: int = 64,
         hidden: int = 128,
         norm_statistics: Statistics = "shared",
         domains: Sequence[str] = (),
     ) -> None:
         super().__init__()
-        for name, value in (("height", height), ("width_pixels", width_pixels), ("width", width), ("hidden", hidden)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, but got {value}")
+        if min(*image_size, width, hidden, in_channels) < 1:
+            raise ValueError(
+                f"image_size, in_channels, width and hidden must be at least 1, but got "
+                f"{image_size}, {in_channels}, {width} and {hidden}"
+            )
         self.label_spaces = list(label_spaces)
         self.in_channels = in_channels
-        self._image = (height, width_pixels)
-        self.backbone = Backbone(
-            in_channels, height, width_pixels, width, hidden, norm_statistics, domains
-        )
+        self.image_size = image_size
+        self.backbone = Backbone(in_channels, image_size, width, hidden, norm_statistics, domains)
         self.heads = Heads(hidden, label_spaces)
 
     def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
         """(N, classes) logits.
 
         Args:
-            images: (N, in_channels, height, width_pixels) float in [-1, 1].
+            images: (N, in_channels, *image_size) float in [-1, 1].
             label_space: whose classes.
             domain: where the images come from; only per-domain statistics need it.
 
         Raises:
             ValueError: if the images have another size or number of channels, or a name is unknown.
         """
-        expected = (self.in_channels, *self._image)
+        expected = (self.in_channels, *self.image_size)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(
                 f"the network takes images of (channels, height, width) {expected}, "

@@ -41,8 +41,7 @@ def build_network(
         torch.manual_seed(seed)
         network: nn.Module = getattr(import_module(module), kind)(
             label_spaces,
-            height=image["height"],
-            width_pixels=image["width"],
+            image_size=(image["height"], image["width"]),
             domains=domains,
             **options,
         )

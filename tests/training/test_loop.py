@@ -30,7 +30,7 @@ def image_set(name, n, seed, space="a", classes=2):
 
 def parts(schedule=SCHEDULE, poison=None):
     torch.manual_seed(0)
-    network = ConvNet({"a": 2, "b": 3}, height=8, width_pixels=8, width=4, hidden=8)
+    network = ConvNet({"a": 2, "b": 3}, image_size=(8, 8), width=4, hidden=8)
     sets = [image_set("S1", 40, 1), image_set("S2", 30, 2, "b", 3), image_set("V", 6, 3)]
     streams = [
         LoadedStream(Stream("sources"), sets[0], Shuffled(torch.arange(40), 8, 1)),
