@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from gradmix.nets.inputs import to_input
-from gradmix.nets.norm import DomainBatchNorm2d
 
 
 @torch.no_grad()
@@ -32,16 +31,23 @@ def predict_logits(
         domain: whose normalisation statistics, where the network keeps them by domain.
         device: where the network is.
         batch_size: images per forward pass.
+
+    Raises:
+        ValueError: if there is no row, or the images do not fit the network.
     """
+    rows = np.asarray(rows, dtype=np.int64)
+    if len(rows) == 0:
+        raise ValueError(f"there is no image to predict in label space {label_space}")
     was_training = network.training
     network.eval()
-    rows = np.asarray(rows, dtype=np.int64)
     parts = []
-    for start in range(0, len(rows), batch_size):
-        batch = torch.from_numpy(np.ascontiguousarray(images[rows[start : start + batch_size]]))
-        inputs = to_input(batch.to(device), channels=int(network.in_channels))  # type: ignore[arg-type]
-        parts.append(network(inputs, label_space, domain).float().cpu())
-    network.train(was_training)
+    try:
+        for start in range(0, len(rows), batch_size):
+            batch = torch.from_numpy(np.ascontiguousarray(images[rows[start : start + batch_size]]))
+            inputs = to_input(batch.to(device), channels=int(network.in_channels))  # type: ignore[arg-type]
+            parts.append(network(inputs, label_space, domain).float().cpu())
+    finally:
+        network.train(was_training)
     return torch.cat(parts)
 
 
@@ -82,15 +88,21 @@ def reestimate_statistics(
         images: (n, H, W, C) uint8; forwarded as one batch.
         label_space: whose head.
         domain: whose statistics are replaced, where the network keeps them by domain.
+
+    Raises:
+        ValueError: if there is no image, or the images do not fit the network.
     """
-    renewed = copy.deepcopy(network)
+    if len(images) == 0:
+        raise ValueError("statistics cannot be estimated on no image")
+    renewed = copy.deepcopy(network).eval()
+    norms = [m for m in renewed.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0  # the statistics of this one batch, nothing of the old ones
+        norm.train()
     device = next(renewed.parameters()).device
-    renewed.eval()
-    for module in renewed.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm | DomainBatchNorm2d):
-            module.momentum = 1.0  # the statistics of this one batch, nothing of the old ones
-            module.train()
     batch = torch.from_numpy(np.ascontiguousarray(images)).to(device)
     renewed(to_input(batch, channels=int(renewed.in_channels)), label_space, domain)  # type: ignore[arg-type]
-    renewed.eval()
-    return renewed
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return renewed.eval()

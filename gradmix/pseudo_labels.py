@@ -9,7 +9,9 @@ import pandas as pd
 from gradmix.seeds import derive_seed
 
 
-def label_unlabelled(probabilities_RNC: np.ndarray, rows: np.ndarray, threshold: float) -> pd.DataFrame:
+def label_unlabelled(
+    probabilities_RNC: np.ndarray, rows: np.ndarray, threshold: float
+) -> pd.DataFrame:
     """Labels of N images by R models over C classes.
 
     Hard: the class that all models give the largest probability, if every one of these is above the
@@ -25,11 +27,16 @@ def label_unlabelled(probabilities_RNC: np.ndarray, rows: np.ndarray, threshold:
         model_<r>_label, model_<r>_confidence, soft_<c>.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes do not fit, the threshold is no probability, or a model predicts NaN.
     """
     models, count, classes = probabilities_RNC.shape
     if len(rows) != count:
         raise ValueError(f"{count} predictions, but {len(rows)} rows")
+    if not 0 <= threshold < 1:
+        raise ValueError(f"pseudo_labels.threshold must lie in [0, 1), but got {threshold}")
+    finite_R = np.isfinite(probabilities_RNC).all(axis=(1, 2))
+    if not finite_R.all():
+        raise ValueError(f"model {np.flatnonzero(~finite_R)[0]} of the ensemble predicts NaN")
     labels_RN = probabilities_RNC.argmax(axis=2)
     best_RN = probabilities_RNC.max(axis=2)
     agreed_N = (labels_RN == labels_RN[0]).all(axis=0) & (best_RN > threshold).all(axis=0)
@@ -69,11 +76,21 @@ def enlarge(
         seed: the experiment's seed.
 
     Returns:
-        V and its labels, which of them are pseudo-labels, S_u for hard and for soft labels, sizes, shortfall, notes.
+        V and its labels, which of them are pseudo-labels, S_u for hard and for soft labels (where no image has a
+        hard label, the soft one still holds all of U), sizes, shortfall, notes.
+
+    Raises:
+        ValueError: if the predictions are not those of the split's U, each image once.
     """
     classes = list(split["classes"])
     rows, labels = predictions["row"].to_numpy(), predictions["label"].to_numpy()
-    random = np.random.default_rng(derive_seed(seed, "enlarge", split["draw"], split["labels_per_class"]))
+    if not np.array_equal(np.sort(rows), np.sort(split["U"])):
+        raise ValueError(
+            f"draw {split['draw']}: the predictions are not those of the images in this split's U"
+        )
+    random = np.random.default_rng(
+        derive_seed(seed, "enlarge", split["draw"], split["labels_per_class"])
+    )
     v_rows, all_labels = list(split["V"]), [int(label) for label in v_labels]
     shortfall: dict[str, int] = {}
     added: list[int] = []
@@ -90,7 +107,9 @@ def enlarge(
     hard = rest[labels[rest] >= 0]
     notes = []
     if not (labels >= 0).any():
-        notes.append("no pseudo-label accepted: V is not enlarged and S_u is empty")
+        notes.append(
+            "no pseudo-label accepted: V is not enlarged, and there is no S_u with hard labels"
+        )
     elif shortfall:
         missing = ", ".join(f"{name} lacks {count}" for name, count in shortfall.items())
         notes.append(f"V has fewer than {to} images of some classes: {missing}")

@@ -1,15 +1,16 @@
 """Which target images are V, H, U and test, and which are left out so that nothing leaks between them.
 
-A unit is what is never parted: images with equal content or of one group (frames of a clip, near-duplicates).
+A unit (see `gradmix.grouping`) is what is never parted: images with equal content or of one group.
+N images of the target domain.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gradmix.domains.format import Domain
+from gradmix.grouping import found_again, group_scopes, identities, units_of, whole_units
 from gradmix.seeds import derive_seed
 
 Split = dict[str, Any]
@@ -28,110 +29,144 @@ def make_split(
 ) -> Split:
     """The split of one draw, as it is written to disk.
 
-    H depends on the seed alone, so it is the same for all draws and numbers of labels. V depends on seed and draw, and
-    grows with k: V at k = 2 is part of V at k = 3. U is the rest. Whole units go to one set; what is left of a
-    unit after its picks is left out.
+    Test and H depend on the seed alone, so they are the same for all draws and k. V depends on seed and draw, and
+    grows with k: V at k = 2 is part of V at k = 3. U is the rest. A unit goes to one set only; what a set does
+    not take of a unit that it touches is left out. Sources lose every image that the target or the test set
+    holds too, whatever the draw and k, because a method without target labels is trained once for all k.
 
     Args:
         target: the target domain.
         test: a domain of test images, or ``None``: they are cut from the target domain.
-        sources: source domains by name; only their content is looked at.
-        labels_per_class: k.
+        sources: source domains by name; their labels are not looked at.
+        labels_per_class: k, at least 1.
         draw: number of the draw.
         seed: the experiment's seed.
         hyper_validation_per_class: labelled images per class in H.
-        test_per_class: test images per class; ``None`` with a test domain: all.
+        test_per_class: test images per class; ``None`` with a test domain: all of it.
 
     Raises:
-        ValueError: if a class has too few images for test, H or V, or nothing is left for U.
+        ValueError: if a class has too few images for test, H or V, nothing is left for U, or the test domain
+            has other classes than the target.
     """
+    wanted = {
+        "labels_per_class": labels_per_class,
+        "target.hyper_validation_per_class": hyper_validation_per_class,
+        "target.test_per_class": test_per_class,
+    }
+    for key, value in wanted.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{key} must be at least 1, but got {value}")
+    first_source = 1 if test is None else 2
+    scopes = group_scopes([target, *([] if test is None else [test]), *sources.values()])
     units = units_of(target.index)
     free = np.ones(len(target), dtype=bool)
-    left_out = np.zeros(len(target), dtype=bool)
 
-    # Test first: what is in it may be in nothing else.
+    # Test first: what it touches may be in no other set.
     if test is None:
         if test_per_class is None:
-            raise ValueError("target.test_per_class must be given where there is no target.test_domain")
-        order = np.random.default_rng(derive_seed(seed, "test")).permutation(len(target))
+            raise ValueError("target.test_per_class is needed where there is no target.test_domain")
+        order = _order(len(target), derive_seed(seed, "test"))
         test_rows = _pick(target, units, order, free, test_per_class, "target.test_per_class")
-        _close(units, test_rows, free, left_out)
-        test_index = target.index.iloc[test_rows]
+        free &= ~whole_units(units, test_rows)
+        held = identities(target.index, scopes[0])
     else:
-        test_rows = _test_rows(test, test_per_class, seed)
-        test_index = test.index.iloc[test_rows]
-        duplicates = np.isin(units, units[target.index["content"].isin(test_index["content"])])
-        free = free & ~duplicates
-        left_out = left_out | duplicates
+        test_rows, test_ids = _from_test_domain(target, test, test_per_class, seed, scopes[1])
+        free &= ~found_again(target.index, scopes[0], test_ids)
+        held = identities(target.index, scopes[0]) | test_ids
 
-    order = np.random.default_rng(derive_seed(seed, "H")).permutation(len(target))
-    h_rows = _pick(target, units, order, free, hyper_validation_per_class, "target.hyper_validation_per_class")
-    _close(units, h_rows, free, left_out)
+    key = "target.hyper_validation_per_class"
+    order = _order(len(target), derive_seed(seed, "H"))
+    h_rows = _pick(target, units, order, free, hyper_validation_per_class, key)
+    free &= ~whole_units(units, h_rows)
 
-    order = np.random.default_rng(derive_seed(seed, "V", draw)).permutation(len(target))
-    v_rows = _pick(target, units, order, free, labels_per_class, "labels_per_class")
-    _close(units, v_rows, free, left_out)
+    order = _order(len(target), derive_seed(seed, "V", draw))
+    v_rows = _pick(target, units, order, free, labels_per_class, "labels_per_class", spread=True)
+    free &= ~whole_units(units, v_rows)
 
-    u_rows = np.flatnonzero(free)
-    if len(u_rows) == 0:
-        raise ValueError(f"domain {target.name}: no image is left for U after test, H and V")
-    used = set(test_index["content"]) | set(target.index["content"][~left_out])
-    groups = {group for group in [*test_index["group"], *target.index["group"]] if group}
-    source_left_out = {
-        name: _leaking(source, target, used, groups) for name, source in sources.items()
+    if not free.any():
+        in_target = len(test_rows) if test is None else 0
+        raise ValueError(
+            f"domain {target.name}: of its {len(target)} images none is left for U "
+            f"(test {in_target}, H {len(h_rows)}, V {len(v_rows)}; the rest shares content or groups with these)"
+        )
+    used = free.copy()
+    used[[*h_rows, *v_rows, *(test_rows if test is None else [])]] = True
+    sets = {
+        "V": v_rows.tolist(),
+        "H": h_rows.tolist(),
+        "U": np.flatnonzero(free).tolist(),
+        "left_out": np.flatnonzero(~used).tolist(),
+        "test": test_rows.tolist(),
     }
-    split: Split = {
+    source_left_out = {
+        name: np.flatnonzero(found_again(source.index, scope, held)).tolist()
+        for (name, source), scope in zip(sources.items(), scopes[first_source:], strict=True)
+    }
+    return {
         "labels_per_class": labels_per_class,
         "draw": draw,
         "seed": seed,
         "target": target.name,
-        "test_domain": (test or target).name,
+        "test_domain": (target if test is None else test).name,
         "label_space": target.label_space,
         "classes": target.classes,
-        "V": sorted(v_rows.tolist()),
-        "H": sorted(h_rows.tolist()),
-        "U": u_rows.tolist(),
-        "left_out": np.flatnonzero(left_out).tolist(),
-        "test": sorted(test_rows.tolist()),
+        **sets,
         "source_left_out": source_left_out,
+        "counts": {name: len(rows) for name, rows in sets.items()},
     }
-    split["counts"] = {name: len(split[name]) for name in ("V", "H", "U", "left_out", "test")}
-    return split
 
 
 def check_split(
-    split: Split, target: Domain, test: Domain | None = None, sources: Mapping[str, Domain] | None = None
+    split: Mapping[str, Any],
+    target: Domain,
+    test: Domain | None = None,
+    sources: Mapping[str, Domain] | None = None,
 ) -> None:
-    """Prove from the files that no image and no group stands in two sets.
+    """Prove from the domains' files that no image and no group stands in two sets, source images included.
+
+    Args:
+        split: from `make_split`.
+        target: the domain that it splits.
+        test: the test domain; ``None`` leaves a test domain of its own out of the proof, since training may not
+            open it.
+        sources: source domains by name. Two sources may share images with each other.
 
     Raises:
-        ValueError: naming two sets and an image that they share.
+        ValueError: if the split is another domain's, or naming two sets and what they share.
     """
-    parts = {name: target.index.iloc[split[name]] for name in ("V", "H", "U")}
+    if split["target"] != target.name:
+        raise ValueError(
+            f"the split is of domain {split['target']}, but the target is {target.name}"
+        )
+    sources = sources or {}
+    first_source = 1 if test is None else 2
+    scopes = group_scopes([target, *([] if test is None else [test]), *sources.values()])
+    owner: dict[str, str] = {}
+
+    def claim(name: str, domain: Domain, rows: np.ndarray, scope: int, *, keep: bool) -> None:
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(domain)):
+            raise ValueError(
+                f"{name} names image {rows.max()} of {domain.name}, which has {len(domain)}"
+            )
+        ids = identities(domain.index.iloc[rows], scope)
+        for shared in sorted(ids & owner.keys()):
+            raise ValueError(f"draw {split['draw']}: {owner[shared]} and {name} share {shared}")
+        if keep:
+            owner.update(dict.fromkeys(ids, name))
+
+    for name in ("V", "H", "U"):
+        claim(name, target, np.asarray(split[name], dtype=np.int64), scopes[0], keep=True)
+    test_rows = np.asarray(split["test"], dtype=np.int64)
     if split["test_domain"] == target.name:
-        parts["test"] = target.index.iloc[split["test"]]
+        claim("test", target, test_rows, scopes[0], keep=True)
     elif test is not None:
-        parts["test"] = test.index.iloc[split["test"]]
-    for name, source in (sources or {}).items():
-        keep = np.ones(len(source), dtype=bool)
-        keep[split["source_left_out"].get(name, [])] = False
-        parts[name] = source.index[keep]
-    names = list(parts)
-    seen: dict[str, str] = {}
-    target_sets = ("V", "H", "U", "test")
-    for name in names:
-        keys = set("image " + parts[name]["content"])
-        if name in target_sets and not (name == "test" and split["test_domain"] != target.name):
-            keys |= {f"group {group}" for group in parts[name]["group"] if group}
-        for key in keys:
-            other = seen.get(key)
-            # Two sources may share images with each other: neither is held back from anything.
-            if other is not None and (other in target_sets or name in target_sets):
-                raise ValueError(f"draw {split['draw']}: {other} and {name} share {key}")
-        seen.update(dict.fromkeys(keys, name))
+        claim("test", test, test_rows, scopes[1], keep=True)
+    for (name, source), scope in zip(sources.items(), scopes[first_source:], strict=True):
+        kept = np.setdiff1d(np.arange(len(source)), split["source_left_out"].get(name, []))
+        claim(f"source {name}", source, kept, scope, keep=False)
 
 
-def labels_for_training(split: Split, domain: Domain) -> np.ndarray:
+def labels_for_training(split: Mapping[str, Any], domain: Domain) -> np.ndarray:
     """The target's labels with all but those of V and H as -1: what training may see, (N,) int64."""
     labels = np.full(len(domain), -1, dtype=np.int64)
     known = [*split["V"], *split["H"]]
@@ -139,66 +174,58 @@ def labels_for_training(split: Split, domain: Domain) -> np.ndarray:
     return labels
 
 
-def units_of(index: pd.DataFrame) -> np.ndarray:
-    """Number of each image's unit, (N,): images with equal content or equal non-empty group are in one."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(index)
-    content, _ = pd.factorize(index["content"])
-    group, _ = pd.factorize(index["group"])
-    grouped = np.flatnonzero(index["group"].to_numpy() != "")
-    rows = np.concatenate([np.arange(count), grouped])
-    offset = count + content.max() + 1
-    keys = np.concatenate([count + content, offset + group[grouped]])
-    size = int(keys.max()) + 1
-    graph = coo_array((np.ones(len(rows), dtype=np.int8), (rows, keys)), shape=(size, size))
-    return connected_components(graph, directed=False)[1][:count]
+def _order(count: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).permutation(count)
 
 
 def _pick(
-    domain: Domain, units: np.ndarray, order: np.ndarray, free: np.ndarray, per_class: int, key: str
+    domain: Domain,
+    units: np.ndarray,
+    order: np.ndarray,
+    free: np.ndarray,
+    per_class: int,
+    key: str,
+    *,
+    spread: bool = False,
 ) -> np.ndarray:
-    """``per_class`` free images of each class in the given order, of distinct units while there are any."""
+    """``per_class`` free images of each class, in the given order of preference; sorted rows.
+
+    ``spread``: of distinct units while there are any (the few labels should not be copies of one image);
+    otherwise unit by unit, so that as few units as possible are touched and little is left out.
+    """
     labels = np.asarray(domain.labels)
     candidates = order[free[order]]
-    # One image of each unit first, the others behind.
-    _, first = np.unique(units[candidates], return_index=True)
-    is_first = np.zeros(len(candidates), dtype=bool)
-    is_first[first] = True
-    candidates = np.concatenate([candidates[is_first], candidates[~is_first]])
+    _, first, unit = np.unique(units[candidates], return_index=True, return_inverse=True)
+    by_unit = candidates[np.argsort(first[unit], kind="stable")]
     picked = []
     for label, name in enumerate(domain.classes):
-        rows = candidates[labels[candidates] == label]
+        rows = by_unit[labels[by_unit] == label]
         if len(rows) < per_class:
             raise ValueError(
-                f"{key} is {per_class}, but only {len(rows)} labelled images of class {name} "
-                f"of domain {domain.name} are left for it"
+                f"{key} is {per_class}, but class {name} of domain {domain.name} has "
+                f"{int((labels == label).sum())} images, of which {len(rows)} are left for it"
             )
+        if spread:
+            is_first = np.zeros(len(rows), dtype=bool)
+            is_first[np.unique(units[rows], return_index=True)[1]] = True
+            rows = np.concatenate([rows[is_first], rows[~is_first]])
         picked.append(rows[:per_class])
-    return np.concatenate(picked)
+    return np.sort(np.concatenate(picked))
 
 
-def _close(units: np.ndarray, picked: np.ndarray, free: np.ndarray, left_out: np.ndarray) -> None:
-    """Take the picked images' whole units out of what is free; the unpicked part of them is left out."""
-    touched = np.isin(units, units[picked])
-    left_out |= touched & free
-    left_out[picked] = False
-    free &= ~touched
-
-
-def _test_rows(test: Domain, per_class: int | None, seed: int) -> np.ndarray:
+def _from_test_domain(
+    target: Domain, test: Domain, per_class: int | None, seed: int, scope: int
+) -> tuple[np.ndarray, set[str]]:
+    """Test rows of a test domain of its own, and the identities of all images of the units that they touch."""
+    if test.classes != target.classes:
+        raise ValueError(
+            f"target.test_domain {test.name} has the classes {', '.join(test.classes)}, "
+            f"but the target {target.name} has {', '.join(target.classes)}"
+        )
     if per_class is None:
-        return np.arange(len(test))
-    order = np.random.default_rng(derive_seed(seed, "test")).permutation(len(test))
+        return np.arange(len(test)), identities(test.index, scope)
+    units = units_of(test.index)
+    order = _order(len(test), derive_seed(seed, "test"))
     everything = np.ones(len(test), dtype=bool)
-    return _pick(test, units_of(test.index), order, everything, per_class, "target.test_per_class")
-
-
-def _leaking(source: Domain, target: Domain, content: set[str], groups: set[str]) -> list[int]:
-    leaks = source.index["content"].isin(content).to_numpy()
-    if source.info.get("sources") == target.info.get("sources"):
-        leaks = leaks | source.index["group"].isin(groups).to_numpy()
-    return np.flatnonzero(leaks).tolist()
-
-
+    rows = _pick(test, units, order, everything, per_class, "target.test_per_class")
+    return rows, identities(test.index[whole_units(units, rows)], scope)
