@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradmix.files import atomic_path, remove_unfinished, sha256_of, write_json, write_parquet
+from gradmix.files import (
+    atomic_path,
+    read_json,
+    remove_unfinished,
+    sha256_of,
+    write_json,
+    write_parquet,
+)
 
 IMAGES = "images.npy"
 INDEX = "index.parquet"
@@ -208,10 +214,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
         begun = [name for name in (IMAGES, INDEX) if (folder / name).exists()]
         state = f"only {' and '.join(begun)}: its writing was broken off" if begun else "no domain"
         raise ValueError(f"{path} is missing; {folder} holds {state}. Prepare the domain again.")
-    try:
-        info = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not readable as JSON ({error})") from error
+    info = read_json(path)
     missing = (
         [key for key in _INFO_KEYS if key not in info]
         if isinstance(info, dict)

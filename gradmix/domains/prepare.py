@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradmix.domains.classes import labels_of, wanted_classes
 from gradmix.domains.format import write_domain
 from gradmix.domains.raw import RawImages
 from gradmix.domains.registry import origin_module
@@ -53,17 +53,19 @@ def prepare_domain(
         raise ValueError(f"domains.{name}.resize must be bilinear or none, but got {resize!r}")
     classes = [str(label) for label in classes]
     renamed = {str(old): str(new) for old, new in (settings.get("classes") or {}).items()}
-    _check_names(name, renamed, classes, str(settings.get("label_space")))
-    wanted = {old for old, new in renamed.items() if new in classes} | {
-        c for c in classes if c not in renamed
-    }
     try:
+        wanted = wanted_classes(renamed, classes)
         raw = origin_module(settings).load(settings, Path(data_dir), wanted)
         _check_raw(raw)
+        labels, left_out = labels_of(np.asarray(raw.class_names), renamed, classes)
     except ValueError as error:
         raise ValueError(f"domains.{name}: {error}") from error
-    labels, notes = _select(name, raw, renamed, classes)
     rows = np.flatnonzero(labels >= 0)
+    notes = list(raw.notes)
+    if left_out:
+        counts = ", ".join(f"{old} ({count})" for old, count in left_out.items())
+        total = sum(left_out.values())
+        notes.append(f"{total} images left out, of classes outside the label space: {counts}")
     for note in notes:
         say(f"{name}: {note}")
     info = {
@@ -73,7 +75,7 @@ def prepare_domain(
         "classes": classes,
         "sources": raw.sources,
         "code": code,
-        "notes": [*raw.notes, *notes],
+        "notes": notes,
     }
     write_domain(
         folder,
@@ -82,18 +84,6 @@ def prepare_domain(
         info,
     )
     say(f"{name}: {len(rows)} images of {len(classes)} classes written to {folder}")
-
-
-def _check_names(
-    name: str, renamed: Mapping[str, str], classes: Sequence[str], label_space: str
-) -> None:
-    for old, new in renamed.items():
-        if new not in classes:
-            known = ", ".join(classes)
-            raise ValueError(
-                f"domains.{name}.classes.{old}: {new!r} is no class of label space "
-                f"{label_space!r} ({known})"
-            )
 
 
 def _check_raw(raw: RawImages) -> None:
@@ -112,72 +102,6 @@ def _check_raw(raw: RawImages) -> None:
     for what, values in lists.items():
         if values is not None and len(values) != len(images):
             raise ValueError(f"{len(images)} images, but {len(values)} {what}")
-
-
-def _select(
-    name: str, raw: RawImages, renamed: Mapping[str, str], classes: Sequence[str]
-) -> tuple[np.ndarray, list[str]]:
-    """Label of each image, -1 for images that are left out, and a note on these."""
-    found, code_N = np.unique(np.asarray(raw.class_names).astype(str), return_inverse=True)
-    absent = [old for old in renamed if old not in found]
-    if absent:
-        raise ValueError(
-            f"domains.{name}.classes: the origin has no class {absent[0]!r}; "
-            f"it has {_listed(found)}"
-        )
-    position = {label: number for number, label in enumerate(classes)}
-    new_names = [renamed.get(old, old) for old in found]
-    twice = {
-        new
-        for old, new in zip(found, new_names, strict=True)
-        if old == new and new in renamed.values() and old not in renamed
-    }
-    for label in twice:
-        raise ValueError(
-            f"domains.{name}.classes: {label!r} is the new name of another class and the origin's "
-            "own name of one; "
-            f"name {label!r} in `classes` too, to say what becomes of it"
-        )
-    label_of_found = np.array([position.get(new, -1) for new in new_names], dtype=np.int64)
-    labels_N = label_of_found[code_N.reshape(-1)]
-    counts = np.bincount(labels_N[labels_N >= 0], minlength=len(classes))
-    present = [label for label, count in zip(classes, counts, strict=True) if count]
-    if not present:
-        raise ValueError(
-            f"domains.{name}: no image is of a class of its label space ({_listed(classes)}); "
-            f"the origin has {_listed(found)}"
-        )
-    if len(present) == 1:
-        raise ValueError(
-            f"domains.{name}: all {counts.sum()} images are of one class, {present[0]!r}; "
-            "nothing can be learned from it"
-        )
-    if len(present) < len(classes):
-        lacking = next(label for label in classes if label not in present)
-        raise ValueError(
-            f"domains.{name}: has no image of class {lacking!r} of its label space; "
-            f"it has {_listed(present)}"
-        )
-    left_out = Counter(
-        {
-            old: int(count)
-            for old, count, label in zip(
-                found, np.bincount(code_N.reshape(-1)), label_of_found, strict=True
-            )
-            if label < 0
-        }
-    )
-    if not left_out:
-        return labels_N, []
-    parts = ", ".join(f"{old} ({count})" for old, count in left_out.items())
-    return labels_N, [
-        f"{left_out.total()} images left out, of classes outside the label space: {parts}"
-    ]
-
-
-def _listed(names: Sequence[str] | np.ndarray) -> str:
-    shown = ", ".join(repr(str(name)) for name in names[:20])
-    return f"{shown}, ... ({len(names)} in all)" if len(names) > 20 else shown
 
 
 def _chunks(

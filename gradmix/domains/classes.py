@@ -1,0 +1,92 @@
+"""From an origin's class names to labels of a label space: selecting and renaming."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+
+def wanted_classes(renamed: Mapping[str, str], classes: Sequence[str]) -> set[str]:
+    """The origin's classes that end in the label space, if the origin has them.
+
+    Args:
+        renamed: class of the origin -> class of the label space; unnamed ones keep their names.
+        classes: of the label space.
+
+    Raises:
+        ValueError: a new name is no class of the label space.
+    """
+    for old, new in renamed.items():
+        if new not in classes:
+            raise ValueError(
+                f"`classes`, {old!r}: {new!r} is not in the label space ({_listed(classes)})"
+            )
+    return set(renamed) | {label for label in classes if label not in renamed}
+
+
+def labels_of(
+    names_N: np.ndarray, renamed: Mapping[str, str], classes: Sequence[str]
+) -> tuple[np.ndarray, dict[str, int]]:
+    """Labels of N images, and how many images of which of the origin's classes are left out.
+
+    Args:
+        names_N: the origin's class name of each image.
+        renamed: class of the origin -> class of the label space; unnamed ones keep their names.
+        classes: of the label space; a label is a position here.
+
+    Returns:
+        (N,) int64 labels, -1 where the class is not in the label space, and {class: images} of these.
+
+    Raises:
+        ValueError: the label space has a class without images, or only one class with images; a
+            renamed class does not exist; or a new name is also the origin's name of another class.
+    """
+    inverse: np.ndarray
+    found_C, inverse, counts_C = np.unique(
+        np.asarray(names_N, dtype=str), return_inverse=True, return_counts=True
+    )
+    found = [str(name) for name in found_C]
+    for old in renamed:
+        if old not in found:
+            raise ValueError(f"`classes`: the origin has no class {old!r}; it has {_listed(found)}")
+    for name in found:
+        # Merging by accident would teach two classes as one.
+        if name not in renamed and name in renamed.values():
+            raise ValueError(
+                f"`classes`: {name!r} is the new name of another class and the origin's own name "
+                f"of one; name {name!r} there too, to say what becomes of it"
+            )
+    position = {label: number for number, label in enumerate(classes)}
+    label_C = np.array([position.get(renamed.get(name, name), -1) for name in found])
+    _check_presence(classes, {int(label) for label in label_C if label >= 0}, found)
+    left_out = {
+        name: int(count)
+        for name, count, label in zip(found, counts_C, label_C, strict=True)
+        if label < 0
+    }
+    return label_C[inverse.reshape(-1)].astype(np.int64), left_out
+
+
+def _check_presence(classes: Sequence[str], labels: Collection[int], found: Sequence[str]) -> None:
+    present = [label for number, label in enumerate(classes) if number in labels]
+    if not present:
+        raise ValueError(
+            f"no image is of a class of the label space ({_listed(classes)}); "
+            f"the origin has {_listed(found)}"
+        )
+    if len(present) == 1:
+        raise ValueError(
+            f"all images of the label space are of one class, {present[0]!r}: "
+            "nothing can be learned from them"
+        )
+    if len(present) < len(classes):
+        lacking = next(label for label in classes if label not in present)
+        raise ValueError(
+            f"there is no image of class {lacking!r} of the label space, only of {_listed(present)}"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:20]))
+    return f"{shown}, ... ({len(names)} in all)" if len(names) > 20 else shown
