@@ -8,9 +8,7 @@ from torch import Tensor
 
 from gradmix.mixing.solvers.problem import mixture_values
 
-# A source whose squared distance from the span of the chosen ones is below this is taken as dependent
-# on them. Smaller pivots would spread more round-off over the tableau than the source can add.
-SMALLEST_PIVOT = 1e-12
+# Lawson and Hanson's bound; random problems need one step per source of the support, and a few more.
 STEPS_PER_SOURCE = 3
 
 
@@ -28,14 +26,14 @@ def best_by_active_set(
     chapter 23) in Gram form: a source enters by the gain that it promises, sources leave where they
     would turn negative. Every layer makes its own choice in each of the common steps; a step sweeps one
     source of a layer into or out of the tableau [R c], which then holds the solution of the chosen
-    sources and the gradients of the others. Only independent sources enter, so rank-deficient problems
-    end in a mixture of few sources. The number of steps is fixed (3 K; most layers need fewer than K
+    sources and the gradients of the others. Only sources farther than round-off from the span of the
+    chosen ones enter (the square of the distance is the pivot, `cancellation` its smallest value), so
+    that rank-deficient problems end in a mixture of independent sources. The number of steps is fixed (3 K; most layers need fewer than K
     and then stand still), except on the CPU, where the loop ends with the last layer. Every iterate is
     feasible, and the better of the last one and the best single source is returned.
     """
-    layers, sources = cosine_BK.shape
+    sources = cosine_BK.shape[-1]
     on_cpu = cosine_BK.device.type == "cpu"
-    smallest_pivot = max(SMALLEST_PIVOT, cancellation)
     tableau_BKC = torch.cat((correlation_BKK, cosine_BK.unsqueeze(-1)), -1)
     diagonal_BK = tableau_BKC.diagonal(dim1=-2, dim2=-1)
     mixture_BK = torch.zeros_like(cosine_BK)
@@ -63,7 +61,7 @@ def best_by_active_set(
         best_B1 = torch.where(gained_B1, value_B1, best_B1)
         barred_BK = torch.where(gained_B1, ~active_BK, barred_BK)
         noise_B1 = 1e-15 * (1.0 + mixture_BK.sum(-1, keepdim=True))
-        open_BK = (goal_BK > noise_B1) & (diagonal_BK > smallest_pivot) & ~chosen_BK & ~barred_BK
+        open_BK = (goal_BK > noise_B1) & (diagonal_BK > cancellation) & ~chosen_BK & ~barred_BK
         gain_BK = torch.where(open_BK, goal_BK * diagonal_BK.abs().rsqrt(), 0.0)
         gain_B1, enter_B1 = gain_BK.max(-1, keepdim=True)
 
@@ -83,8 +81,8 @@ def best_by_active_set(
 
     for _ in range(2):
         # The tableau's errors grow with the number of sweeps; its inverse is good enough to remove them.
-        residual_BK = cosine_BK - torch.matmul(correlation_BKK, mixture_BK.unsqueeze(-1)).squeeze(-1)
-        residual_BK = torch.where(chosen_BK, residual_BK, 0.0)
+        image_BK = torch.matmul(correlation_BKK, mixture_BK.unsqueeze(-1)).squeeze(-1)
+        residual_BK = torch.where(chosen_BK, cosine_BK - image_BK, 0.0)
         change_BK = torch.matmul(tableau_BKC[..., :-1], residual_BK.unsqueeze(-1)).squeeze(-1)
         refined_BK = (mixture_BK - torch.where(chosen_BK, change_BK, 0.0)).clamp_(min=0.0)
         pair_BSK = torch.stack((mixture_BK, refined_BK), 1)
@@ -104,7 +102,7 @@ def _sweep(tableau_BKC: Tensor, source_B1: Tensor, moving_B1: Tensor, leaving_B1
     After sweeping in the set S the tableau holds -R_SS^-1 (rows and columns of S), R_SS^-1 R_SN and its
     transpose, R_NN - R_NS R_SS^-1 R_SN, and in the last column R_SS^-1 c_S and c_N - R_NS R_SS^-1 c_S.
     """
-    layers, sources, columns = tableau_BKC.shape
+    sources, columns = tableau_BKC.shape[-2:]
     source_B11 = source_B1.unsqueeze(-1)
     in_column, in_row = source_B11.expand(-1, sources, 1), source_B11.expand(-1, 1, columns)
     column_BK1, row_B1C = tableau_BKC.gather(2, in_column), tableau_BKC.gather(1, in_row)

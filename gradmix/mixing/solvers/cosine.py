@@ -7,7 +7,9 @@ from gradmix.mixing.solvers.problem import cancellation_tolerance
 
 
 @torch.no_grad()
-def cosines(gram_LKK: Tensor, target_LK: Tensor, target_norm_L: Tensor, weights_LK: Tensor) -> Tensor:
+def cosines(
+    gram_LKK: Tensor, target_LK: Tensor, target_norm_L: Tensor, weights_LK: Tensor
+) -> Tensor:
     """cos(sum_i w_i g_i, v) per layer, shape (L,), any leading dimensions; 0 where it is not defined.
 
     Args:
@@ -26,10 +28,11 @@ def cosines(gram_LKK: Tensor, target_LK: Tensor, target_norm_L: Tensor, weights_
     parts_LK = weights_LK.double() * source_norm_LK
     largest_L1 = parts_LK.abs().amax(-1, keepdim=True)
     parts_LK = parts_LK / torch.where(largest_L1 == 0.0, 1.0, largest_L1)
-    # Multiplied by both inverse norms one after the other, so that no intermediate result leaves the range of float64.
+    # Twice times 1/norm, not once times its square: entries of 1e300 and 1e-300 stay representable.
     correlation_LKK = gram * inverse_norm_LK.unsqueeze(-1) * inverse_norm_LK.unsqueeze(-2)
     square_L = torch.einsum("...i,...ij,...j->...", parts_LK, correlation_LKK, parts_LK)
-    product_L = (parts_LK * (target * inverse_norm_LK / torch.where(norm == 0.0, 1.0, norm))).sum(-1)
+    cosine_LK = target * inverse_norm_LK / torch.where(norm == 0.0, 1.0, norm)
+    product_L = (parts_LK * cosine_LK).sum(-1)
     floor_L = cancellation_tolerance(gram_LKK.dtype) * parts_LK.abs().sum(-1).square()
     cosine_L = torch.where(square_L <= floor_L, 0.0, product_L * square_L.rsqrt())
     return cosine_L.clamp(-1.0, 1.0).to(gram_LKK.dtype)

@@ -57,7 +57,8 @@ def best_of_all_supports(
             column_BSK1, rest_BSKC = tableau_BSKC[..., :1], tableau_BSKC[..., 1:]
             row_BS1C = rest_BSKC[:, :, k : k + 1] / column_BSK1[:, :, k : k + 1]
             factor_BSK1 = unit_KK[:, k : k + 1] - column_BSK1
-            tableau_BSKC = torch.cat((rest_BSKC, torch.addcmul(rest_BSKC, factor_BSK1, row_BS1C)), 1)
+            swept_BSKC = torch.addcmul(rest_BSKC, factor_BSK1, row_BS1C)
+            tableau_BSKC = torch.cat((rest_BSKC, swept_BSKC), 1)
         solutions_BSK = tableau_BSKC.squeeze(-1).index_select(1, codes_S) * bits_SK
         mixtures_BSK = torch.cat((mixtures_BSK, solutions_BSK.clamp_(min=0.0)), 1)
 

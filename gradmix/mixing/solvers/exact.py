@@ -18,9 +18,7 @@ LARGEST_ENUMERATED = 8
 
 
 @torch.no_grad()
-def exact_weights(
-    gram_LKK: Tensor, target_LK: Tensor, *, mask_LK: Tensor | None = None
-) -> Tensor:
+def exact_weights(gram_LKK: Tensor, target_LK: Tensor, *, mask_LK: Tensor | None = None) -> Tensor:
     """Weights w >= 0, summing to 1, that maximise cos(sum_i w_i g_i, v) in every layer.
 
     This is Eq. 4-7 of the GradMix paper (arXiv 2002.03264), whose sum over layers separates, and whose

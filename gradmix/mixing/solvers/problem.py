@@ -163,7 +163,9 @@ def _name_the_fault(gram_BKK: Tensor, target_BK: Tensor, shape: torch.Size) -> s
     """First layer with a NaN or infinite entry and the gradients to blame (host code, CPU only)."""
     bad_BKK, bad_BK = ~gram_BKK.isfinite(), ~target_BK.isfinite()
     flat = int((bad_BKK.any(-1).any(-1) | bad_BK.any(-1)).nonzero()[0, 0])
-    index = [int(i) for i in torch.unravel_index(torch.tensor(flat), shape[:-1])] if shape[:-1] else []
+    index = (
+        [int(i) for i in torch.unravel_index(torch.tensor(flat), shape[:-1])] if shape[:-1] else []
+    )
     place = f"in layer {index[-1]}" if index else "in the layer"
     if len(index) > 1:
         place += f" of batch index {tuple(index[:-1])}"
