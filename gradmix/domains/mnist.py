@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.local import find_local, looked_for
+from gradmix.domains.local import download, find_local, looked_for
 from gradmix.domains.raw import RawImages
 
 # File name without .gz: (MD5 of the content, shape).
@@ -32,7 +32,8 @@ SPLITS = {
 FOLDERS = ("mnist", "MNIST/raw", ".")
 # Apart from the folders above: a download must not turn up as a new input of the workflow when it
 # is run again.
-DOWNLOADS = "downloads"
+DOWNLOADS = "downloads/mnist"
+URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
@@ -51,7 +52,7 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -
     import numpy as np
 
     stems = _stems(settings)
-    folders = (*FOLDERS, f"{DOWNLOADS}/MNIST/raw")
+    folders = (*FOLDERS, DOWNLOADS)
     if any(find_local(data_dir, folders, _names(stem)) is None for stem in stems):
         _download(data_dir)
     contents = []
@@ -130,18 +131,20 @@ def _names(stem: str) -> tuple[str, ...]:
 
 def _download(data_dir: Path) -> None:
     """Lets torchvision fetch all four files from its mirrors, with its checksums."""
-    root = data_dir / DOWNLOADS
-    try:
+
+    def fetch(folder: str) -> None:
         from torchvision.datasets import MNIST
 
-        MNIST(str(root), download=True)
-    except Exception as error:
-        names = [name for stem in FILES for name in _names(stem)[:2]]
+        MNIST(folder, download=True)
+
+    try:
+        download(
+            data_dir / DOWNLOADS, fetch, {f"MNIST/raw/{stem}.gz": f"{stem}.gz" for stem in FILES}
+        )
+    except ValueError as error:
         raise ValueError(
-            "MNIST is not in data_dir and could not be downloaded "
-            f"({type(error).__name__}: {error}). "
-            f"By hand: get {', '.join(f'{stem}.gz' for stem in FILES)}, for instance from "
-            "https://ossci-datasets.s3.amazonaws.com/mnist/, and lay them, packed or unpacked, "
-            f"into {data_dir / FOLDERS[0]}. "
-            f"Now {looked_for(data_dir, (*FOLDERS, f'{DOWNLOADS}/MNIST/raw'), names)}."
+            f"MNIST is not in data_dir and {error}. "
+            f"By hand: get {', '.join(f'{stem}.gz' for stem in FILES)}, for instance from {URL}, "
+            f"and lay them, packed or unpacked, into {data_dir / FOLDERS[0]}. "
+            f"Now {looked_for(data_dir, (*FOLDERS, DOWNLOADS), ['these names'])}."
         ) from error

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradmix.domains.local import find_local, looked_for
+from gradmix.domains.local import download, find_local, looked_for
 from gradmix.domains.raw import RawImages
 from gradmix.files import sha256_of
 
@@ -102,14 +102,17 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _download(split: str, data_dir: Path) -> None:
     """Lets torchvision fetch the file, with its checksum."""
     name = f"{split}_32x32.mat"
-    try:
+
+    def fetch(folder: str) -> None:
         from torchvision.datasets.utils import download_url
 
-        download_url(URL + name, str(data_dir / DOWNLOADS), md5=SPLITS[split][0])
-    except Exception as error:
+        download_url(URL + name, folder, md5=SPLITS[split][0])
+
+    try:
+        download(data_dir / DOWNLOADS, fetch, {name: name})
+    except ValueError as error:
         raise ValueError(
-            "SVHN is not in data_dir and could not be downloaded "
-            f"({type(error).__name__}: {error}). "
+            f"SVHN is not in data_dir and {error}. "
             f"By hand: get {URL}{name} and lay it into {data_dir / FOLDERS[0]}. "
             f"Now {looked_for(data_dir, (*FOLDERS, DOWNLOADS), [name])}."
         ) from error

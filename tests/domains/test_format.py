@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from domain_tables import table
 
-from gradmix.domains.format import COLUMNS, content_hashes, open_domain, write_domain
+from gradmix.domains.content import content_hashes
+from gradmix.domains.format import COLUMNS, open_domain, write_domain
 from gradmix.files import sha256_of
 
 INFO = {"name": "d", "origin": "test", "label_space": "two", "classes": ["0", "1"]}

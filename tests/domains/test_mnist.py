@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def offline(monkeypatch):
     """Downloads fail as they do without a network."""
 
     def refuse(root, download):
-        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz")
+        raise RuntimeError("Error downloading:\nno network")
 
     monkeypatch.setattr("torchvision.datasets.MNIST", refuse)
 
@@ -125,7 +126,7 @@ def test_missing_and_offline_says_where_it_looked_and_what_to_do(tmp_path, tiny,
         mnist.load(TEST, tmp_path, ())
     message = str(raised.value)
     for part in (
-        "Error downloading",
+        "(RuntimeError: Error downloading: no network)",
         "By hand: get train-images-idx3-ubyte.gz",
         "https://",
         *STEMS,
@@ -140,14 +141,28 @@ def test_a_download_is_verified_and_is_no_new_input_of_the_workflow(tmp_path, ti
 
     def download(root, download):
         calls.append(root)
-        lay(tmp_path / "downloads/MNIST/raw", tiny, pack=True)
+        lay(Path(root) / "MNIST/raw", dict.fromkeys(mnist.FILES, b"") | tiny, pack=True)
 
     monkeypatch.setattr("torchvision.datasets.MNIST", download)
     assert mnist.raw_files(TEST, tmp_path) == []
     for _ in range(2):
         assert len(mnist.load(TEST, tmp_path, ()).images) == 20
         assert mnist.raw_files(TEST, tmp_path) == []
-    assert calls == [str(tmp_path / "downloads")]
+    assert len(calls) == 1
+    left = sorted(path.name for path in (tmp_path / "downloads/mnist").iterdir())
+    assert left == sorted(f"{stem}.gz" for stem in mnist.FILES)
+
+
+def test_a_broken_download_is_not_found_by_the_next_run(tmp_path, tiny, monkeypatch):
+    def download(root, download):
+        lay(Path(root) / "MNIST/raw", dict.fromkeys(STEMS, b"half"), pack=True)
+        raise OSError("Connection reset")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST", download)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="Connection reset"):
+            mnist.load(TEST, tmp_path, ())
+    assert list((tmp_path / "downloads/mnist").iterdir()) == []
 
 
 @pytest.mark.parametrize("split", [None, "extra"])

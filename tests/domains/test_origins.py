@@ -4,6 +4,7 @@ import inspect
 
 import pytest
 
+from gradmix import fingerprint
 from gradmix.domains.registry import ORIGINS, origin_module, raw_files_of
 
 
@@ -37,3 +38,10 @@ def test_raw_files_are_found_in_data_dir(tmp_path):
         "train-labels-idx1-ubyte",
     ]
     assert raw_files_of({"origin": "mnist", "split": "test"}, str(tmp_path)) == []
+
+
+def test_a_new_origin_changes_no_domain_that_exists():
+    seen = fingerprint.closure("gradmix.domains.prepare", ORIGINS["mnist"])
+    assert "gradmix.domains.format" in seen
+    assert not seen & {"gradmix.domains.registry", *ORIGINS.values()} - {ORIGINS["mnist"]}
+    assert "gradmix.domains.rendering" in fingerprint.closure(ORIGINS["rendered_digits"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,8 +69,8 @@ def test_a_download_is_verified_and_is_no_new_input_of_the_workflow(tmp_path, ti
 
     def download(url, root, md5):
         assert (url, md5) == (f"{svhn.URL}test_32x32.mat", svhn.SPLITS["test"][0])
-        (tmp_path / "downloads/svhn").mkdir(parents=True)
-        (tmp_path / "downloads/svhn/test_32x32.mat").write_bytes(content)
+        assert Path(root).parent == tmp_path / "downloads/svhn"
+        (Path(root) / "test_32x32.mat").write_bytes(content)
 
     monkeypatch.setattr("torchvision.datasets.utils.download_url", download)
     for _ in range(2):
