@@ -101,7 +101,7 @@ def reestimate_statistics(
         norm.momentum = 1.0  # the statistics of this one batch, nothing of the old ones
         norm.train()
     device = next(renewed.parameters()).device
-    batch = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    batch = torch.from_numpy(np.array(images)).to(device)  # a copy: memory maps are read-only
     renewed(to_input(batch, channels=int(renewed.in_channels)), label_space, domain)  # type: ignore[arg-type]
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -1,0 +1,128 @@
+"""Predictions, accuracy and re-estimated statistics."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gradmix.evaluation import evaluate, predict_logits, reestimate_statistics
+from gradmix.nets.convnet import ConvNet
+from gradmix.nets.inputs import to_input
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Memory-mapped, as domains are."""
+    path = tmp_path / "images.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (50, 8, 8, 1), dtype=np.uint8))
+    return np.load(path, mmap_mode="r")
+
+
+def net(**options):
+    torch.manual_seed(0)
+    return ConvNet({"a": 3, "b": 2}, image_size=(8, 8), width=4, hidden=6, **options)
+
+
+class Brightness(nn.Module):
+    """Says how bright an image is: class 0, 1 or 2."""
+
+    in_channels = 1
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x, label_space, domain):
+        mean = x.mean(dim=(1, 2, 3))
+        return -(mean[:, None] - torch.tensor([-1.0, 0.0, 1.0])).abs()
+
+
+def test_chunks_change_nothing_and_rows_keep_their_order(images):
+    network, rows = net(), [7, 3, 49, 3, 0]
+    whole = predict_logits(network, images, range(50), "a", None, CPU)
+    assert whole.shape == (50, 3)
+    assert whole.dtype == torch.float32
+    for size in (1, 2, 512):
+        part = predict_logits(network, images, rows, "a", None, CPU, batch_size=size)
+        torch.testing.assert_close(part, whole[rows])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_network_is_evaluated_and_put_back(images, training):
+    network = net().train(training)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    logits = predict_logits(network, images, [0, 1], "b", None, CPU)
+    assert not logits.requires_grad
+    assert network.training is training
+    assert network.backbone.training is training
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+    with pytest.raises(ValueError, match="unknown label space"):
+        predict_logits(network, images, [0, 1], "c", None, CPU)
+    assert network.training is training
+
+
+def test_no_image_is_refused(images):
+    with pytest.raises(ValueError, match="no image to predict in label space a"):
+        predict_logits(net(), images, [], "a", None, CPU)
+
+
+def test_accuracy_and_confusion_by_hand():
+    levels = np.array([0, 0, 128, 128, 255, 255, 0], dtype=np.uint8)
+    images = np.ones((7, 2, 2, 1), np.uint8) * levels[:, None, None, None]
+    labels = np.array([0, 1, 1, 1, 2, 0, 2])
+    result = evaluate(Brightness(), images, labels, [0, 1, 2, 3, 4, 5], "a", None, CPU, classes=3)
+    assert result == {
+        "test_count": 6,
+        "accuracy": 4 / 6,
+        "confusion": [[1, 0, 1], [1, 2, 0], [0, 0, 1]],
+    }
+
+
+def norms(network):
+    return [block.norm for block in network.backbone.blocks]
+
+
+def test_reestimated_statistics_are_those_of_the_images(images):
+    network = net()
+    inputs = to_input(torch.from_numpy(np.array(images[:20])), channels=3)
+    renewed = reestimate_statistics(network, images[:20], "a", None)
+    first = network.backbone.blocks[0].conv(inputs)
+    torch.testing.assert_close(norms(renewed)[0].running_mean, first.mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(norms(renewed)[0].running_var, first.var(dim=(0, 2, 3)))
+    # Evaluation of the renewed network is training mode's output, up to the variance's n / (n - 1).
+    expected = network.train()(inputs, "a")
+    got = renewed(inputs, "a")
+    torch.testing.assert_close(got, expected, atol=0.05, rtol=0.05)
+
+
+def test_reestimating_leaves_the_network_and_all_weights_alone(images):
+    network = net()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    renewed = reestimate_statistics(network, images[:20], "a", None)
+    assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
+    assert network.training
+    assert not renewed.training
+    assert [norm.momentum for norm in norms(renewed)] == [0.1] * 4
+    for (name, old), new in zip(network.named_parameters(), renewed.parameters(), strict=True):
+        assert torch.equal(old, new), name
+    again = reestimate_statistics(renewed, images[:20], "a", None)
+    for old, new in zip(renewed.buffers(), again.buffers(), strict=True):
+        if old.is_floating_point():
+            torch.testing.assert_close(old, new)
+
+
+def test_per_domain_only_the_given_domain_s_statistics_change(images):
+    network = net(norm_statistics="per_domain", domains=["s", "t"])
+    network(torch.randn(9, 3, 8, 8), "a", "s")
+    renewed = reestimate_statistics(network, images[:20], "a", "t")
+    for old, new in zip(norms(network), norms(renewed), strict=True):
+        assert torch.equal(old.means_DC[0], new.means_DC[0])
+        assert (old.means_DC[1] == 0).all()
+        assert (new.means_DC[1] != 0).any()
+
+
+def test_no_image_gives_no_statistics(images):
+    with pytest.raises(ValueError, match="on no image"):
+        reestimate_statistics(net(), images[:0], "a", None)
