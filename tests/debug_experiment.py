@@ -1,0 +1,133 @@
+"""A debug experiment on disk: three small domains of bright and dark patterns, a split, pseudo-labels.
+
+Seconds to make, so that every method can be trained through the real files and functions.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gradmix.domains.format import open_domain, write_domain
+from gradmix.files import write_json, write_parquet
+from gradmix.pseudo_labels import enlarge, label_unlabelled
+from gradmix.splits import make_split
+
+SIZE = 8
+TRAINING = {
+    "steps": 6,
+    "evaluate_every": 3,
+    "batch_size": 8,
+    "target_batch_size": 12,
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 0.0,
+    "precision": "float32",
+    "target_only_steps": 6,
+    "target_only_evaluate_every": 3,
+    "fine_tune_steps": 6,
+    "fine_tune_evaluate_every": 3,
+    "fine_tune_learning_rate": 0.005,
+}
+GRADMIX = {
+    "beta": 10.0,
+    "gamma": 0.6,
+    "rho": "sum",
+    "solver": "exact",
+    "eta_on": "lr",
+    "eta_on_heads": None,
+    "last_layer": "H0",
+    "layers": "module",
+}
+
+
+def settings_of(method: str, **sections) -> dict:
+    """A method's settings, with changes to ``training`` or ``gradmix``."""
+    return {
+        "name": method,
+        "recipe": method,
+        "sources": ["near", "other"],
+        "target": "target",
+        "image": {"height": SIZE, "width": SIZE},
+        "network": {"name": "convnet", "width": 8, "hidden": 8, "norm_statistics": "shared"},
+        "training": {**TRAINING, **sections.get("training", {})},
+        "gradmix": {**GRADMIX, **sections.get("gradmix", {})},
+    }
+
+
+def patterns(count: int, classes: int, noise: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Grey images whose bright row tells the class."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    images = random.integers(0, noise, (count, SIZE, SIZE, 1))
+    images[np.arange(count), labels * 2] += 180
+    return images.astype(np.uint8), labels
+
+
+def make_domain(
+    folder: Path, name: str, images, labels, classes: list[str], label_space: str
+) -> Path:
+    """Write a domain and give its folder."""
+    index = pd.DataFrame(
+        {
+            "label": labels,
+            "class_name": [classes[label] for label in labels],
+            "group": "",
+            "clip": "",
+            "original": [f"{name}-{row}" for row in range(len(labels))],
+        }
+    )
+    info = {
+        "name": name,
+        "origin": "arrays",
+        "label_space": label_space,
+        "classes": classes,
+        "sources": {name: name},
+    }
+    write_domain(folder / name, images, index, info)
+    return folder / name
+
+
+@dataclass
+class Experiment:
+    """Folders and files of the debug experiment."""
+
+    root: Path
+    domains: dict[str, Path]
+    split: Path
+    enlarged: Path
+    predictions: Path
+
+
+def make_experiment(root: Path, *, labels_per_class: int = 2, confident: bool = True) -> Experiment:
+    """Domains, split and pseudo-labels below ``root``; not confident: no pseudo-label is accepted."""
+    near = make_domain(root, "near", *patterns(60, 3, 40, 1), ["a", "b", "c"], "letters")
+    other = make_domain(root, "other", *patterns(40, 2, 40, 2), ["x", "y"], "signs")
+    target = make_domain(root, "target", *patterns(120, 3, 60, 3), ["a", "b", "c"], "letters")
+    folders = {"near": near, "other": other, "target": target}
+    opened = {name: open_domain(folder) for name, folder in folders.items()}
+    split = make_split(
+        opened["target"],
+        None,
+        {name: opened[name] for name in ("near", "other")},
+        labels_per_class=labels_per_class,
+        draw=0,
+        seed=0,
+        hyper_validation_per_class=6,
+        test_per_class=8,
+    )
+    write_json(root / "split.json", split)
+    rows = np.array(split["U"])
+    truth = opened["target"].labels[rows]
+    probabilities = np.full((3, len(rows), 3), 0.05 if confident else 1 / 3)
+    if confident:
+        probabilities[:, np.arange(len(rows)), truth] = 0.9
+    predictions = label_unlabelled(probabilities, rows, 0.8)
+    write_parquet(root / "predictions.parquet", predictions)
+    v_labels = opened["target"].labels[split["V"]].tolist()
+    enlarged = enlarge(split, v_labels, predictions, to=6, seed=0)
+    write_json(root / "enlarged.json", enlarged)
+    return Experiment(
+        root, folders, root / "split.json", root / "enlarged.json", root / "predictions.parquet"
+    )

@@ -1,0 +1,210 @@
+"""Every method of the registry on the debug experiment: trained, recorded, predicting; the same for the same seed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from debug_experiment import make_experiment, settings_of
+from safetensors.numpy import load_file
+
+from gradmix.domains.format import open_domain, write_domain
+from gradmix.methods.registry import METHODS, recipe_of
+from gradmix.training.predict import evaluate_run
+from gradmix.training.run import Job, train_method, train_pack
+
+DOCS = Path(__file__).parents[2] / "docs" / "methods.md"
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    return make_experiment(tmp_path_factory.mktemp("experiment"))
+
+
+def job_of(experiment, method, store, **changes):
+    recipe = recipe_of(method)
+    job = Job(
+        domains=experiment.domains,
+        split=experiment.split,
+        labels_per_class=2,
+        draw=0,
+        seed=0,
+        code="test",
+        store=store,
+        device="cpu",
+        enlarged=experiment.enlarged if recipe.needs_pseudo_labels else None,
+        predictions=experiment.predictions if "S_u_soft" in recipe.sees else None,
+    )
+    if recipe.starts_from:
+        start = experiment.root / "start" / recipe.starts_from
+        if not start.exists():
+            train_method(settings_of(recipe.starts_from), job_of(experiment, recipe.starts_from, store), start, quiet)
+        job = replace(job, initial=start / "model.safetensors")
+    return replace(job, **changes)
+
+
+def quiet(line):
+    pass
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def same(first, second):
+    return all(np.array_equal(first[name], tensor) for name, tensor in second.items())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_trains_records_predicts_and_is_deterministic(method, experiment, tmp_path):
+    steps = {"steps": 30, "target_only_steps": 30, "fine_tune_steps": 30}
+    every = {"evaluate_every": 10, "target_only_evaluate_every": 10, "fine_tune_evaluate_every": 10}
+    settings = settings_of(method, training=steps | every)
+    train_method(settings, job_of(experiment, method, tmp_path / "1"), tmp_path / "run", quiet)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    curves = pd.read_parquet(tmp_path / "run" / "curves.parquet")
+    assert curves["step"].tolist() == [0, 10, 20, 30]
+    assert record["hyper_validation_accuracy"] == curves["hyper_validation_accuracy"].max()
+    assert (record["method"], record["labels_per_class"], record["draw"]) == (method, 2, 0)
+    assert set(record["inputs"]) >= {"domain target", "split"}
+    # What it trains on, taken together, it learns.
+    losses = curves[[f"loss/{stream}" for stream in record["sources"]]].sum(axis=1)
+    assert losses.iloc[-1] < losses.iloc[1]
+    mixes = recipe_of(method).mixes_by_target
+    assert ("eta" in curves) == mixes
+    if mixes:
+        layer = f"weight/{record['layers'][0]}/"
+        total = sum(curves[layer + source] for source in record["sources"]).dropna()
+        np.testing.assert_allclose(total, 1)
+
+    train_method(settings, job_of(experiment, method, tmp_path / "2"), tmp_path / "again", quiet)
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "again"))
+
+    evaluate_run(
+        run=tmp_path / "run",
+        target=experiment.domains["target"],
+        test=experiment.domains["target"],
+        split=experiment.split,
+        labels_per_class=2,
+        output=tmp_path / "metrics.json",
+        device="cpu",
+        log=quiet,
+    )
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["test_count"] == 24
+    assert np.trace(metrics["confusion"]) / 24 == pytest.approx(metrics["accuracy"])
+    assert 0 <= metrics["accuracy_statistics_on_V"] <= 1
+
+
+def poisoned(experiment, tmp_path, keep_sources, keep_target_rows):
+    """The same domains with every image that the method may not see replaced by noise."""
+    folders = {}
+    for name, folder in experiment.domains.items():
+        domain = open_domain(folder)
+        images = np.array(domain.images)
+        if name == "target":
+            hidden = np.setdiff1d(np.arange(len(domain)), keep_target_rows)
+        else:
+            hidden = np.arange(len(domain)) if not keep_sources else np.array([], dtype=int)
+        images[hidden] = np.random.default_rng(len(name)).integers(0, 255, images[hidden].shape)
+        write_domain(tmp_path / name, images, domain.index.drop(columns="content"), domain.info)
+        folders[name] = tmp_path / name
+    return folders
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sees_only_the_sets_that_its_recipe_names(method, experiment, tmp_path):
+    """Noise in all other sets changes not one bit of the trained network."""
+    recipe = recipe_of(method)
+    split = json.loads(experiment.split.read_text())
+    enlarged = json.loads(experiment.enlarged.read_text())
+    rows = set(split["H"])
+    for name in recipe.sees - {"sources"}:
+        rows |= set({"V": split, "V_enlarged": enlarged}.get(name, enlarged)[name.replace("V_enlarged", "V")])
+    folders = poisoned(experiment, tmp_path, "sources" in recipe.sees, sorted(rows))
+    clean = job_of(experiment, method, tmp_path / "1")
+    train_method(settings_of(method), clean, tmp_path / "clean", quiet)
+    train_method(settings_of(method), replace(clean, domains=folders, store=tmp_path / "2"), tmp_path / "dirty", quiet)
+    assert same(weights(tmp_path / "clean"), weights(tmp_path / "dirty"))
+
+
+def test_labels_of_u_and_test_reach_no_training(experiment, tmp_path):
+    """The unlabelled and test images' labels exchanged on disk: the network stays the same, bit for bit."""
+    target = open_domain(experiment.domains["target"])
+    split = json.loads(experiment.split.read_text())
+    index = target.index.drop(columns="content").copy()
+    hidden = [*split["U"], *split["test"]]
+    index.loc[hidden, "label"] = (index.loc[hidden, "label"] + 1) % 3
+    write_domain(tmp_path / "target", np.array(target.images), index, target.info)
+    folders = {**experiment.domains, "target": tmp_path / "target"}
+    clean = job_of(experiment, "gradmix_hard", tmp_path / "1")
+    train_method(settings_of("gradmix_hard"), clean, tmp_path / "clean", quiet)
+    dirty = replace(clean, domains=folders, store=tmp_path / "2")
+    train_method(settings_of("gradmix_hard"), dirty, tmp_path / "dirty", quiet)
+    assert same(weights(tmp_path / "clean"), weights(tmp_path / "dirty"))
+
+
+@pytest.mark.parametrize("method", ["gradmix_hard", "gradmix_soft"])
+def test_without_any_accepted_pseudo_label_training_goes_on_and_says_so(method, tmp_path):
+    experiment = make_experiment(tmp_path / "experiment", confident=False)
+    lines = []
+    train_method(settings_of(method), job_of(experiment, method, tmp_path / "s"), tmp_path / "run", lines.append)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["sets"]["H"] == 18
+    if method == "gradmix_hard":
+        assert record["notes"] == ["no pseudo-label accepted: trained without S_u"]
+        assert "note: no pseudo-label accepted: trained without S_u" in lines
+        assert record["sources"] == ["near", "other"]
+    else:  # soft labels need no agreement
+        assert record["sources"] == ["near", "other", "S_u"]
+
+
+def test_a_pack_gives_the_records_of_single_runs(experiment, tmp_path):
+    members = [
+        {**settings_of("gradmix", gradmix={"beta": beta}), "name": "grid", "member": f"beta{beta:g}-gamma0.6"}
+        for beta in (5.0, 10.0)
+    ]
+    job = job_of(experiment, "gradmix", tmp_path / "store")
+    train_pack(members, [tmp_path / "pack5", tmp_path / "pack10"], job, quiet)
+    single = replace(job, store=tmp_path / "other")
+    train_method(members[1], single, tmp_path / "single", quiet)
+    assert same(weights(tmp_path / "pack10"), weights(tmp_path / "single"))
+    assert not same(weights(tmp_path / "pack5"), weights(tmp_path / "pack10"))
+    frames = [pd.read_parquet(tmp_path / name / "curves.parquet") for name in ("pack10", "single")]
+    pd.testing.assert_frame_equal(*frames, check_exact=True)
+
+
+def test_members_that_were_finished_are_not_trained_again(experiment, tmp_path):
+    job, lines = job_of(experiment, "gradmix", tmp_path / "store"), []
+    train_method(settings_of("gradmix"), job, tmp_path / "run", quiet)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    for name in ("run.json", "model.safetensors", "curves.parquet"):
+        (tmp_path / "run" / name).unlink()
+    train_method(settings_of("gradmix"), job, tmp_path / "run", lines.append)
+    assert "restored" in lines[0]
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+def test_h2_fine_tunes_after_the_mixing(experiment, tmp_path):
+    settings = settings_of("gradmix", gradmix={"last_layer": "H2"})
+    train_method(settings, job_of(experiment, "gradmix", tmp_path / "s"), tmp_path / "run", quiet)
+    curves = pd.read_parquet(tmp_path / "run" / "curves.parquet")
+    assert curves["step"].tolist() == [0, 3, 6, 9, 12]
+    assert curves["loss/V"].iloc[-1] < curves["loss/V"].iloc[2]
+
+
+def test_a_wrong_image_size_names_what_the_network_takes_and_the_domain(experiment, tmp_path):
+    settings = {**settings_of("gradmix"), "image": {"height": 16, "width": 16}}
+    with pytest.raises(ValueError, match=r"takes images of .*\(3, 16, 16\), but got \(3, 8, 8\) from target"):
+        train_method(settings, job_of(experiment, "gradmix", tmp_path / "s"), tmp_path / "run", quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_registry_and_docs_agree():
+    text = DOCS.read_text(encoding="utf-8")
+    for method in METHODS:
+        assert f"| `{method}` | {recipe_of(method).title} |" in text
+    with pytest.raises(ValueError, match="unknown method 'gradmx'; known are target_only"):
+        recipe_of("gradmx")
