@@ -37,7 +37,9 @@ def stage(snakemake: Any) -> Iterator[Log]:
         try:
             yield log
         except Exception as error:
-            what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            what = (
+                str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            )
             log(f"error: {what}")
             log(traceback.format_exc())
             job = ", ".join([snakemake.rule, *(f"{k}={v}" for k, v in snakemake.wildcards.items())])

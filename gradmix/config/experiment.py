@@ -51,7 +51,9 @@ class Config(Section):
     paper_numbers: Literal["digits"] | None = None
     image: Image = Image()
     label_spaces: Annotated[dict[Name, LabelSpace], Field(min_length=1)]
-    domains: Annotated[dict[Name, AnyDomain], Field(min_length=1)]
+    domains: Annotated[
+        dict[Name, Annotated[AnyDomain, Field(discriminator="origin")]], Field(min_length=1)
+    ]
     sources: Annotated[tuple[Name, ...], AsList, Field(min_length=1), Distinct]
     target: Target
     labels_per_class: Annotated[tuple[Count, ...], AsList, Field(min_length=1), Distinct]

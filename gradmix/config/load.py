@@ -1,7 +1,7 @@
 """Reads a configuration: one report of all that is wrong with it, or a `Config`."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, get_args
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from gradmix.config.checks import problems_of
 from gradmix.config.experiment import Config
 from gradmix.config.messages import Location, describe, dotted
-from gradmix.config.origins import AnyDomain
+from gradmix.config.origins import origins
 
 
 class ConfigError(ValueError):
@@ -76,23 +76,22 @@ def _validate(values: Any, found: list[tuple[str, str]]) -> Config | None:
         return Config.model_validate(values)
     except ValidationError as error:
         for item in error.errors():
-            location = _location(item["loc"])
-            found.append((dotted(location), describe(item, location, known_keys())))
+            location, keys = _location(item["loc"])
+            found.append((dotted(location), describe(item, location, keys)))
         return None
 
 
-def _location(location: Location) -> Location:
-    """Where the key stands in the user's file: pydantic puts an origin's name and ``[key]`` in between."""
+def _location(location: Location) -> tuple[Location, Sequence[str]]:
+    """Where a key stands in the user's file, and the keys that are known there.
+
+    Pydantic puts ``[key]`` and the domain's origin into its locations.
+    """
     parts = [part for part in location if part != "[key]"]
-    if len(parts) > 2 and parts[0] == "domains" and parts[2] in _origins():
-        del parts[2]
-    return parts
-
-
-@cache
-def _origins() -> frozenset[str]:
-    models = [model for model, _ in _models(AnyDomain, "")]
-    return frozenset(get_args(model.model_fields["origin"].annotation)[0] for model in models)
+    if len(parts) > 2 and parts[0] == "domains" and parts[2] in origins():
+        fields = origins()[str(parts.pop(2))].model_fields
+        other = [key for key in known_keys() if not key.startswith("domains.")]
+        return parts, [*other, *(f"domains.*.{field}" for field in fields)]
+    return parts, known_keys()
 
 
 def _without(values: Mapping[str, Any], found: list[tuple[str, str]]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from gradmix.config.origins import origins
+
 Location = Sequence[int | str]
 
 _WORDS = {
@@ -26,8 +28,8 @@ _WORDS = {
     "tuple_type": "must be a list, but is {value!r}",
     "string_too_short": "must not be empty",
     "too_short": "needs at least {min_length} entries",
-    "union_tag_not_found": "needs `origin` (known: {expected_tags})",
-    "union_tag_invalid": "there is no origin {tag!r} (known: {expected_tags})",
+    "union_tag_not_found": "needs `origin` (known: {origins})",
+    "union_tag_invalid": "there is no origin {tag!r} (known: {origins})",
 }
 
 
@@ -59,9 +61,9 @@ def describe(error: Any, location: Location, known_keys: Sequence[str]) -> str:
     if kind == "value_error":
         return str(error["ctx"]["error"])
     context = {key: _plain(item) for key, item in error.get("ctx", {}).items()}
-    if kind == "union_tag_invalid":
-        tags = [tag.strip("' ") for tag in str(context["expected_tags"]).split(",")]
-        return _WORDS[kind].format(**context) + nearest(str(context["tag"]), tags)
+    if kind.startswith("union_tag"):
+        words = _WORDS[kind].format(origins=", ".join(origins()), **context)
+        return words + nearest(str(context.get("tag", "")), origins())
     words = _WORDS.get(kind)
     return words.format(value=value, **context) if words else f"{error['msg']} (is {value!r})"
 

@@ -1,6 +1,7 @@
 """The keys of a domain, by the origin of its images."""
 
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -70,6 +71,12 @@ class Arrays(Domain):
     ] = None
 
 
-AnyDomain = Annotated[
-    RenderedDigits | SklearnDigits | Mnist | Svhn | Arrays, Field(discriminator="origin")
-]
+AnyDomain = RenderedDigits | SklearnDigits | Mnist | Svhn | Arrays
+
+
+@cache
+def origins() -> dict[str, type[Domain]]:
+    """The sections by the origin that they describe."""
+    return {
+        get_args(model.model_fields["origin"].annotation)[0]: model for model in get_args(AnyDomain)
+    }

@@ -1,0 +1,291 @@
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from gradmix.config import ConfigError, grid_member, json_schema, known_keys, load_config
+from gradmix.config.origins import origins
+from gradmix.domains.registry import ORIGINS
+from gradmix.methods.registry import METHODS
+
+CONFIGS = ("config.yaml", "digits.yaml", "meter_digits.yaml")
+
+
+def problems(values):
+    with pytest.raises(ConfigError) as caught:
+        load_config(values, "config/mine.yaml")
+    first, *rest = str(caught.value).splitlines()
+    assert first.startswith("config/mine.yaml: ")
+    assert f"{len(rest)} problems" in first or (len(rest) == 1 and "one problem" in first)
+    return [tuple(line.strip().split(": ", 1)) for line in rest]
+
+
+def put(values, path, value):
+    *sections, key = path.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[key] = value
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_configs_that_come_with_the_project(repository, name):
+    values = yaml.safe_load((repository / "config" / name).read_text())
+    config = load_config(values, name)
+    assert load_config(config.resolved()).resolved() == config.resolved()
+    json.dumps(config.resolved())
+    json.dumps([config.method_settings(method) for method in config.methods])
+
+
+def test_default_lists_every_key_of_the_sections(default_config):
+    """What the default config leaves out is optional in kind, not forgotten."""
+    given = {key for key in known_keys() if "*" not in key and has(default_config, key)}
+    assert {key for key in known_keys() if "*" not in key} - given == {"paper_numbers"}
+
+
+def has(values, path):
+    for key in path.split("."):
+        if key not in values:
+            return False
+        values = values[key]
+    return True
+
+
+def test_digits_is_the_papers_experiment(repository):
+    config = load_config(yaml.safe_load((repository / "config" / "digits.yaml").read_text()))
+    assert config.labels_per_class == (2, 3, 4, 5)
+    assert config.draws == tuple(range(10))
+    assert len(config.grid_members()) == 54
+    assert config.grid_members()[0] == "beta5-gamma0"
+    assert config.grid_members()[-1] == "beta10-gamma0.8"
+    assert config.target.hyper_validation_per_class * 5 == 1000
+    assert list(config.methods) == list(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("training.batchsize", 3, "unknown key; did you mean training.batch_size?"),
+        ("beta", 3, "unknown key; did you mean gradmix.beta?"),
+        ("domains.rendered_5_9.cuont", 3, "unknown key; did you mean domains.rendered_5_9.count?"),
+        (
+            "domains.sklearn_5_9.split",
+            "train",
+            "unknown key (known here: label_space, classes, resize, origin)",
+        ),
+        (
+            "methods.gradmix.gradmix.gama",
+            1,
+            "unknown key; did you mean methods.gradmix.gradmix.gamma?",
+        ),
+        ("zebra", 1, "unknown key (known here: title, output_dir"),
+        ("training.steps", "many", "must be a number, but is the text 'many'"),
+        ("training.steps", True, "must be a number, but is true or false"),
+        ("training.steps", 2.5, "must be a whole number, but is 2.5"),
+        ("training.steps", 0, "must be at least 1, but is 0"),
+        ("training.learning_rate", 0, "must be above 0, but is 0"),
+        ("training.learning_rate", float("nan"), "must be a finite number"),
+        ("training.momentum", 1.0, "must be below 1, but is 1.0"),
+        ("training.precision", "half", "must be one of 'float32' or 'bfloat16', but is 'half'"),
+        ("gradmix.beta", -1, "must be above 0, but is -1"),
+        ("gradmix", [1], "must be a section"),
+        ("pseudo_labels.threshold", 1, "must be below 1, but is 1"),
+        ("labels_per_class", [3, 0], "must be at least 1, but is 0"),
+        ("labels_per_class", [3, 3], "3 is listed twice"),
+        ("labels_per_class", [], "needs at least 1 entries"),
+        ("draws", 0, "must be a number of draws"),
+        ("draws", [1, 1], "1 is listed twice"),
+        ("grid.beta", [5, 5.0], "5.0 is listed twice"),
+        ("sources", ["rendered_5_9", "rendered_5_9"], "'rendered_5_9' is listed twice"),
+        ("label_spaces.digits_5_9", ["5", "5"], "'5' is listed twice"),
+        ("label_spaces.digits_5_9", [True, False], "must be text, but is True"),
+        ("domains.rendered_5_9.origin", "rendered_digit", "did you mean rendered_digits?"),
+        ("domains.rendered_5_9", {"label_space": "digits_5_9"}, "needs `origin`"),
+        ("domains.sklearn_5_9.label_space", "digits59", "did you mean digits_5_9?"),
+        ("methods.my method", {}, "letters, digits, - and _ are allowed"),
+        ("methods.gradmx", None, "no recipe has this name; did you mean gradmix?"),
+        (
+            "methods.mine",
+            {"recipe": "gradmx"},
+            "there is no recipe 'gradmx'; did you mean gradmix?",
+        ),
+        ("methods.gradmix", {"recipe": "pooled"}, "is kept for the recipe of that name"),
+        ("methods.target_only", {"training": {"steps": 3}}, "has no effect"),
+        ("methods.pooled", {"gradmix": {"beta": 3}}, "uses no key of gradmix"),
+        ("target.domain", "sklearn_59", "there is no domain 'sklearn_59'; did you mean"),
+        ("target.domain", "rendered_5_9", "rendered_5_9 is also a source"),
+        ("target.test_per_class", None, "must be given where target.test_domain is null"),
+        ("target.test_domain", "sklearn_0_4", "is also the target or a source"),
+        ("sources", ["sklearn_0_4"], "no source shares its label space digits_5_9"),
+        ("pseudo_labels.models", 9, "is 9, but the grid has only"),
+        ("pseudo_labels.enlarge_to", 4, "less than the 5 labels per class"),
+        ("device", "gpu", "must be one of"),
+    ],
+)
+def test_mistakes_are_named(default_config, path, value, message):
+    put(default_config, path, value)
+    found = problems(default_config)
+    assert [message in what for _, what in found].count(True) == 1, found
+
+
+def test_all_problems_are_told_at_once(default_config):
+    put(default_config, "training.batchsize", 3)
+    put(default_config, "gradmix.beta", -1)
+    put(default_config, "target.domain", "nowhere")
+    assert {key for key, _ in problems(default_config)} == {
+        "training.batchsize",
+        "gradmix.beta",
+        "target.domain",
+    }
+
+
+def test_missing_keys_are_named(default_config):
+    del default_config["labels_per_class"], default_config["target"]["domain"]
+    found = problems(default_config)
+    assert set(found) == {("labels_per_class", "is missing"), ("target.domain", "is missing")}
+
+
+@pytest.mark.parametrize("classes", [list("56789"), list("98765")])
+def test_one_label_space_under_two_names(default_config, classes):
+    default_config["label_spaces"]["high_digits"] = classes
+    what = dict(problems(default_config))["label_spaces.high_digits"]
+    assert "digits_5_9" in what
+
+
+def test_renaming_into_a_class_that_does_not_exist(default_config):
+    default_config["domains"]["sklearn_5_9"]["classes"] = {"4": "x"}
+    found = dict(problems(default_config))
+    assert "'x' is no class of label space digits_5_9" in found["domains.sklearn_5_9.classes.4"]
+
+
+def test_test_domain_of_another_label_space(default_config):
+    default_config["domains"]["other"] = {"origin": "sklearn_digits", "label_space": "digits_0_4"}
+    default_config["target"]["test_domain"] = "other"
+    assert "its label space is digits_0_4" in dict(problems(default_config))["target.test_domain"]
+
+
+def test_values_as_yaml_writes_them(default_config):
+    default_config["training"]["learning_rate"] = "1e-3"  # YAML 1.1 reads 1e-3 as text
+    default_config["training"]["steps"] = 20.0
+    default_config["label_spaces"]["digits_5_9"] = [5, 6, 7, 8, 9]
+    default_config["labels_per_class"] = 4
+    default_config["draws"] = [7, 9]
+    default_config["methods"]["gradmix"] = None
+    config = load_config(default_config)
+    assert config.training.learning_rate == 1e-3
+    assert config.training.steps == 20
+    assert config.label_spaces["digits_5_9"] == tuple("56789")
+    assert config.labels_per_class == (4,)
+    assert config.draws == (7, 9)
+
+
+def test_settings_hold_only_what_a_method_uses(default_config):
+    config = load_config(default_config)
+    target_only = config.method_settings("target_only")
+    assert target_only["sources"] == []
+    assert "gradmix" not in target_only
+    assert "steps" not in target_only["training"]
+    assert "batch_size" not in config.method_settings("fine_tune")["training"]
+    assert "target_batch_size" not in config.method_settings("source_only")["training"]
+    # Fine-tuning loads source-only's network, with the heads of all sources.
+    assert config.method_settings("fine_tune")["sources"] == list(config.sources)
+    assert "fine_tune_steps" not in config.method_settings("gradmix")["training"]
+    default_config["gradmix"]["last_layer"] = "H2"
+    assert "fine_tune_steps" in load_config(default_config).method_settings("gradmix")["training"]
+
+
+def test_a_title_is_no_setting(default_config):
+    before = load_config(default_config)
+    default_config["methods"]["gradmix"] = {"title": "Ours"}
+    after = load_config(default_config)
+    assert after.method_settings("gradmix") == before.method_settings("gradmix")
+    assert after.title_of("gradmix") == "Ours"
+    assert after.rows()[6] == {"name": "gradmix", "title": "Ours", "recipe": "gradmix"}
+
+
+def test_overrides_of_a_method(default_config):
+    default_config["methods"]["gradmix_h1"] = {
+        "recipe": "gradmix",
+        "gradmix": {"last_layer": "H1"},
+        "training": {"steps": 7},
+    }
+    config = load_config(default_config)
+    settings = config.method_settings("gradmix_h1")
+    assert settings["recipe"] == "gradmix"
+    assert settings["gradmix"] == config.gradmix.model_dump() | {"last_layer": "H1"}
+    assert settings["training"]["steps"] == 7
+    assert config.resolved()["methods"]["gradmix_h1"]["training"] == {"steps": 7}
+
+
+def test_grid_members_differ_in_beta_and_gamma_only(default_config):
+    default_config["grid"] |= {"beta": [5, 10.0], "gamma": [-0.5, 0.25]}
+    config = load_config(default_config)
+    assert config.grid_members() == [
+        "beta5-gamma-0.5", "beta5-gamma0.25", "beta10-gamma-0.5", "beta10-gamma0.25",
+    ]  # fmt: skip
+    member = grid_member(config.grid_settings(), "beta5-gamma-0.5")
+    assert (member["gradmix"]["beta"], member["gradmix"]["gamma"]) == (5.0, -0.5)
+    assert member["member"] == "beta5-gamma-0.5"
+    with pytest.raises(ValueError, match="no member"):
+        grid_member(config.grid_settings(), "alpha5")
+
+
+def test_grid_is_not_checked_where_nothing_needs_it(default_config):
+    default_config["methods"] = {"gradmix": {}}
+    default_config["pseudo_labels"]["models"] = 99
+    load_config(default_config)
+
+
+def test_every_origin_has_its_keys():
+    assert set(origins()) == set(ORIGINS)
+
+
+def test_schema_refuses_unknown_keys():
+    schema = json_schema()
+    assert schema["additionalProperties"] is False
+    sections = [part for part in schema["$defs"].values() if part.get("type") == "object"]
+    assert all(section["additionalProperties"] is False for section in sections)
+
+
+def documented_keys(repository):
+    """Key -> default, as config/README.md has them."""
+    text = (repository / "config" / "README.md").read_text().partition("\n## Keys\n")[2]
+    rows = re.findall(r"^\| `([^`]+)` \|[^|]*\|\s*([^|]*?)\s*\|", text, flags=re.MULTILINE)
+    assert len(rows) == len(dict(rows)) > 40
+    return dict(rows)
+
+
+def test_every_key_is_documented(repository):
+    # A method's own `training` and `gradmix` have the keys of the sections of that name.
+    known = {key for key in known_keys() if not re.match(r"methods\.\*\.(training|gradmix)\.", key)}
+    known -= {key for key in known if any(other.startswith(f"{key}.") for other in known)}
+    known = known - {"label_spaces"} | {"label_spaces.*"}
+    assert set(documented_keys(repository)) == {key.replace("*", "NAME") for key in known}
+
+
+def test_documented_defaults_are_the_schemas(repository):
+    schema = json_schema()
+    for key, default in documented_keys(repository).items():
+        if "NAME" in key:
+            continue
+        node = schema
+        for part in key.split("."):
+            reference = node.get("$ref", "").rpartition("/")[2]
+            node = schema["$defs"][reference] if reference else node
+            required = part in node.get("required", [])
+            node = node["properties"][part]
+        if required:
+            assert default == "required", key
+        else:
+            assert yaml.safe_load(default.strip("`")) == node["default"], key
+
+
+def test_importing_the_configuration_imports_neither_torch_nor_numpy():
+    code = (
+        "import sys, gradmix.config, gradmix.fingerprint, gradmix.domains.registry\n"
+        "print([name for name in ('torch', 'numpy', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
