@@ -43,7 +43,7 @@ def summaries(metrics: pd.DataFrame, column: str = "accuracy") -> Summaries:
 def differences(
     metrics: pd.DataFrame, reference: str = "gradmix", column: str = "accuracy"
 ) -> Summaries:
-    """Return {(method, k): paired difference method - reference in points}; cells without a common draw are left out."""
+    """Return {(method, k): paired difference to `reference` in points}; cells without a common draw are left out."""
     values = by_draw(metrics, column)
     found = {}
     for (method, labels_per_class), draws in values.items():

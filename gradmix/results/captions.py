@@ -24,23 +24,23 @@ CAPTIONS: dict[str, Caption] = {
     "hyper_validation_loss": Caption(
         "training",
         "Loss on the hyper-validation set over training",
-        "Lines are means over draws, bands run from the lowest to the highest draw. A line that falls and rises again "
-        "over-fits: the checkpoint used is the one with the best accuracy on H, not the last.",
+        "Lines are means over draws, bands run from the lowest to the highest draw. A line that falls and rises "
+        "again over-fits: the checkpoint used is the one with the best accuracy on H, not the last.",
     ),
     "layer_weights": Caption(
         "training",
         "Weight of each source, layer by layer",
-        "One panel per layer, from the input on. The weights of a layer sum to one: a source at 0 is left out, one at 1 "
-        "is the only one followed. Lines are means over draws and over the steps between two evaluations; bands run "
-        "from the lowest to the highest draw.",
+        "One panel per layer, from the input on. The weights of a layer sum to one: a source at 0 is left out, one "
+        "at 1 is the only one followed. Lines are means over draws and over the steps between two evaluations; bands "
+        "run from the lowest to the highest draw.",
     ),
     "adaptive_rate": Caption(
         "training",
         "Importance ρ and learning-rate factor η",
-        "Above, ρ: the sum over layers of the cosine between the mixed source gradient and the target gradient; 0 means "
-        "that the best mixture of sources is of no help to the target. Below, η = 1/(1 + exp(−(βρ − γ))), by which the "
-        "step is multiplied. Solid: mean; dotted: lowest and highest draw; grey: from the 10 % to the 90 % quantile of "
-        "single steps.",
+        "Above, ρ: the sum over layers of the cosine between the mixed source gradient and the target gradient; 0 "
+        "means that the best mixture of sources is of no help to the target. Below, η = 1/(1 + exp(−(βρ − γ))), "
+        "by which the step is multiplied. Solid: mean; dotted: lowest and highest draw; grey: from the 10 % to the "
+        "90 % quantile of single steps.",
     ),
     "confusion": Caption(
         "mistakes",
@@ -58,8 +58,8 @@ CAPTIONS: dict[str, Caption] = {
     "samples": Caption(
         "data",
         "Images of every set",
-        "One row per set, for one draw. Below each image stands its label; in U it stands for what the models said, and "
-        "a dashed frame marks a pseudo-label that is wrong, with the truth in brackets (which no training code saw).",
+        "One row per set, for one draw. Below each image stands its label; in U it stands for what the models said, "
+        "and a dashed frame marks a pseudo-label that is wrong, with the truth in brackets (unseen in training).",
     ),
 }
 

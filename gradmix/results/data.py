@@ -50,7 +50,8 @@ def read_splits(split_files: Iterable[str | Path]) -> list[dict[str, Any]]:
 
 def key_of_file(file: str | Path, record: dict[str, Any]) -> tuple[int, int]:
     """Return (k, draw) of a record: from the record, or else from its path `.../<k>/<draw>[.enlarged].json` or
-    `.../<k>/<draw>/<name>.json`. Raises `ValueError` if neither says."""
+    `.../<k>/<draw>/<name>.json`. Raises `ValueError` if neither says.
+    """
     if "labels_per_class" in record and "draw" in record:
         return int(record["labels_per_class"]), int(record["draw"])
     parts = Path(file).with_name(Path(file).name.split(".")[0]).parts
@@ -65,7 +66,7 @@ def data_sizes(
     enlarged_files: Iterable[str | Path],
     domain_files: Iterable[str | Path],
 ) -> pd.DataFrame:
-    """Return the number of images per set, k and draw: columns set, domain, label_space, labels_per_class, draw, images.
+    """Return the number of images: columns set, domain, label_space, labels_per_class, draw, images.
 
     A source's images are those of its domain less the ones left out because the target has the same image.
     """
@@ -107,8 +108,8 @@ def data_table(sizes: pd.DataFrame) -> Table:
     ):
         if name == "left_out" and not images["images"].any():
             continue
-        title = SET_TITLES.get(name, f"{name}, source")
-        row = [Cell(title), Cell(domain), Cell(space)]
+        title = SET_TITLES.get(str(name), f"{name}, source")
+        row = [Cell(title), Cell(str(domain)), Cell(str(space))]
         for labels_per_class in ks:
             counts = images.loc[images["labels_per_class"] == labels_per_class, "images"]
             row.append(Cell(count_range([int(count) for count in counts])))

@@ -118,11 +118,11 @@ def quality_table(
     for file in summary_files:
         record = read_json(file)
         summaries[key_of_file(file, record)] = record
-    known = {
-        (int(k), int(draw)): row
-        for k, draw, row in zip(
-            quality["labels_per_class"], quality["draw"], quality.to_dict("records"), strict=True
-        )
+    known: dict[tuple[int, int], dict[str, Any]] = {
+        (int(row["labels_per_class"]), int(row["draw"])): {
+            str(name): row[name] for name in row.index
+        }
+        for _, row in quality.iterrows()
     }
     rows = []
     for key in sorted(known.keys() | summaries.keys()):

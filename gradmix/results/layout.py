@@ -111,7 +111,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return the table as a LaTeX `table` float; it needs `\\usepackage{booktabs}`."""
+    r"""Return the table as a LaTeX `table` float; it needs `\usepackage{booktabs}`."""
 
     def line(cells: Sequence[str]) -> str:
         return f"    {' & '.join(cells)} \\\\"

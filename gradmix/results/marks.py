@@ -21,7 +21,9 @@ def collect_notes(
 
     A note of a run stored under k = 0 concerns every k at which that method and draw were evaluated.
     """
-    evaluated = list(zip(metrics["method"], metrics["labels_per_class"], metrics["draw"]))
+    evaluated = list(
+        zip(metrics["method"], metrics["labels_per_class"], metrics["draw"], strict=True)
+    )
     found = [
         (*key, note)
         for key, notes in zip(evaluated, metrics["notes"], strict=True)

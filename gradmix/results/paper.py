@@ -17,7 +17,10 @@ CITATION = (
 )
 URL = "https://arxiv.org/abs/2002.03264"
 SETTING = "SVHN 5–9 and MNIST 0–4 to MNIST 5–9, mean ± standard error over 10 draws"
-SELECTION_NOTE = "The paper's GradMix entry at k = 3 equals the best of the 54 cells of its Table 2 (mean of the cells: 90.54)."
+SELECTION_NOTE = (
+    "The paper's GradMix entry at k = 3 equals the best of the 54 cells of its Table 2 "
+    "(mean of the cells: 90.54)."
+)
 
 PaperNumber = tuple[float, float | None]
 

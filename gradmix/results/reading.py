@@ -16,6 +16,8 @@ from gradmix.results.paper import paper_numbers
 from gradmix.results.records import Method
 from gradmix.results.statistics import t_quantile
 
+_K = "k\u00a0=\u00a0"  # not to be broken at the end of a line
+
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
@@ -42,8 +44,11 @@ def comparison_sentences(
             if summary is None:
                 continue
             ratio = summary.errors_from_zero
-            in_errors = "no SE" if ratio is None else f"{ratio:+.1f} SE"
-            text = _minus(f"{method['title']} ({summary.mean:+.2f} points, {in_errors})")
+            if ratio is not None:
+                in_errors = f"{ratio:+.1f} SE"
+            else:
+                in_errors = "one draw" if summary.count == 1 else "the same in every draw"
+            text = f"{method['title']} ({_minus(f'{summary.mean:+.2f} points, {in_errors}')})"
             side = "above" if summary.mean > 0 else "below"
             groups[side if summary.is_clear else "near"].append(text)
         parts = []
@@ -53,7 +58,7 @@ def comparison_sentences(
             parts.append(f"clearly worse: {_listing(groups['below'])}")
         if groups["near"]:
             parts.append(f"not told apart from it by these draws: {_listing(groups['near'])}")
-        sentences.append(f"k = {labels_per_class}: {'; '.join(parts)}.")
+        sentences.append(f"{_K}{labels_per_class}: {'; '.join(parts)}.")
     return sentences
 
 
@@ -93,7 +98,7 @@ def paper_sentences(
             mean, error = numbers[key]
             difference = cells[key].mean - mean
             ours = cells[key].error
-            text = f"{difference:+.2f} at k = {labels_per_class}"
+            text = f"{difference:+.2f} at {_K}{labels_per_class}"
             if ours is not None and error is not None:
                 text += f" ({difference / math.hypot(ours, error):+.1f} SE)"
             parts.append(_minus(text))
@@ -110,12 +115,15 @@ def caveat_sentences(
     if splits:
         held = len(splits[0]["H"])
         few = sorted({len(split["V"]) for split in splits})
-        ratio = sorted({round(held / count) for count in few if count}, reverse=True)
-        times = "–".join(str(value) for value in sorted({ratio[-1], ratio[0]})) if ratio else "?"
+        ratios = [held / count for count in few if count]
+        times = ""
+        if ratios and min(ratios) >= 2:
+            spread = sorted({f"{ratio:.0f}" for ratio in (min(ratios), max(ratios))}, key=int)
+            times = f", {' to '.join(spread)} times as many"
         sentences.append(
-            f"H holds {held:,} labelled target images, {times} times as many as V "
-            f"({_listing([str(count) for count in few])}). Every method's checkpoint is the best on H, and so are the "
-            "models that give pseudo-labels. The comparison between methods is fair, but nobody with only V's labels "
+            f"H holds {held:,} labelled target images, V {_listing([str(n) for n in few])}{times}. Every method's "
+            "checkpoint is the best on H, and so are the models that give pseudo-labels. The comparison between "
+            "methods is fair, but nobody with only V's labels "
             "could choose checkpoints this well, so the accuracies are not what the few labels alone would give."
         )
     best = max(summaries(metrics).values(), key=lambda summary: summary.mean, default=None)
@@ -124,16 +132,16 @@ def caveat_sentences(
         share = best.mean / 100
         error = 100 * math.sqrt(share * (1 - share) / counts[0])
         sentences.append(
-            f"The test set has {counts[0]:,} images: one image is {100 / counts[0]:.3g} points, and the standard error "
-            f"of one accuracy of {best.mean:.1f} % from the choice of these images alone is {error:.2g} points. "
+            f"The test set has {counts[0]:,} images: one image is {100 / counts[0]:.3g} points, and the standard "
+            f"error of one accuracy of {best.mean:.1f} % from the choice of these images alone is {error:.2g} points. "
             "It is the same for all methods and is not part of the standard errors in the table."
         )
     late = [run for run in runs if run.get("chosen_in_last_tenth")]
     if late:
         names = list(dict.fromkeys(str(run.get("title") or run["method"]) for run in late))
         sentences.append(
-            f"In {len(late)} run{'s' if len(late) > 1 else ''} ({_listing(names)}) the best checkpoint lies in the last "
-            "tenth of training: longer training might have given a better one."
+            f"In {len(late)} run{'s' if len(late) > 1 else ''} ({_listing(names)}) the best checkpoint lies in the "
+            "last tenth of training: longer training might have given a better one."
         )
     return sentences
 
@@ -146,8 +154,11 @@ def statistics_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str
         return None
     titles = {method["name"]: method["title"] for method in methods}
     low, high = min(moves, key=lambda key: moves[key]), max(moves, key=lambda key: moves[key])
-    texts = [f"{moves[key]:+.2f} points ({titles[key[0]]}, k = {key[1]})" for key in (low, high)]
-    return _minus(
+    texts = [
+        f"{_minus(f'{moves[key]:+.2f}')} points ({titles[key[0]]}, {_K}{key[1]})"
+        for key in (low, high)
+    ]
+    return (
         "The same weights, with batch-norm statistics re-estimated on V alone, score differently: from "
         f"{texts[0]} to {texts[1]}. That much of a row is owed to statistics, not to weights."
     )

@@ -71,7 +71,7 @@ def read_metrics(files: Iterable[str | Path]) -> pd.DataFrame:
             raise ValueError(
                 f"{file}: accuracy must be a fraction from 0 to 1, but got {accuracy!r}"
             )
-        key = (row["method"], row["labels_per_class"], row["draw"])
+        key = (record["method"], record["labels_per_class"], record["draw"])
         if key in seen:
             raise ValueError(f"{file}: the same method, labels per class and draw as {seen[key]}")
         seen[key] = file
@@ -112,7 +112,7 @@ def read_curves(run: Mapping[str, Any], columns: Sequence[str] = ()) -> pd.DataF
         frame = pd.read_parquet(file)
     except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
         raise ValueError(f"{file}: cannot be read as Parquet ({error})") from error
-    _require({column: None for column in frame.columns}, ["step", *columns], file)
+    _require(dict.fromkeys(frame.columns), ["step", *columns], file)
     return frame.sort_values("step", ignore_index=True)
 
 

@@ -96,9 +96,14 @@ def write_report(
         title: the experiment's title.
         configuration: the resolved configuration as YAML text, shown as it is.
         methods: name, title and recipe of every row, in order.
-        metric_files, run_files, split_files, enlarged_files, domain_files: as for `write_tables`.
+        metric_files: metrics.json of every method, k and draw.
+        run_files: run.json (or folders) of the runs, those under k = 0 included.
+        split_files: splits/<k>/<draw>.json.
+        domain_files: domain.json of the sources, the target and the test domain.
+        enlarged_files: splits/<k>/<draw>.enlarged.json.
         ensemble_files: ensemble/<k>/<draw>.json.
-        summary_files, quality_files: summary.json and quality.json of the pseudo-labels.
+        summary_files: summary.json of the pseudo-labels.
+        quality_files: quality.json of the pseudo-labels.
         figures: {"kind": a key of `CAPTIONS`, "file": .svg or .png, "labels_per_class": k or absent, "method": name or
             absent} for every figure to embed, in order.
         paper: None, or "digits": the paper's numbers beside ours.
@@ -108,6 +113,7 @@ def write_report(
     """
     from jinja2 import Environment, StrictUndefined
 
+    split_files, domain_files = list(split_files), list(domain_files)  # both are read twice
     titles = {method["name"]: method["title"] for method in methods}
     metrics = listed_metrics(read_metrics(metric_files), methods)
     runs = read_runs(run_files)

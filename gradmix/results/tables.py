@@ -88,21 +88,20 @@ def _tidy(
 
 
 def _tidy_differences(cells: Summaries, methods: Sequence[Method], reference: str) -> pd.DataFrame:
-    rows = []
-    for method in methods:
-        for key in sorted(key for key in cells if key[0] == method["name"]):
-            rows.append(
-                {
-                    "method": key[0],
-                    "title": method["title"],
-                    "reference": reference,
-                    "labels_per_class": key[1],
-                    "common_draws": cells[key].count,
-                    "difference_points": cells[key].mean,
-                    "standard_error_points": cells[key].error,
-                    "difference_in_standard_errors": cells[key].errors_from_zero,
-                }
-            )
+    rows = [
+        {
+            "method": key[0],
+            "title": method["title"],
+            "reference": reference,
+            "labels_per_class": key[1],
+            "common_draws": cells[key].count,
+            "difference_points": cells[key].mean,
+            "standard_error_points": cells[key].error,
+            "difference_in_standard_errors": cells[key].errors_from_zero,
+        }
+        for method in methods
+        for key in sorted(key for key in cells if key[0] == method["name"])
+    ]
     columns = ["method", "title", "reference", "labels_per_class", "common_draws"]
     columns += ["difference_points", "standard_error_points", "difference_in_standard_errors"]
     return pd.DataFrame(rows, columns=columns)
@@ -126,8 +125,11 @@ def write_tables(
         metric_files: metrics.json of every method, k (> 0) and draw.
         run_files: run.json (or folders) of the runs, those under k = 0 included; their notes become footnotes.
         methods: name, title and recipe of every row, in order. Rows without records are left out.
+        folder: where the tables go; made if missing.
         paper: None, or "digits": the paper's Table 1 beside ours.
-        split_files, enlarged_files, domain_files: for the table of set sizes.
+        split_files: the splits, for the table of set sizes.
+        enlarged_files: the enlarged splits (.enlarged.json), if there are any.
+        domain_files: domain.json of the sources and the target.
         reference: the method to which differences are taken, over the draws that both have.
 
     The accuracy CSVs are in percent with full precision; runs.csv has every single number behind them.

@@ -17,7 +17,8 @@ from gradmix.results.records import Method, listed_metrics, read_metrics
 @styled
 def draw(metrics: pd.DataFrame, methods: Sequence[Method], *, paper: str | None = None) -> Figure:
     """Draw a panel per k, a row per method (in order, from above): dot and bar = mean ± standard error (%), small
-    strokes = single draws, hollow diamond = the paper's number."""
+    strokes = single draws, hollow diamond = the paper's number.
+    """
     metrics = listed_metrics(metrics, methods)
     cells, draws = summaries(metrics), by_draw(metrics, "accuracy")
     shown = [method for method in methods if any(key[0] == method["name"] for key in cells)]

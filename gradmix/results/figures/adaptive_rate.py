@@ -32,7 +32,8 @@ def draw(
     runs: Sequence[Mapping[str, Any]], methods: Sequence[Method], *, labels_per_class: int
 ) -> Figure:
     """Draw rho (row 1) and eta (row 2), a column per method: mean over steps and draws as a solid line, the range of
-    the draws' means dotted, and the 10 % to 90 % band of single steps (mean over draws) in grey."""
+    the draws' means dotted, and the 10 % to 90 % band of single steps (mean over draws) in grey.
+    """
     columns: list[tuple[str, list[pd.DataFrame]]] = []
     for method in methods:
         curves = [read_curves(run) for run in runs_of(runs, method["name"], labels_per_class)]

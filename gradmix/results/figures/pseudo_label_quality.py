@@ -50,7 +50,7 @@ def draw(quality: pd.DataFrame) -> Figure:
                 label=f"k = {labels_per_class}",
             )
         panel.set_ylabel(label)
-        panel.set_ylim(top=101.5)
+        panel.set_ylim(top=103)  # whole markers at 100 %
         panel.grid(axis="x", visible=False)
     for boundary in np.arange(1, len(classes)) - 0.5:
         for panel in panels:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ _LABEL_SIZE = 6.5
 
 @dataclass(frozen=True)
 class Strip:
-    """One row of the figure: its name, and for each image the pixels (H, W, C) uint8, a caption and whether it is wrong."""
+    """One row of the figure: its name; per image the pixels (H, W, C) uint8, a caption, and whether it is wrong."""
 
     title: str
     images: list[np.ndarray]
@@ -32,7 +33,9 @@ def _class_of(domain: Domain, row: int) -> str:
     return domain.classes[int(domain.labels[row])]
 
 
-def choose(rows: Sequence[int], labels: Sequence[int], count: int, seed: int) -> list[int]:
+def choose(
+    rows: Sequence[int], labels: Sequence[int] | np.ndarray, count: int, seed: int
+) -> list[int]:
     """Return positions of up to `count` of `rows`, in turn from class after class, at random within a class."""
     order = np.random.default_rng(seed).permutation(len(rows))
     by_class: dict[int, list[int]] = {}
@@ -56,7 +59,7 @@ def _strip(
     rows: Sequence[int],
     seed: int,
     *,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int] | np.ndarray | None = None,
     caption: Callable[[int], tuple[str, bool]] | None = None,
 ) -> Strip:
     shown_labels = domain.labels[list(rows)] if labels is None else labels
@@ -75,8 +78,8 @@ def _strip(
 
 def _pseudo_strips(target: Domain, predictions: pd.DataFrame, seed: int) -> list[Strip]:
     """Two strips of U: accepted images with their pseudo-label, and others with the most likely class."""
-    soft_columns = [column for column in predictions.columns if column.startswith("soft_")]
-    soft = predictions[sorted(soft_columns, key=lambda column: int(column[5:]))].to_numpy()
+    soft_columns = [f"soft_{label}" for label in range(len(target.classes))]
+    soft = predictions[soft_columns].to_numpy()
     accepted = predictions["label"].to_numpy() >= 0
     strips = []
     for is_accepted, title in ((True, "U, accepted"), (False, "U, not accepted")):
@@ -140,7 +143,8 @@ def draw(strips: Sequence[Strip]) -> Figure:
     """Draw one row of images per strip, each with its label below; wrong pseudo-labels are framed and say the truth."""
     cell_width, cell_height, margin = 1.0, 1.42, 2.05
     scale = 0.62  # inches per unit
-    figure = new_figure(scale * (margin + COLUMNS * cell_width), scale * cell_height * len(strips))
+    width = scale * (margin + COLUMNS * cell_width)
+    figure = new_figure(width, scale * cell_height * len(strips), arrange=False)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
     for number, strip in enumerate(strips):
@@ -153,7 +157,9 @@ def draw(strips: Sequence[Strip]) -> Figure:
         ):
             left = column * cell_width
             extent = (left, left + 0.9, top + 0.9, top)
-            grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if pixels.shape[2] == 1 else {}
+            grey: dict[str, Any] = (
+                {"cmap": "gray", "vmin": 0, "vmax": 255} if pixels.shape[2] == 1 else {}
+            )
             axes.imshow(
                 pixels.squeeze(2) if grey else pixels,
                 extent=extent,
@@ -173,7 +179,10 @@ def draw(strips: Sequence[Strip]) -> Figure:
             if wrong:
                 corners = np.array([(0, 0), (0.9, 0), (0.9, 0.9), (0, 0.9), (0, 0)])
                 axes.plot(
-                    *(corners + (left, top)).T, color="#d55e00", linewidth=2.5, linestyle="--"
+                    *(corners + np.array([left, top])).T,
+                    color="#d55e00",
+                    linewidth=2.5,
+                    linestyle="--",
                 )
     axes.set_xlim(-margin, COLUMNS * cell_width)
     axes.set_ylim(len(strips) * cell_height - 0.05, -0.05)

@@ -20,7 +20,7 @@ from gradmix.files import write_bytes
 P = ParamSpec("P")
 R = TypeVar("R")
 
-RC: dict[str, Any] = {
+RC: Any = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -82,16 +82,16 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
     return wrapper
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of `width` x `height` inches whose parts arrange themselves."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def new_figure(width: float, height: float, *, arrange: bool = True) -> Figure:
+    """Return an empty figure of `width` x `height` inches, whose parts arrange themselves unless told not to."""
+    figure = Figure(figsize=(width, height), layout="constrained" if arrange else None)
     FigureCanvasAgg(figure)
     return figure
 
 
 def message_figure(text: str) -> Figure:
     """Return a figure that says why there is nothing to draw."""
-    figure = new_figure(6, 1.2)
+    figure = new_figure(6, 1.2, arrange=False)
     figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True)
     return figure
 
@@ -106,6 +106,8 @@ def stem_of(path: str | Path) -> Path:
 def save(figure: Figure, stem: str | Path) -> list[Path]:
     """Write `stem`.svg, .png and .pdf, free of dates and versions, and return their paths."""
     stem = stem_of(stem)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # arranged once is enough for three formats
     metadata: dict[str, dict[str, Any]] = {
         "svg": {"Date": None, "Creator": None},
         "png": {"Software": None},

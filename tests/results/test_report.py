@@ -1,0 +1,153 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from gradmix.results.figures import accuracy, samples
+from gradmix.results.paper import URL
+from gradmix.results.report import TEMPLATE, write_report
+
+NASTY = "<script>alert('x')</script> & \"more\""
+VOID = {"meta", "img", "br", "link"}
+
+
+class Page(HTMLParser):
+    """Collects tags, and checks that they are closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def write(experiment, methods, output, **changes):
+    files = experiment.files
+    settings = {
+        "title": "Invented digits",
+        "configuration": "title: x\n",
+        "methods": methods,
+        "metric_files": files["metrics"],
+        "run_files": files["runs"],
+        "split_files": files["splits"],
+        "domain_files": files["domains"],
+        "enlarged_files": files["enlarged"],
+        "ensemble_files": files["ensembles"],
+        "summary_files": files["summaries"],
+        "quality_files": files["quality"],
+        "paper": "digits",
+    }
+    return write_report(output, **(settings | changes)).read_text(encoding="utf-8")
+
+
+def test_the_page_stands_alone(experiment, methods, tmp_path):
+    files = experiment.files
+    accuracy.write(files["metrics"], methods, tmp_path / "accuracy")
+    domains = experiment.folder / "domains"
+    samples.write(domains, files["splits"][0], files["predictions"][0], tmp_path / "samples")
+    figures = [
+        {"kind": "accuracy", "file": tmp_path / "accuracy.svg"},
+        {"kind": "samples", "file": tmp_path / "samples.png", "labels_per_class": 3},
+    ]
+    text = write(experiment, methods, tmp_path / "report.html", figures=figures)
+    page = Page(text)
+    assert page.open == []
+    assert [image["src"][:22] for image in page.all("img")] == [
+        "data:image/svg+xml;bas",
+        "data:image/png;base64,",
+    ]
+    assert all(image["alt"] for image in page.all("img"))
+    assert {link["href"] for link in page.all("a") if not link["href"].startswith("#")} == {URL}
+    assert not page.all("script")
+    assert not page.all("link")
+    assert "url(" not in text
+    assert "@import" not in text
+    anchors = {link["href"][1:] for link in page.all("a") if link["href"].startswith("#")}
+    assert anchors <= {attributes.get("id") for _, attributes in page.tags}
+    assert len(page.all("h1")) == 1
+    assert page.all("html") == [{"lang": "en"}]
+    assert all(head["scope"] in ("col", "row") for head in page.all("th"))
+
+
+def test_the_story(experiment, methods, tmp_path):
+    text = Page(write(experiment, methods, tmp_path / "report.html")).text
+    said = re.sub(r"\s+", " ", text)
+    for sentence in (
+        "Transfer from rendered_5_9 and digits_low to digits_high",
+        "k = 3 and 5 images per class are labelled, over 3 draws",
+        "other classes than the target",
+        "clearly worse: Target only (−18.00 points, the same in every draw), Source only (sum) "
+        "(−10.00 points, −17.3 SE)",
+        "not told apart from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
+        "without a correction for the 12 comparisons made here",
+        "H holds 10 labelled target images",
+        "In 2 runs (Fine-tune) the best checkpoint lies in the last tenth",
+        "no pseudo-label accepted: trained without S_u (GradMix, hard labels, k = 3, draw 1)",
+        "beta10-gamma0.6 (91.0 %)",
+        "all 2 models agree and each is above 0.8",
+        "Target only: −5.15 at k = 3 (−3.5 SE)",
+        "invented processor",
+        "−1.00 points",
+    ):
+        assert sentence in said, sentence
+
+
+def test_user_text_is_escaped(experiment, methods, tmp_path):
+    methods[0]["title"] = NASTY
+    text = write(
+        experiment, methods, tmp_path / "report.html", title=NASTY, configuration=f"title: {NASTY}"
+    )
+    assert "<script" not in text
+    assert Page(text).text.count(NASTY) >= 4
+
+
+def test_one_draw_and_little_else(empty_experiment, methods, tmp_path):
+    file = empty_experiment.metrics("gradmix", 3, 0, 0.9, accuracy_statistics_on_V=None)
+    other = empty_experiment.metrics("fine_tune", 3, 0, 0.8, accuracy_statistics_on_V=None)
+    text = write_report(
+        tmp_path / "report.html",
+        title="One",
+        configuration="",
+        methods=methods,
+        metric_files=[file, other],
+        run_files=[],
+        split_files=[],
+        domain_files=[],
+    ).read_text(encoding="utf-8")
+    page = Page(text)
+    assert "There is one draw of the few labels only" in page.text
+    assert "Fine-tune (−10.00 points, one draw)" in page.text
+    assert "Statistics were not re-estimated" in page.text
+    assert "paper" not in page.text.lower()
+    assert "nan" not in re.findall(r"\w+", page.text.lower())
+
+
+def test_bad_figures(experiment, methods, tmp_path):
+    output = tmp_path / "report.html"
+    for figure, message in (
+        ({"kind": "pie", "file": "x.svg"}, "figure kind must be one of accuracy, .*'pie'"),
+        ({"kind": "accuracy", "file": "x.pdf"}, r"x\.pdf: the report embeds \.svg and \.png"),
+        ({"kind": "accuracy", "file": tmp_path / "x.svg"}, r"x\.svg: cannot be read"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write(experiment, methods, output, figures=[figure])
+    assert not output.exists()
+
+
+def test_the_template_is_beside_the_module():
+    assert TEMPLATE.is_file()
