@@ -38,7 +38,7 @@ def make_split(
         target: the target domain.
         test: a domain of test images, or ``None``: they are cut from the target domain.
         sources: source domains by name; their labels are not looked at.
-        labels_per_class: k, at least 1.
+        labels_per_class: k; 0, which leaves V empty, is for methods that see no target label.
         draw: number of the draw.
         seed: the experiment's seed.
         hyper_validation_per_class: labelled images per class in H.
@@ -54,8 +54,9 @@ def make_split(
         "target.test_per_class": test_per_class,
     }
     for key, value in wanted.items():
-        if value is not None and value < 1:
-            raise ValueError(f"{key} must be at least 1, but got {value}")
+        least = 0 if key == "labels_per_class" else 1
+        if value is not None and value < least:
+            raise ValueError(f"{key} must be at least {least}, but got {value}")
     first_source = 1 if test is None else 2
     scopes = group_scopes([target, *([] if test is None else [test]), *sources.values()])
     units = units_of(target.index)

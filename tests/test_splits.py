@@ -54,6 +54,14 @@ def test_test_and_h_are_fixed_and_v_varies_with_the_draw_and_grows_with_k(target
     assert smaller[0] < smaller[1] < smaller[2] < smaller[3]
 
 
+def test_without_target_labels_v_is_empty_and_nothing_else_changes(target):
+    split, other = split_of(target, labels_per_class=0), split_of(target)
+    assert split["V"] == []
+    assert (split["H"], split["test"]) == (other["H"], other["test"])
+    assert split["U"] == sorted(other["U"] + other["V"])
+    check_split(split, target)
+
+
 def test_frozen_values_so_that_a_seed_means_the_same_images_for_ever(target):
     split = split_of(target, draw=1, labels_per_class=1)
     assert split["V"] == [8, 30, 34, 47, 186]
@@ -177,7 +185,7 @@ def test_some_images_per_class_of_a_separate_test_domain(target):
         ({"hyper_validation_per_class": 36}, "hyper_validation_per_class is 36, but class 0 .* of which 35 are left"),
         ({"test_per_class": 41}, "target.test_per_class is 41, but class 0 of domain target has 40 images"),
         ({"labels_per_class": 25}, "none is left for U .test 25, H 50, V 125"),
-        ({"labels_per_class": 0}, "labels_per_class must be at least 1, but got 0"),
+        ({"labels_per_class": -1}, "labels_per_class must be at least 0, but got -1"),
         ({"test_per_class": None}, "test_per_class is needed where there is no target.test_domain"),
     ],
 )  # fmt: skip
@@ -305,3 +313,18 @@ def test_the_size_of_mnist_takes_well_under_a_second():
     seconds = time.process_time() - started
     assert split["counts"]["U"] == 30_000 - 15 - 1000 - 4500
     assert seconds < 2
+
+
+def test_without_target_labels_v_is_empty_and_u_is_the_rest(target):
+    split = make_split(
+        target,
+        None,
+        {},
+        labels_per_class=0,
+        draw=0,
+        seed=0,
+        hyper_validation_per_class=2,
+        test_per_class=2,
+    )
+    assert split["V"] == []
+    assert split["counts"]["U"] + split["counts"]["H"] + split["counts"]["test"] == len(target)

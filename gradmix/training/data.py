@@ -56,6 +56,7 @@ class RunInputs:
     Attributes:
         sources: source domains by name, in the order of the configuration.
         target: the target domain.
+        labels: the target's labels, -1 but for V and H (`labels_for_training`); training asks for no others.
         split: V, H, U and the source rows to leave out (`gradmix.splits`).
         enlarged: the enlarged V and S_u, where the recipe needs pseudo-labels.
         soft_labels: (n, C) mean softmax by target row, where the recipe needs soft labels.
@@ -63,6 +64,7 @@ class RunInputs:
 
     sources: Mapping[str, Domain]
     target: Domain
+    labels: np.ndarray
     split: Mapping[str, Any]
     enlarged: Mapping[str, Any] | None = None
     soft_labels: Mapping[int, np.ndarray] | None = None
@@ -103,7 +105,7 @@ def load_streams(
 def hyper_validation(inputs: RunInputs, device: torch.device) -> ImageSet:
     """H, the labelled target images that only choose checkpoints and models."""
     rows = inputs.split["H"]
-    return _target_set("H", inputs.target, rows, inputs.target.labels[rows], device)
+    return _target_set("H", inputs.target, rows, inputs.labels[rows], device)
 
 
 def _sets(stream: Stream, inputs: RunInputs, device: torch.device) -> list[ImageSet]:
@@ -115,7 +117,7 @@ def _sets(stream: Stream, inputs: RunInputs, device: torch.device) -> list[Image
     target = inputs.target
     if stream.images == "V":
         rows = inputs.split["V"]
-        return [_target_set("V", target, rows, target.labels[rows], device)]
+        return [_target_set("V", target, rows, inputs.labels[rows], device)]
     assert inputs.enlarged is not None, f"{stream.images} needs the enlarged split"
     if stream.images == "V_enlarged":
         labels = inputs.enlarged["V_labels"]
@@ -146,6 +148,7 @@ def _target_set(
     images = torch.from_numpy(np.ascontiguousarray(target.images[rows]))
     values = np.asarray(labels)
     values = values.astype(np.float32 if values.ndim == 2 else np.int64)
+    assert values.size == 0 or values.min() >= 0, f"{name} holds an image without a label"
     return ImageSet(
         name, images.to(device), torch.from_numpy(values).to(device), target.label_space, target.name
     )

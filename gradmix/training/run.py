@@ -21,7 +21,7 @@ from gradmix.methods.recipe import Recipe, Stream
 from gradmix.methods.registry import recipe_of
 from gradmix.nets.registry import build_network
 from gradmix.seeds import derive_seed
-from gradmix.splits import check_split
+from gradmix.splits import check_split, labels_for_training
 from gradmix.training.curves import Curves
 from gradmix.training.data import RunInputs, hyper_validation, load_streams
 from gradmix.training.device import device_for_run, hardware
@@ -249,7 +249,8 @@ def _open(settings: Mapping[str, Any], job: Job) -> RunInputs:
     check_split(split, target, sources=sources)
     enlarged = read_json(job.enlarged) if job.enlarged else None
     soft = _soft_labels(job.predictions, target) if job.predictions else None
-    return RunInputs(sources, target, split, enlarged, soft)
+    labels = labels_for_training(split, target)
+    return RunInputs(sources, target, labels, split, enlarged, soft)
 
 
 def _soft_labels(predictions: Path, target: Domain) -> dict[int, np.ndarray]:
