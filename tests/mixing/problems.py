@@ -126,7 +126,7 @@ def _opposite_pairs(rng, n, sources):
 def _cancelling(rng, n, sources):
     """Half of the sources cancel the others down to half of the digits that the Gram numbers hold."""
     gradients, target = _gaussian(rng, n, sources)
-    distance = 10.0 ** rng.uniform(-6.5, -4, (n, 1, 1))
+    distance = 10.0 ** rng.uniform(-6, -4, (n, 1, 1))
     half = sources // 2
     gradients[:, :, :half] = distance * gradients[:, :, :half] - gradients[:, :, half : 2 * half]
     return gradients, target

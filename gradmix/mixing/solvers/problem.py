@@ -27,6 +27,11 @@ def tie_tolerance(dtype: torch.dtype) -> float:
     return max(1e-13, 8.0 * torch.finfo(dtype).eps)
 
 
+def may_read(tensor: Tensor) -> bool:
+    """Whether values of the tensor can be looked at for free: on the CPU, not on devices."""
+    return tensor.device.type == "cpu"
+
+
 @dataclass(frozen=True)
 class Problem:
     """Layers in standard form, float64: the scales of sources and target have been divided out.
@@ -69,7 +74,7 @@ def standardise(gram_LKK: Tensor, target_LK: Tensor, mask_LK: Tensor | None) -> 
 
     # 0 * finite = 0 and 0 * (NaN or infinity) = NaN; unlike a plain sum this cannot overflow.
     poison_B1: Tensor | None = None
-    if gram_LKK.device.type == "cpu":
+    if may_read(gram_LKK):
         if math.isnan(((gram_BKK * 0.0).sum() + (target_BK * 0.0).sum()).item()):
             raise ValueError(_name_the_fault(gram_BKK, target_BK, target_LK.shape))
     else:

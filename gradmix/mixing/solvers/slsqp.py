@@ -135,8 +135,10 @@ def _maximise(nlopt: Any, objective: Objective, start: Array) -> Array:
     solver.set_max_objective(watched)
     solver.set_ftol_rel(OBJECTIVE_TOLERANCE)
     solver.set_maxeval(LARGEST_NUMBER_OF_EVALUATIONS)
-    # NLopt so reports a line search that got stuck; the best point seen is a valid answer.
-    with contextlib.suppress(nlopt.RoundoffLimited, RuntimeError):
+    # NLopt so reports a line search that got stuck; the best point seen is a valid answer. Older
+    # versions raise the built-in RuntimeError, newer ones a class of their own.
+    failure = getattr(nlopt, "runtime_error", RuntimeError)
+    with contextlib.suppress(nlopt.RoundoffLimited, RuntimeError, failure):
         solver.optimize(start)
     return np.maximum(best, 0.0)
 
