@@ -88,7 +88,9 @@ def load_streams(
     for stream in recipe.streams:
         for images in _sets(stream, inputs, device):
             if len(images) == 0:
-                notes.append("no pseudo-label accepted: trained without S_u")
+                taken = inputs.enlarged and any(inputs.enlarged["V_is_pseudo"])
+                reason = "V took every accepted image" if taken else "no pseudo-label accepted"
+                notes.append(f"{reason}: trained without S_u")
                 continue
             stream_seed = derive_seed(seed, "batches", images.name)
             sampler: Sampler
