@@ -29,8 +29,8 @@ def _listing(items: Sequence[str]) -> str:
 
 def comparison_sentences(
     metrics: pd.DataFrame, methods: Sequence[Method], reference: str
-) -> list[str]:
-    """One sentence per k: which methods lie clearly above or below `reference`, and which do not.
+) -> list[tuple[str, list[str]]]:
+    """Per k its heading and up to three sentences: which methods lie clearly above or below `reference`, which do not.
 
     Clear: zero is outside the 95 % interval of Student's t of the paired differences.
     """
@@ -53,12 +53,12 @@ def comparison_sentences(
             groups[side if summary.is_clear else "near"].append(text)
         parts = []
         if groups["above"]:
-            parts.append(f"clearly better than {titles[reference]}: {_listing(groups['above'])}")
+            parts.append(f"Clearly better than {titles[reference]}: {_listing(groups['above'])}.")
         if groups["below"]:
-            parts.append(f"clearly worse: {_listing(groups['below'])}")
+            parts.append(f"Clearly worse: {_listing(groups['below'])}.")
         if groups["near"]:
-            parts.append(f"not told apart from it by these draws: {_listing(groups['near'])}")
-        sentences.append(f"{_K}{labels_per_class}: {'; '.join(parts)}.")
+            parts.append(f"Not told apart from it by these draws: {_listing(groups['near'])}.")
+        sentences.append((f"{_K}{labels_per_class}", parts))
     return sentences
 
 

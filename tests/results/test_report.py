@@ -91,9 +91,9 @@ def test_the_story(experiment, methods, tmp_path):
         "Transfer from rendered_5_9 and digits_low to digits_high",
         "k = 3 and 5 images per class are labelled, over 3 draws",
         "other classes than the target",
-        "clearly worse: Target only (−18.00 points, the same in every draw), Source only (sum) "
+        "Clearly worse: Target only (−18.00 points, the same in every draw), Source only (sum) "
         "(−10.00 points, −17.3 SE)",
-        "not told apart from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
+        "Not told apart from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
         "without a correction for the 12 comparisons made here",
         "H holds 10 labelled target images",
         "In 2 runs (Fine-tune) the best checkpoint lies in the last tenth",

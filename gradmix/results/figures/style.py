@@ -106,8 +106,10 @@ def stem_of(path: str | Path) -> Path:
 def save(figure: Figure, stem: str | Path) -> list[Path]:
     """Write `stem`.svg, .png and .pdf, free of dates and versions, and return their paths."""
     stem = stem_of(stem)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # arranged once is enough for three formats
+    # Axes of fixed aspect find their place in the second round only. After that, all formats share one arrangement.
+    for _ in range(2):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     metadata: dict[str, dict[str, Any]] = {
         "svg": {"Date": None, "Creator": None},
         "png": {"Software": None},
