@@ -30,5 +30,6 @@ def recipe_of(name: str) -> Recipe:
     if name not in METHODS:
         raise ValueError(f"unknown method {name!r}; known are {', '.join(METHODS)}")
     recipe = import_module(METHODS[name]).RECIPE
-    assert isinstance(recipe, Recipe) and recipe.name == name
+    assert isinstance(recipe, Recipe)
+    assert recipe.name == name
     return recipe

@@ -20,9 +20,9 @@ class NonFiniteGradientError(ArithmeticError):
 class FiniteCheck:
     """Queues a small table of flags per step and raises as soon as a table with a bad entry has arrived.
 
-    On a CPU the table is there at once. On a GPU it travels to pinned memory behind the step's own work, and is read
-    at the first later call that finds it arrived: the host never waits, and the error comes a step or two late. Until then
-    the mixer writes zero gradients for the step at fault, so that nothing is spoilt meanwhile.
+    On a CPU the table is there at once. On a GPU it travels to pinned memory behind the step's own work, and is
+    read at the first later call that finds it arrived: the host never waits, and the error comes a step or two
+    late. Until then the mixer writes zero gradients for the step at fault, so that nothing is spoilt.
     """
 
     def __init__(self) -> None:

@@ -57,7 +57,9 @@ class GradMix(GradientMixer):
         if not beta > 0:
             raise ValueError(f"beta must be positive, but got {beta}")
         if solver not in ("exact", "slsqp", "slsqp_layerwise"):
-            raise ValueError(f'solver must be "exact", "slsqp" or "slsqp_layerwise", got {solver!r}')
+            raise ValueError(
+                f'solver must be "exact", "slsqp" or "slsqp_layerwise", got {solver!r}'
+            )
         if rho not in ("sum", "scaled"):
             raise ValueError(f'rho must be "sum" or "scaled", but got {rho!r}')
         self.beta = beta
@@ -73,7 +75,11 @@ class GradMix(GradientMixer):
         rho = cosines_L[: stats.shared].sum()
         if self.rho == "scaled":
             rho = rho * (5 / stats.shared)
-        eta = torch.sigmoid(self.beta * rho - self.gamma) if self.adaptive_rate else torch.ones_like(rho)
+        eta = (
+            torch.sigmoid(self.beta * rho - self.gamma)
+            if self.adaptive_rate
+            else torch.ones_like(rho)
+        )
         return weights_LK, cosines_L, rho, eta
 
     def _solve(self, stats: LayerStatistics) -> Tensor:

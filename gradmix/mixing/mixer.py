@@ -139,7 +139,9 @@ class GradientMixer(ABC):
         norms_LR = torch.cat([source_norms_LK, stats.target_norm_L[:, None]], dim=1)
         finite_LR = norms_LR.isfinite()
         step, self.steps = self.steps, self.steps + 1
-        self._check.submit(step, finite_LR, [layer.name for layer in layers], self._names(len(losses_K)))
+        self._check.submit(
+            step, finite_LR, [layer.name for layer in layers], self._names(len(losses_K))
+        )
 
         weights_LK, cosines_L, rho, eta = self.weigh(stats)
         self._write(gradients, layers, flat_RP, sizes, weights_LK, eta, shared, finite_LR.all())
@@ -154,7 +156,9 @@ class GradientMixer(ABC):
             source_norms_LK=source_norms_LK[:shared],
         )
 
-    def step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None) -> None:
+    def step(
+        self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None
+    ) -> None:
         """``optimizer.step()`` with the learning rate multiplied by eta, for any optimizer, without a host wait.
 
         The optimizer takes its step at its own rate, then every parameter goes the fraction eta of that way:
@@ -193,7 +197,9 @@ class GradientMixer(ABC):
         rows: list[Gradients] = []
         for name, loss in zip(names, [*source_losses, target_loss], strict=True):
             if loss.numel() != 1:
-                raise ValueError(f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}")
+                raise ValueError(
+                    f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}"
+                )
             reached = leaves_of(loss)
             if self.heads is not None:
                 reached = [p for p in reached if id(p) in wanted]
@@ -206,7 +212,9 @@ class GradientMixer(ABC):
     def _names(self, sources: int) -> list[str]:
         names = self.source_names or [f"source {index}" for index in range(sources)]
         if len(names) != sources:
-            raise ValueError(f"source_names has {len(names)} names, but there are {sources} source losses")
+            raise ValueError(
+                f"source_names has {len(names)} names, but there are {sources} source losses"
+            )
         return [*names, "the target"]
 
     def _shared_of(self, gradients: list[Gradients]) -> list[Layer]:
@@ -324,5 +332,7 @@ def _refuse_overlap(layers: Sequence[Layer]) -> None:
     for layer in layers:
         for parameter in layer.parameters:
             if id(parameter) in owner:
-                raise ValueError(f"layers {owner[id(parameter)]} and {layer.name} share a parameter")
+                raise ValueError(
+                    f"layers {owner[id(parameter)]} and {layer.name} share a parameter"
+                )
             owner[id(parameter)] = layer.name

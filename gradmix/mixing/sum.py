@@ -42,7 +42,9 @@ class Sum:
         self._check.submit(step, losses_K.detach().isfinite()[None], [], names)
         (losses_K.sum() * self.scale(len(source_losses))).backward()
 
-    def step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None) -> None:
+    def step(
+        self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None
+    ) -> None:
         """``optimizer.step()``."""
         optimizer.step(closure)
 

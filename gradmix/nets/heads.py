@@ -28,6 +28,8 @@ class Heads(nn.Module):
     def forward(self, features: Tensor, label_space: str) -> Tensor:
         """(N, classes) logits of (N, features) in the classes of ``label_space``."""
         if label_space not in self._names:
-            raise ValueError(f"unknown label space {label_space!r}; known are {', '.join(self._names)}")
+            raise ValueError(
+                f"unknown label space {label_space!r}; known are {', '.join(self._names)}"
+            )
         logits: Tensor = self.linear[self._names.index(label_space)](features)
         return logits

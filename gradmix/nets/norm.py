@@ -36,7 +36,9 @@ class DomainBatchNorm2d(nn.BatchNorm2d):
         """
         if domain not in self._rows:
             known = ", ".join(self._rows)
-            raise ValueError(f"norm_statistics: per_domain needs one of the domains {known}, got {domain!r}")
+            raise ValueError(
+                f"norm_statistics: per_domain needs one of the domains {known}, got {domain!r}"
+            )
         row = self._rows[domain]
         return nn.functional.batch_norm(
             x,
@@ -59,7 +61,9 @@ def make_norm(channels: int, statistics: Statistics, domains: Sequence[str]) -> 
     if statistics == "shared":
         return nn.BatchNorm2d(channels)
     if statistics != "per_domain":
-        raise ValueError(f'norm_statistics must be "shared" or "per_domain", but got {statistics!r}')
+        raise ValueError(
+            f'norm_statistics must be "shared" or "per_domain", but got {statistics!r}'
+        )
     if not domains:
         raise ValueError('norm_statistics "per_domain" needs the names of the domains')
     return DomainBatchNorm2d(channels, domains)

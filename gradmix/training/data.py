@@ -5,7 +5,6 @@ Shapes: N images of a set, B images of a batch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,7 +126,8 @@ def _sets(stream: Stream, inputs: RunInputs, device: torch.device) -> list[Image
     if stream.images == "S_u_hard":
         labels = inputs.enlarged["S_u_hard_labels"]
         return [_target_set("S_u", target, inputs.enlarged["S_u_hard"], labels, device)]
-    assert stream.images == "S_u_soft" and inputs.soft_labels is not None
+    assert stream.images == "S_u_soft"
+    assert inputs.soft_labels is not None
     rows = inputs.enlarged["S_u_soft"]
     soft = np.array([inputs.soft_labels[row] for row in rows], dtype=np.float32)
     return [_target_set("S_u", target, rows, soft, device)]
@@ -138,7 +138,9 @@ def _source_set(name: str, domain: Domain, left_out: list[int], device: torch.de
     keep[left_out] = False
     rows = np.flatnonzero(keep)
     if len(rows) == 0:
-        raise ValueError(f"source {name}: no image is left after the leak guard took out duplicates")
+        raise ValueError(
+            f"source {name}: no image is left after the leak guard took out duplicates"
+        )
     labels = torch.from_numpy(np.asarray(domain.labels)[rows].astype(np.int64))
     images = torch.from_numpy(np.ascontiguousarray(domain.images[rows]))
     return ImageSet(name, images.to(device), labels.to(device), domain.label_space, name)
@@ -152,5 +154,9 @@ def _target_set(
     values = values.astype(np.float32 if values.ndim == 2 else np.int64)
     assert values.size == 0 or values.min() >= 0, f"{name} holds an image without a label"
     return ImageSet(
-        name, images.to(device), torch.from_numpy(values).to(device), target.label_space, target.name
+        name,
+        images.to(device),
+        torch.from_numpy(values).to(device),
+        target.label_space,
+        target.name,
     )

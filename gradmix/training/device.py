@@ -33,7 +33,9 @@ def device_for_run(setting: str, threads: int) -> Iterator[torch.device]:
     if any(name in os.environ for name in _ASSIGNED):
         yield torch.device("cuda", 0)
         return
-    with slot(torch.cuda.device_count(), Path(tempfile.gettempdir()) / f"gradmix-{os.getuid()}") as index:
+    with slot(
+        torch.cuda.device_count(), Path(tempfile.gettempdir()) / f"gradmix-{os.getuid()}"
+    ) as index:
         yield torch.device("cuda", index)
 
 

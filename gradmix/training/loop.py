@@ -89,7 +89,8 @@ def train(
     run = _Run(network, mixer, streams, schedule)
     rows: list[dict[str, float]] = []
     best: dict[str, Any] = {}
-    spent, intervals = 0.0, []
+    spent = 0.0
+    intervals: list[float] = []
 
     # Resume, or evaluate the initial network.
     kept = store.load()
@@ -142,6 +143,7 @@ class _Run:
         self, network: nn.Module, mixer: Any, streams: Sequence[LoadedStream], schedule: Schedule
     ) -> None:
         self.network = network
+        self.channels = _channels(network)
         self.mixer = mixer
         self.streams = list(streams)
         self.schedule = schedule
@@ -184,7 +186,7 @@ class _Run:
     def _loss(self, stream: LoadedStream, term: Any, rows: Tensor) -> Tensor:
         images = stream.set
         with self.autocast:
-            inputs = to_input(images.images[rows], channels=self.network.in_channels)
+            inputs = to_input(images.images[rows], channels=self.channels)
             logits = self.network(inputs, images.label_space, images.domain)
         context = Context(
             logits.float(), images.labels[rows], self.step, self.step / self.schedule.steps
@@ -217,24 +219,33 @@ class _Run:
         log(f"step {self.step}/{self.schedule.steps}: {_status(rows[-1])}")
         if best and (accuracy, -loss) <= (best["accuracy"], -best["loss"]):
             return best
-        state = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        state = {
+            name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
+        }
         return {"state": state, "step": self.step, "accuracy": accuracy, "loss": loss}
 
     def snapshot(
-        self, rows: list[dict[str, float]], best: dict[str, Any], spent: float, intervals: list[float]
+        self,
+        rows: list[dict[str, float]],
+        best: dict[str, Any],
+        spent: float,
+        intervals: list[float],
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that a resumed run needs to go on bit for bit."""
-        tensors = {f"network/{name}": t.detach().clone() for name, t in self.network.state_dict().items()}
+        tensors = {
+            f"network/{name}": t.detach().clone() for name, t in self.network.state_dict().items()
+        }
         tensors |= {f"best/{name}": tensor for name, tensor in best["state"].items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
+        for index, buffers in self.optimizer.state_dict()["state"].items():
             tensors |= {
                 f"optimizer/{index}/{name}": value.detach().clone()
-                for name, value in state.items()
+                for name, value in buffers.items()
                 if isinstance(value, Tensor)
             }
         for index, stream in enumerate(self.streams):
-            state = stream.sampler.state()
-            tensors |= {f"stream/{index}/{name}": t.clone() for name, t in state.items()}
+            tensors |= {
+                f"stream/{index}/{name}": t.clone() for name, t in stream.sampler.state().items()
+            }
         chosen = {name: best[name] for name in ("step", "accuracy", "loss")}
         state = {"step": self.step, "rows": list(rows), "best": chosen, "seconds": spent}
         return tensors, {**state, "intervals": list(intervals)}
@@ -250,8 +261,8 @@ class _Run:
             index, key = name.split("/")
             momenta.setdefault(int(index), {})[key] = tensor
         self.optimizer.load_state_dict({**optimizer, "state": momenta})
-        for index, stream in enumerate(self.streams):
-            stream.sampler.load(_below(tensors, f"stream/{index}/"))
+        for number, stream in enumerate(self.streams):
+            stream.sampler.load(_below(tensors, f"stream/{number}/"))
         self.step = state["step"]
         if self.mixer is not None:
             self.mixer.steps = self.step
@@ -271,7 +282,7 @@ def evaluate_on_device(
     correct = torch.zeros((), device=images.images.device)
     for start in range(0, len(images), batch_size):
         part = slice(start, start + batch_size)
-        inputs = to_input(images.images[part], channels=network.in_channels)
+        inputs = to_input(images.images[part], channels=_channels(network))
         logits = network(inputs, images.label_space, images.domain).float()
         loss += functional.cross_entropy(logits, images.labels[part], reduction="sum")
         correct += (logits.argmax(dim=1) == images.labels[part]).sum()
@@ -279,8 +290,14 @@ def evaluate_on_device(
     return float(loss) / len(images), float(correct) / len(images)
 
 
+def _channels(network: nn.Module) -> int:
+    return int(network.in_channels)  # type: ignore[arg-type]
+
+
 def _status(row: dict[str, float]) -> str:
-    losses = " ".join(f"{k[5:]} {v:.3f}" for k, v in row.items() if k.startswith("loss/") and v == v)
+    losses = " ".join(
+        f"{k[5:]} {v:.3f}" for k, v in row.items() if k.startswith("loss/") and v == v
+    )
     eta = f", eta {row['eta']:.2f}" if "eta" in row else ""
     training = f", loss {losses}" if losses else ""
     accuracy = 100 * row["hyper_validation_accuracy"]

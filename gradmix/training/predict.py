@@ -131,7 +131,7 @@ def load_network(model: Path, device: torch.device) -> nn.Module:
         seed=record["seeds"]["init"],
     )
     network.load_state_dict(load_file(model))
-    return network.to(device=device, memory_format=torch.channels_last)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _test(

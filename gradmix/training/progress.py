@@ -10,7 +10,9 @@ from tqdm import tqdm
 @contextmanager
 def progress_bar(title: str, steps: int) -> Iterator[Callable[[int, str], None]]:
     """A bar of ``steps`` steps; call what it yields with the step reached and a short text."""
-    with tqdm(total=steps, desc=title, unit="step", file=sys.stderr, disable=None, leave=False) as bar:
+    with tqdm(
+        total=steps, desc=title, unit="step", file=sys.stderr, disable=None, leave=False
+    ) as bar:
 
         def update(step: int, text: str) -> None:
             bar.update(step - bar.n)

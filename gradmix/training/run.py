@@ -87,8 +87,9 @@ def train_pack(
 ) -> None:
     """Train several runs that share data and draw, one record each (see `train_method`).
 
-    A process start and the reading of the domains cost more than a small run; a pack pays them once. Members that a broken
-    run had finished are found in the store and not trained again. The records are those of single runs, bit for bit.
+    A process start and the reading of the domains cost more than a small run; a pack pays them once.
+    Members that a broken run had finished are found in the store and not trained again. The records are
+    those of single runs, bit for bit.
     """
     _exit_on_sigterm()
     with device_for_run(job.device, job.threads) as device:
@@ -135,13 +136,14 @@ def _train_one(
     log: Log,
 ) -> None:
     label_spaces = {
-        domain.label_space: len(domain.classes) for domain in [*inputs.sources.values(), inputs.target]
+        domain.label_space: len(domain.classes)
+        for domain in [*inputs.sources.values(), inputs.target]
     }
     domains = [*inputs.sources, inputs.target.name]
     network = build_network(
         settings["network"], label_spaces, settings["image"], domains, seed=seeds["init"]
     )
-    network = network.to(device=device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     if job.initial is not None:
         network.load_state_dict(load_file(job.initial, device=str(device)))
 
@@ -162,7 +164,9 @@ def _train_one(
             store=store, log=log, progress=progress,
         )  # fmt: skip
     if recipe.last_layer_fine_tunes and settings["gradmix"]["last_layer"] == "H2":
-        outcome = _fine_tune_last(settings, recipe, inputs, network, validation, outcome, seeds, log)
+        outcome = _fine_tune_last(
+            settings, recipe, inputs, network, validation, outcome, seeds, log
+        )
 
     late = outcome.step > 0.9 * schedule.steps
     if late:

@@ -19,7 +19,9 @@ def select_top(records: Mapping[str, Path], models: int, output: Path) -> dict[s
         ValueError: if there are fewer members than R.
     """
     if len(records) < models:
-        raise ValueError(f"pseudo_labels.models is {models}, but the grid has {len(records)} members")
+        raise ValueError(
+            f"pseudo_labels.models is {models}, but the grid has {len(records)} members"
+        )
     runs = {member: read_json(path) for member, path in records.items()}
     ranked = sorted(
         runs,

@@ -40,7 +40,12 @@ def job_of(experiment, method, store, **changes):
     if recipe.starts_from:
         start = experiment.root / "start" / recipe.starts_from
         if not start.exists():
-            train_method(settings_of(recipe.starts_from), job_of(experiment, recipe.starts_from, store), start, quiet)
+            train_method(
+                settings_of(recipe.starts_from),
+                job_of(experiment, recipe.starts_from, store),
+                start,
+                quiet,
+            )
         job = replace(job, initial=start / "model.safetensors")
     return replace(job, **changes)
 
@@ -122,11 +127,20 @@ def test_sees_only_the_sets_that_its_recipe_names(method, experiment, tmp_path):
     enlarged = json.loads(experiment.enlarged.read_text())
     rows = set(split["H"])
     for name in recipe.sees - {"sources"}:
-        rows |= set({"V": split, "V_enlarged": enlarged}.get(name, enlarged)[name.replace("V_enlarged", "V")])
+        rows |= set(
+            {"V": split, "V_enlarged": enlarged}.get(name, enlarged)[
+                name.replace("V_enlarged", "V")
+            ]
+        )
     folders = poisoned(experiment, tmp_path, "sources" in recipe.sees, sorted(rows))
     clean = job_of(experiment, method, tmp_path / "1")
     train_method(settings_of(method), clean, tmp_path / "clean", quiet)
-    train_method(settings_of(method), replace(clean, domains=folders, store=tmp_path / "2"), tmp_path / "dirty", quiet)
+    train_method(
+        settings_of(method),
+        replace(clean, domains=folders, store=tmp_path / "2"),
+        tmp_path / "dirty",
+        quiet,
+    )
     assert same(weights(tmp_path / "clean"), weights(tmp_path / "dirty"))
 
 
@@ -150,7 +164,12 @@ def test_labels_of_u_and_test_reach_no_training(experiment, tmp_path):
 def test_without_any_accepted_pseudo_label_training_goes_on_and_says_so(method, tmp_path):
     experiment = make_experiment(tmp_path / "experiment", confident=False)
     lines = []
-    train_method(settings_of(method), job_of(experiment, method, tmp_path / "s"), tmp_path / "run", lines.append)
+    train_method(
+        settings_of(method),
+        job_of(experiment, method, tmp_path / "s"),
+        tmp_path / "run",
+        lines.append,
+    )
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["sets"]["H"] == 18
     if method == "gradmix_hard":
@@ -163,7 +182,11 @@ def test_without_any_accepted_pseudo_label_training_goes_on_and_says_so(method, 
 
 def test_a_pack_gives_the_records_of_single_runs(experiment, tmp_path):
     members = [
-        {**settings_of("gradmix", gradmix={"beta": beta}), "name": "grid", "member": f"beta{beta:g}-gamma0.6"}
+        {
+            **settings_of("gradmix", gradmix={"beta": beta}),
+            "name": "grid",
+            "member": f"beta{beta:g}-gamma0.6",
+        }
         for beta in (5.0, 10.0)
     ]
     job = job_of(experiment, "gradmix", tmp_path / "store")
@@ -197,8 +220,12 @@ def test_h2_fine_tunes_after_the_mixing(experiment, tmp_path):
 
 def test_a_wrong_image_size_names_what_the_network_takes_and_the_domain(experiment, tmp_path):
     settings = {**settings_of("gradmix"), "image": {"height": 16, "width": 16}}
-    with pytest.raises(ValueError, match=r"takes images of .*\(3, 16, 16\), but got \(3, 8, 8\) from target"):
-        train_method(settings, job_of(experiment, "gradmix", tmp_path / "s"), tmp_path / "run", quiet)
+    with pytest.raises(
+        ValueError, match=r"takes images of .*\(3, 16, 16\), but got \(3, 8, 8\) from target"
+    ):
+        train_method(
+            settings, job_of(experiment, "gradmix", tmp_path / "s"), tmp_path / "run", quiet
+        )
     assert not (tmp_path / "run").exists()
 
 

@@ -42,7 +42,9 @@ def losses(net, part=slice(None), scale=1.0, dtype=torch.float64):
 
 def layer_gradients(net, loss):
     return [
-        torch.cat([g.flatten() for g in torch.autograd.grad(loss, layer.parameters, retain_graph=True)])
+        torch.cat(
+            [g.flatten() for g in torch.autograd.grad(loss, layer.parameters, retain_graph=True)]
+        )
         for layer in layers_of(net.backbone)
     ]
 
@@ -73,7 +75,12 @@ def test_heads_get_their_sources_gradient_and_under_h1_the_targets_too(last_laye
     net = Net()
     sources, target = losses(net)
     own = {
-        head: torch.cat([g.flatten() for g in torch.autograd.grad(loss, net.heads[head].parameters(), retain_graph=True)])
+        head: torch.cat(
+            [
+                g.flatten()
+                for g in torch.autograd.grad(loss, net.heads[head].parameters(), retain_graph=True)
+            ]
+        )
         for head, loss in (("a", sources[0]), ("b", sources[1]))
     }
     guide = torch.autograd.grad(target, net.heads["a"].parameters(), retain_graph=True)
@@ -91,7 +98,8 @@ def test_a_head_shared_by_two_sources_is_mixed_by_the_same_rule():
     xt, yt = batch(3, 3)
     mixer = GradMix(layers_of(net.backbone))
     step = mixer.backward(
-        [cross_entropy(net(x, "a"), y), cross_entropy(net(x2, "a"), y2)], cross_entropy(net(xt, "a"), yt)
+        [cross_entropy(net(x, "a"), y), cross_entropy(net(x2, "a"), y2)],
+        cross_entropy(net(xt, "a"), yt),
     )
     assert step.head_weights_HK.shape == (1, 2)
     torch.testing.assert_close(step.head_weights_HK.sum(), torch.tensor(1.0).double())
@@ -102,7 +110,9 @@ def test_heads_given_or_found_make_no_difference():
     gradients = []
     for given in (False, True):
         net = Net()
-        heads = [layer for head in net.heads.values() for layer in layers_of(head)] if given else None
+        heads = (
+            [layer for head in net.heads.values() for layer in layers_of(head)] if given else None
+        )
         GradMix(layers_of(net.backbone), heads=heads).backward(*losses(net))
         gradients.append(grads_of(net))
     assert torch.equal(*gradients)
@@ -234,7 +244,8 @@ def test_parameters_that_a_loss_does_not_reach():
         return net.heads[head](torch.tanh(net.backbone[2](inputs[:, :5])))
 
     step = GradMix(layers_of(net.backbone)).backward(
-        [cross_entropy(skip(x, "a"), y), cross_entropy(net(x, "a"), y)], cross_entropy(net(xt, "a"), yt)
+        [cross_entropy(skip(x, "a"), y), cross_entropy(net(x, "a"), y)],
+        cross_entropy(net(xt, "a"), yt),
     )
     assert step.weights_LK[0].tolist() == [0.0, 1.0]
     # No source reaches the first layer at all: no update, no contribution to rho.
@@ -252,7 +263,8 @@ def test_parameters_frozen_after_grouping():
     net.backbone[0].requires_grad_(False)
     step = mixer.backward(*losses(net))
     assert net.backbone[0].weight.grad is None
-    assert step.cosines_L[0] == 0 and step.cosines_L[1] != 0
+    assert step.cosines_L[0] == 0
+    assert step.cosines_L[1] != 0
 
 
 def test_nan_names_step_source_and_layer_and_writes_nothing():
@@ -262,7 +274,9 @@ def test_nan_names_step_source_and_layer_and_writes_nothing():
     net.zero_grad()
     (first, second), target = losses(net)
     bad = second * torch.tensor(math.nan)
-    with pytest.raises(NonFiniteGradientError, match="step 1: the gradient of mnist is NaN") as caught:
+    with pytest.raises(
+        NonFiniteGradientError, match="step 1: the gradient of mnist is NaN"
+    ) as caught:
         mixer.backward([first, bad], target)
     assert (caught.value.step, caught.value.source) == (1, "mnist")
     assert all(p.grad is None for p in net.parameters())
@@ -271,7 +285,9 @@ def test_nan_names_step_source_and_layer_and_writes_nothing():
 def test_slsqp_option_finds_no_better_cosine():
     exact, layerwise = Net(), Net()
     best = GradMix(layers_of(exact.backbone)).backward(*losses(exact))
-    other = GradMix(layers_of(layerwise.backbone), solver="slsqp_layerwise").backward(*losses(layerwise))
+    other = GradMix(layers_of(layerwise.backbone), solver="slsqp_layerwise").backward(
+        *losses(layerwise)
+    )
     assert (best.cosines_L >= other.cosines_L - 1e-9).all()
 
 

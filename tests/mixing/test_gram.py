@@ -18,7 +18,9 @@ def test_float32_gradients_from_1e_minus_30_to_1e30_keep_their_products():
     rows = torch.tensor([[1.0, 2.0], [2.0, -0.5]]) * scale
     result = gram(rows, [2])[0]
     assert result.dtype == torch.float64
-    torch.testing.assert_close(result.diagonal(), torch.tensor([5e-60, 4.25e60], dtype=torch.float64), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        result.diagonal(), torch.tensor([5e-60, 4.25e60], dtype=torch.float64), rtol=1e-6, atol=0
+    )
 
 
 def test_precision_settings_for_matrix_units_do_not_matter():

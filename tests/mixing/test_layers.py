@@ -25,7 +25,12 @@ def test_only_normalisation_is_a_layer_of_its_own():
 
 def test_tensor_grouping_takes_every_tensor_for_itself():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    assert names(module, grouping="tensor") == [("0.weight", 1), ("0.bias", 1), ("1.weight", 1), ("1.bias", 1)]
+    assert names(module, grouping="tensor") == [
+        ("0.weight", 1),
+        ("0.bias", 1),
+        ("1.weight", 1),
+        ("1.bias", 1),
+    ]
 
 
 def test_frozen_parameters_are_left_out():

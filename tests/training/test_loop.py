@@ -15,7 +15,12 @@ from gradmix.training.loop import Schedule, TrainingError, train
 from gradmix.training.store import RunStore
 
 SCHEDULE = Schedule(
-    steps=12, evaluate_every=3, learning_rate=0.05, momentum=0.9, weight_decay=0.0, precision="float32"
+    steps=12,
+    evaluate_every=3,
+    learning_rate=0.05,
+    momentum=0.9,
+    weight_decay=0.0,
+    precision="float32",
 )
 
 
@@ -52,8 +57,11 @@ def run(store, log=lambda line: None, progress=lambda step, text: None, mutate=N
 def test_learns_and_chooses_the_best_checkpoint_on_h(tmp_path):
     outcome = run(RunStore(tmp_path, {}))
     assert [row["step"] for row in outcome.rows] == [0, 3, 6, 9, 12]
-    best = max(outcome.rows, key=lambda r: (r["hyper_validation_accuracy"], -r["hyper_validation_loss"]))
-    assert outcome.step == best["step"] and outcome.accuracy == best["hyper_validation_accuracy"]
+    best = max(
+        outcome.rows, key=lambda r: (r["hyper_validation_accuracy"], -r["hyper_validation_loss"])
+    )
+    assert outcome.step == best["step"]
+    assert outcome.accuracy == best["hyper_validation_accuracy"]
     assert outcome.rows[-1]["loss/S1"] < outcome.rows[1]["loss/S1"]
     assert 0 < outcome.rows[-1]["eta"] < 1
     layer = "weight/blocks.0.conv/"
@@ -113,7 +121,9 @@ def test_a_nan_names_step_and_source_and_keeps_the_last_state(tmp_path, mixing):
         )  # fmt: skip
     tensors, state = store.load()
     assert state["step"] == 3
-    assert all(tensor.isfinite().all() for name, tensor in tensors.items() if "generator" not in name)
+    assert all(
+        tensor.isfinite().all() for name, tensor in tensors.items() if "generator" not in name
+    )
 
 
 def test_bfloat16_trains_with_float32_weights(tmp_path):

@@ -14,7 +14,8 @@ def test_a_checkpoint_comes_back(tmp_path):
     store.save({"a": torch.arange(3)}, {"step": 5, "rows": [{"x": float("nan"), "y": 0.1}]})
     tensors, state = RunStore(tmp_path, {"settings": 1}).load()
     assert tensors["a"].tolist() == [0, 1, 2]
-    assert state["step"] == 5 and state["rows"][0]["y"] == 0.1
+    assert state["step"] == 5
+    assert state["rows"][0]["y"] == 0.1
 
 
 def test_other_settings_have_another_folder(tmp_path):
