@@ -1,0 +1,107 @@
+"""Reading the workflow: configurations, their mistakes, and how long it takes."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+
+def test_default_configuration(fresh):
+    done = fresh.would_run("--configfile", "config/config.yaml")
+    assert "domain=sklearn_0_4" in done.of("prepare_domain")
+
+
+def test_the_default_is_used_where_none_is_named(fresh, repository):
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "--quiet", "rules"]
+    named = subprocess.run(
+        [*command, "--configfile", "config/config.yaml"],
+        cwd=fresh.folder, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    unnamed = subprocess.run(command, cwd=fresh.folder, capture_output=True, text=True, check=True)
+    assert unnamed.stdout.splitlines()[-20:] == named.stdout.splitlines()[-20:]
+
+
+def test_another_configuration_replaces_the_default(fresh):
+    done = fresh.would_run()
+    assert done.of("prepare_domain") == {
+        "domain=rendered_5_9", "domain=low_digits", "domain=sklearn_5_9",
+    }  # fmt: skip
+
+
+def test_keys_on_the_command_line(fresh):
+    done = fresh.would_run(
+        labels_per_class=[4],
+        draws=[7],
+        output_dir="elsewhere",
+        training={"steps": 6},
+        methods={"gradmix": {"title": "Ours"}},
+    )
+    assert "labels_per_class=4, draw=7, method=gradmix" in done.of("train")
+    assert "labels_per_class=0, draw=7, method=source_only" in done.of("train")
+    assert "output: elsewhere/report.html" in done.text
+
+
+def test_mistakes_end_it_with_the_message_alone(fresh):
+    done = fresh.run("--dry-run", training={"batchsize": 3}, beta=5)
+    assert done.status != 0
+    assert "training.batchsize: unknown key; did you mean training.batch_size?" in done.text
+    assert "beta: unknown key; did you mean gradmix.beta?" in done.text
+    assert "mini.yaml: 2 problems" in done.text
+    assert "Traceback" not in done.text
+
+
+def test_methods_without_pseudo_labels_need_no_grid(fresh, tmp_path):
+    config = yaml.safe_load((fresh.folder / "mini.yaml").read_text())
+    config["methods"] = {"target_only": {}, "pooled": {}}
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(config))
+    done = fresh.would_run("--configfile", str(path))
+    assert done.of("train") == {
+        "labels_per_class=3, draw=0, method=target_only",
+        "labels_per_class=3, draw=0, method=pooled",
+    }
+    assert not {"train_grid_0", "select", "pseudo_label", "figure_layer_weights"} & done.rules()
+
+
+def test_fine_tuning_brings_what_it_starts_from(fresh, tmp_path):
+    config = yaml.safe_load((fresh.folder / "mini.yaml").read_text())
+    config["methods"] = {"fine_tune": {}}
+    path = tmp_path / "fine_tune.yaml"
+    path.write_text(yaml.safe_dump(config))
+    done = fresh.would_run("--configfile", str(path))
+    assert "labels_per_class=0, draw=0, method=source_only" in done.of("train")
+    assert done.of("evaluate") == {"labels_per_class=3, draw=0, method=fine_tune"}
+
+
+@pytest.mark.parametrize("size", [1, 3, 54])
+def test_packs(fresh, size):
+    done = fresh.would_run(grid={"runs_per_job": size})
+    packs = {rule for rule in done.rules() if rule.startswith("train_grid")}
+    assert len(packs) == -(-4 // size)
+
+
+def test_a_dry_run_of_the_papers_experiment_is_quick(fresh):
+    """40 grid jobs of 54 models each and nine methods, in less than 10 seconds of computing."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    done = fresh.would_run("--quiet", "rules", "--configfile", "config/digits.yaml")
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 10
+    counts = dict(line.split() for line in done.text.splitlines() if len(line.split()) == 2)
+    assert counts["train_grid_0"] == "40"
+    assert counts["train"] == str(4 * 10 * 7 + 2 * 10)
+    assert counts["evaluate"] == str(4 * 10 * 9)
+
+
+def test_reading_the_workflow_imports_no_torch(fresh):
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['snakemake', '--list', '--configfile', 'mini.yaml']\n"
+        "try:\n    runpy.run_module('snakemake', run_name='__main__')\n"
+        "except SystemExit:\n    pass\n"
+        "print('gradmix.config' in sys.modules, 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=fresh.folder, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "True False", done.stderr

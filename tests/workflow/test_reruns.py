@@ -1,0 +1,254 @@
+"""What reruns when: every row of the table in docs/architecture.md, in an experiment that ran to its end.
+
+The jobs are those of Snakemake's dry run; `test_running.py` runs some of them for real.
+"""
+
+import json
+import re
+
+import pytest
+import yaml
+from experiment import write_arrays
+
+RESULTS = {
+    "tables",
+    "report",
+    "figure_accuracy",
+    "figure_adaptive_rate",
+    "figure_confusion",
+    "figure_hyper_validation_loss",
+    "figure_layer_weights",
+    "figure_pseudo_label_quality",
+    "figure_samples",
+}
+PSEUDO_LABELLED = {
+    f"labels_per_class=3, draw=0, method=gradmix_{kind}" for kind in ("hard", "soft")
+}
+GRID = {"train_grid_0", "train_grid_1"}
+FROM_PSEUDO_LABELS = {"pseudo_label", "pseudo_label_quality", "enlarge", "train", "evaluate"}
+
+
+def of_k3(*methods):
+    return {f"labels_per_class=3, draw=0, method={method}" for method in methods}
+
+
+def of_k0(*methods):
+    return {f"labels_per_class=0, draw=0, method={method}" for method in methods}
+
+
+def test_nothing(finished):
+    assert finished.would_run().jobs == ()
+
+
+def test_a_new_gamma_in_the_grid(finished):
+    """Two new members, in the last pack; the members that exist keep their packs or not, and stay."""
+    done = finished.would_run(grid={"gamma": [0.25, 0.0, 0.5]})
+    packs = {rule for rule in done.rules() if rule.startswith("train_grid")}
+    made = [line for line in done.text.splitlines() if line.startswith("    output: results/grid/")]
+    assert len(packs) == len(made) == 2
+    assert all("gamma0.25" in line for line in made)
+    assert done.of("train") == PSEUDO_LABELLED
+    assert done.rules() - packs - RESULTS == FROM_PSEUDO_LABELS | {"select"}
+
+
+def test_a_new_beta_at_the_end_of_the_grid(finished):
+    done = finished.would_run(grid={"beta": [5, 10, 20], "runs_per_job": 2})
+    packs = {rule for rule in done.rules() if rule.startswith("train_grid")}
+    assert packs == {"train_grid_2"}
+    assert done.of("train") == PSEUDO_LABELLED
+
+
+def test_another_size_of_packs(finished):
+    assert finished.would_run(grid={"runs_per_job": 1}).jobs == ()
+
+
+def test_number_of_models(finished):
+    done = finished.would_run(pseudo_labels={"models": 3})
+    assert done.rules() - RESULTS == FROM_PSEUDO_LABELS | {"select"}
+    assert done.of("train") == PSEUDO_LABELLED
+
+
+def test_threshold(finished):
+    done = finished.would_run(pseudo_labels={"threshold": 0.5})
+    assert done.rules() - RESULTS == FROM_PSEUDO_LABELS
+    assert done.of("train") == PSEUDO_LABELLED
+
+
+def test_size_of_the_enlarged_set(finished):
+    done = finished.would_run(pseudo_labels={"enlarge_to": 12})
+    assert done.rules() - RESULTS == {"enlarge", "train", "evaluate"}
+    assert done.of("train") == done.of("evaluate") == PSEUDO_LABELLED
+
+
+def test_one_more_draw(finished):
+    done = finished.would_run(draws=2)
+    for job in done.jobs:
+        assert "draw=1" in job.wildcards or job.rule in RESULTS | {"all"}, job
+    assert "prepare_domain" not in done.rules()
+    assert len(done.of("train")) == 9
+
+
+def test_one_more_k(finished):
+    done = finished.would_run(labels_per_class=[3, 4])
+    for job in done.jobs:
+        assert "labels_per_class=4" in job.wildcards or job.rule in RESULTS | {"all"}, job
+    # What sees no target label was trained already, and is evaluated for every k.
+    assert len(done.of("train")) == 7
+    assert len(done.of("evaluate")) == 9
+
+
+def test_one_more_method(finished):
+    done = finished.would_run(
+        methods={"gradmix_h1": {"recipe": "gradmix", "gradmix": {"last_layer": "H1"}}}
+    )
+    assert done.of("train") == done.of("evaluate") == of_k3("gradmix_h1")
+    assert done.rules() - RESULTS == {"train", "evaluate"}
+
+
+def test_one_figures_code(finished):
+    with finished.appended("gradmix/results/figures/confusion.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert done.rules() == {"figure_confusion", "report"}
+
+
+def test_the_figures_style(finished):
+    with finished.appended("gradmix/results/figures/style.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert "report" in done.rules()
+    assert done.rules() <= RESULTS - {"tables"}
+    assert len(done.rules()) == len(RESULTS) - 1
+
+
+def test_the_reports_template(finished):
+    template = next(finished.folder.glob("gradmix/results/*.j2"))
+    with finished.appended(str(template.relative_to(finished.folder)), "<!-- end -->\n"):
+        assert finished.would_run().rules() == {"report"}
+
+
+def test_comments_and_docstrings(finished):
+    with (
+        finished.appended("gradmix/mixing/gram.py", "\n# a remark\n"),
+        finished.edited("gradmix/training/loop.py", '"""', '"""Really: '),
+    ):
+        assert finished.would_run().jobs == ()
+
+
+@pytest.mark.parametrize("method", ["pooled", "gradmix_fixed_rate", "target_only"])
+def test_one_methods_file(finished, method):
+    with finished.appended(f"gradmix/methods/{method}.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert done.of("train") == done.of("evaluate") == of_k3(method)
+    assert done.rules() - RESULTS == {"train", "evaluate"}
+
+
+def test_the_file_of_a_method_that_another_starts_from(finished):
+    with finished.appended("gradmix/methods/source_only.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert done.of("train") == of_k0("source_only") | of_k3("fine_tune")
+
+
+def test_the_mixing(finished):
+    with finished.appended("gradmix/mixing/gram.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    trained = done.of("train")
+    mixing = of_k3("gradmix", "gradmix_fixed_rate", "gradmix_soft", "gradmix_hard")
+    assert trained >= mixing
+    assert not trained & of_k3("target_only")
+    assert done.rules() >= GRID
+    assert not done.rules() & {"prepare_domain", "split"}
+
+
+def test_the_training_loop(finished):
+    with finished.appended("gradmix/training/loop.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert len(done.of("train")) == 9
+    assert done.rules() >= GRID
+    assert not done.rules() & {"prepare_domain", "split"}
+
+
+def test_the_evaluation(finished):
+    with finished.appended("gradmix/evaluation.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert not done.of("train") - PSEUDO_LABELLED
+    assert len(done.of("evaluate")) == 9
+
+
+def test_the_splits(finished):
+    with finished.appended("gradmix/splits.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert "prepare_domain" not in done.rules()
+    assert len(done.of("split")) == 2
+
+
+def test_an_origins_code(finished):
+    with finished.appended("gradmix/domains/arrays.py", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert done.of("prepare_domain") == {"domain=low_digits"}
+
+
+def test_a_data_files_content(finished, tmp_path):
+    workflow = finished.copy(tmp_path / "copy")
+    write_arrays(workflow.folder / "data" / "low_digits.npz", count=65)
+    done = workflow.would_run()
+    assert done.of("prepare_domain") == {"domain=low_digits"}
+    assert len(done.of("split")) == 2
+    assert done.of("train") >= of_k0("source_only") | of_k3("gradmix", "pooled", "fine_tune")
+    assert done.rules() >= GRID | RESULTS
+
+
+def test_keys_of_one_kind_of_method(finished):
+    done = finished.would_run(training={"target_only_steps": 6})
+    assert done.of("train") == of_k3("target_only")
+    done = finished.would_run(training={"fine_tune_steps": 6})
+    assert done.of("train") == of_k3("fine_tune")
+    done = finished.would_run(methods={"pooled": {"training": {"steps": 6}}})
+    assert done.of("train") == of_k3("pooled")
+
+
+def test_beta(finished):
+    done = finished.would_run(gradmix={"beta": 7})
+    assert not done.rules() & (GRID | {"split", "select"})
+    assert done.of("train") <= of_k3("gradmix", "gradmix_fixed_rate") | PSEUDO_LABELLED
+
+
+def test_the_network(finished):
+    done = finished.would_run(network={"width": 6})
+    assert len(done.of("train")) == 9
+    assert not done.rules() & {"prepare_domain", "split"}
+
+
+def test_the_machine(finished):
+    done = finished.would_run(
+        device="auto", resources={"threads": 2, "memory_mb": 5000, "runtime_minutes": 5}
+    )
+    assert done.jobs == ()
+
+
+def test_titles(finished):
+    assert finished.would_run(title="Another").rules() == {"report"}
+    done = finished.would_run(methods={"gradmix": {"title": "Ours"}})
+    assert done.rules() <= RESULTS
+    assert {"tables", "figure_accuracy", "report"} <= done.rules()
+
+
+def test_nothing_that_trains_reads_the_truth_about_unlabelled_images(finished):
+    """How right the pseudo-labels are goes into figures and report, and nowhere else."""
+    text = finished.run("--dry-run", "--forceall").text
+    blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, flags=re.MULTILINE)
+    readers = {
+        rule
+        for rule, details in blocks
+        for line in details.splitlines()
+        if line.startswith("    input:") and "quality.json" in line
+    }
+    assert readers == {"figure_pseudo_label_quality", "report"}
+
+
+def test_records_name_what_they_were_made_with(finished):
+    record = json.loads((finished.folder / "results/runs/3/0/gradmix/run.json").read_text())
+    config = yaml.safe_load((finished.folder / "mini.yaml").read_text())
+    assert record["settings"]["training"]["steps"] == config["training"]["steps"]
+    assert record["title"] == "GradMix"
+    assert len(record["code"]) == 16
+    members = sorted(path.name for path in (finished.folder / "results/grid/3/0").iterdir())
+    assert members == ["beta10-gamma0", "beta10-gamma0.5", "beta5-gamma0", "beta5-gamma0.5"]
