@@ -1,0 +1,192 @@
+"""The rules' scripts outside Snakemake, through a small stand-in for its object."""
+
+import json
+import runpy
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+
+class Files(list):
+    """Snakemake's lists of files: by position, and by name."""
+
+    def __init__(self, *files, **named):
+        super().__init__([*files, *(file for value in named.values() for file in _listed(value))])
+        self.__dict__.update(named)
+
+    def get(self, name, default=None):
+        return self.__dict__.get(name, default)
+
+
+class Wildcards(SimpleNamespace):
+    def items(self):
+        return vars(self).items()
+
+
+def _listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.fixture
+def script(repository, tmp_path, monkeypatch):
+    """Runs a script on what it is given; returns its log."""
+    monkeypatch.syspath_prepend(str(repository / "workflow_scripts"))
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    config = yaml.safe_load((repository / "config" / "config.yaml").read_text())
+
+    def run(name, *, input, output, params=(), wildcards=(), **changes) -> str:  # noqa: A002
+        log = tmp_path / "logs" / f"{name}.log"
+        stand_in = SimpleNamespace(
+            rule=name,
+            input=input,
+            output=output,
+            params=SimpleNamespace(**dict(params)),
+            wildcards=Wildcards(**dict(wildcards)),
+            log=[str(log)],
+            threads=1,
+            config=config | {"output_dir": str(tmp_path), "data_dir": str(tmp_path)} | changes,
+        )
+        path = repository / "workflow_scripts" / f"{name}.py"
+        runpy.run_path(str(path), init_globals={"snakemake": stand_in})
+        return log.read_text()
+
+    return run
+
+
+@pytest.fixture
+def domain(script, tmp_path) -> Path:
+    """Handwritten digits, prepared by the rule's script."""
+    folder = tmp_path / "domains" / "digits"
+    settings = {"origin": "sklearn_digits", "label_space": "high"}
+    log = script(
+        "prepare_domain",
+        input=Files(),
+        output=Files(*(str(folder / name) for name in ("images.npy", "domain.json"))),
+        params={
+            "domain": {"settings": settings, "classes": list("56789"), "image": [8, 8]},
+            "code": "0123",
+        },
+        wildcards={"domain": "digits"},
+    )
+    assert "digits: 896 images of 5 classes" in log
+    assert "done in" in log
+    return folder
+
+
+def split(script, domain, tmp_path, **wildcards) -> Path:
+    output = tmp_path / "split.json"
+    script(
+        "split",
+        input=Files(domains=[str(domain / "images.npy"), str(domain / "domain.json")]),
+        output=Files(str(output)),
+        params={
+            "settings": {
+                "seed": 0,
+                "target": "digits",
+                "test_domain": None,
+                "sources": [],
+                "hyper_validation_per_class": 10,
+                "test_per_class": 20,
+            }
+        },
+        wildcards={"labels_per_class": "3", "draw": "1"} | wildcards,
+    )
+    return output
+
+
+def test_split(script, domain, tmp_path):
+    parts = json.loads(split(script, domain, tmp_path).read_text())
+    assert parts["counts"] == {"V": 15, "H": 50, "U": 731, "left_out": 0, "test": 100}
+    assert (parts["labels_per_class"], parts["draw"]) == (3, 1)
+
+
+def test_a_split_without_labels_has_the_same_test_and_hyper_validation_images(
+    script, domain, tmp_path
+):
+    with_labels = json.loads(split(script, domain, tmp_path).read_text())
+    without = json.loads(split(script, domain, tmp_path, labels_per_class="0").read_text())
+    assert without["V"] == []
+    assert without["H"] == with_labels["H"]
+    assert without["test"] == with_labels["test"]
+
+
+def test_mistakes_go_to_the_terminal_in_a_sentence_and_to_the_log_in_full(
+    script, domain, tmp_path, capsys
+):
+    with pytest.raises(SystemExit) as caught:
+        split(script, domain, tmp_path, labels_per_class="200")
+    assert caught.value.code == 1
+    message = capsys.readouterr().err
+    assert message.startswith(
+        "error in split, labels_per_class=200, draw=1: labels_per_class is 200"
+    )
+    assert "Traceback" not in message
+    log = (tmp_path / "logs" / "split.log").read_text()
+    assert "labels_per_class is 200" in log
+    assert "Traceback" in log
+    assert not (tmp_path / "split.json").exists()
+
+
+def test_pseudo_labels_without_a_network(script, domain, tmp_path):
+    """Enlarging and measuring need predictions only."""
+    import numpy as np
+    import pandas as pd
+
+    path = split(script, domain, tmp_path)
+    rows = np.array(json.loads(path.read_text())["U"])
+    labels = pd.read_parquet(domain / "index.parquet")["label"].to_numpy()[rows]
+    sure = np.arange(len(rows)) % 2 == 0
+    frame = pd.DataFrame({"row": rows, "label": np.where(sure, labels, -1)})
+    for index in range(5):
+        frame[f"soft_{index}"] = (labels == index).astype(np.float32)
+    predictions = tmp_path / "predictions.parquet"
+    frame.to_parquet(predictions)
+    files = {"predictions": str(predictions), "target": [str(domain / "domain.json")]}
+    wildcards = {"labels_per_class": "3", "draw": "1"}
+
+    output = tmp_path / "enlarged.json"
+    log = script(
+        "enlarge",
+        input=Files(split=str(path), **files),
+        output=Files(str(output)),
+        params={"to": 100, "seed": 0},
+        wildcards=wildcards,
+    )
+    enlarged = json.loads(output.read_text())
+    assert sum(enlarged["V_is_pseudo"]) == len(enlarged["V"]) - 15
+    assert "note: V has fewer than 100 images" in log
+
+    output = tmp_path / "quality.json"
+    script(
+        "pseudo_label_quality",
+        input=Files(**files),
+        output=Files(str(output)),
+        wildcards=wildcards,
+    )
+    quality = json.loads(output.read_text())
+    assert quality["precision"] == quality["soft_accuracy"] == 1.0
+    assert quality["coverage"] == pytest.approx(0.5, abs=0.01)
+    assert (quality["labels_per_class"], quality["draw"]) == (3, 1)
+
+
+def test_select_models(script, tmp_path):
+    files = []
+    for member, accuracy in {
+        "beta5-gamma0": 0.5,
+        "beta10-gamma0": 0.7,
+        "beta20-gamma0": 0.6,
+    }.items():
+        path = tmp_path / "grid" / member / "run.json"
+        path.parent.mkdir(parents=True)
+        record = {"hyper_validation_accuracy": accuracy, "hyper_validation_loss": 1.0}
+        path.write_text(json.dumps(record))
+        files.append(str(path))
+    output = tmp_path / "ensemble.json"
+    log = script(
+        "select_models", input=Files(*files), output=Files(str(output)), params={"models": 2}
+    )
+    assert json.loads(output.read_text())["members"] == ["beta10-gamma0", "beta20-gamma0"]
+    assert "beta10-gamma0: 70.00 % of H" in log
