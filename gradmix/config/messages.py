@@ -62,8 +62,10 @@ def describe(error: Any, location: Location, known_keys: Sequence[str]) -> str:
         return str(error["ctx"]["error"])
     context = {key: _plain(item) for key, item in error.get("ctx", {}).items()}
     if kind.startswith("union_tag"):
-        words = _WORDS[kind].format(origins=", ".join(origins()), **context)
-        return words + nearest(str(context.get("tag", "")), origins())
+        known = ", ".join(origins())
+        return _WORDS[kind].format(origins=known, **context) + nearest(
+            str(context.get("tag", "")), origins()
+        )
     words = _WORDS.get(kind)
     return words.format(value=value, **context) if words else f"{error['msg']} (is {value!r})"
 
