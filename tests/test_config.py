@@ -120,7 +120,7 @@ def test_digits_is_the_papers_experiment(repository):
         ("target.test_domain", "sklearn_0_4", "is also the target or a source"),
         ("sources", ["sklearn_0_4"], "no source shares its label space digits_5_9"),
         ("pseudo_labels.models", 9, "is 9, but the grid has only"),
-        ("pseudo_labels.enlarge_to", 4, "less than the 5 labels per class"),
+        ("pseudo_labels.enlarge_to", 4, "labels per class that V starts with"),
         ("device", "gpu", "must be one of"),
     ],
 )
