@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,15 @@ from gradmix.mixing.layers import Layer
 LastLayer = Literal["H0", "H1", "H2"]
 EtaOn = Literal["lr", "grad"]
 Gradients = dict[nn.Parameter, Tensor]
+
+
+class Optimizer(Protocol):
+    """What `GradientMixer.step` asks of an optimizer; every ``torch.optim.Optimizer`` has it."""
+
+    param_groups: list[dict[str, Any]]
+
+    def step(self, closure: Any = None) -> Any:
+        """Take a step."""
 
 
 @dataclass(frozen=True)
@@ -156,9 +165,7 @@ class GradientMixer(ABC):
             source_norms_LK=source_norms_LK[:shared],
         )
 
-    def step(
-        self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None
-    ) -> None:
+    def step(self, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
         """``optimizer.step()`` with the learning rate multiplied by eta, for any optimizer, without a host wait.
 
         The optimizer takes its step at its own rate, then every parameter goes the fraction eta of that way:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gradmix.mixing.finite import FiniteCheck
+from gradmix.mixing.mixer import Optimizer
 
 
 class Sum:
@@ -42,9 +43,7 @@ class Sum:
         self._check.submit(step, losses_K.detach().isfinite()[None], [], names)
         (losses_K.sum() * self.scale(len(source_losses))).backward()
 
-    def step(
-        self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None
-    ) -> None:
+    def step(self, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
         """``optimizer.step()``."""
         optimizer.step(closure)
 

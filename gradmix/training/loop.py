@@ -15,6 +15,7 @@ from gradmix.nets.inputs import to_input
 from gradmix.terms.context import Context
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
+from gradmix.training.sgd import SGD
 
 _CHECKPOINT_SECONDS = 30.0
 
@@ -148,7 +149,7 @@ class _Run:
         self.streams = list(streams)
         self.schedule = schedule
         self.step = 0
-        self.optimizer = torch.optim.SGD(
+        self.optimizer = SGD(
             network.parameters(),
             lr=schedule.learning_rate,
             momentum=schedule.momentum,
@@ -173,7 +174,7 @@ class _Run:
                 self._loss(stream, term, rows_[offset])
                 for stream, term, rows_ in zip(self.streams, self.terms, rows, strict=True)
             ]
-            self.optimizer.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad()
             curves.add(losses, self._update(losses))
             self.step += 1
         if self.mixer is not None:
@@ -236,12 +237,7 @@ class _Run:
             f"network/{name}": t.detach().clone() for name, t in self.network.state_dict().items()
         }
         tensors |= {f"best/{name}": tensor for name, tensor in best["state"].items()}
-        for index, buffers in self.optimizer.state_dict()["state"].items():
-            tensors |= {
-                f"optimizer/{index}/{name}": value.detach().clone()
-                for name, value in buffers.items()
-                if isinstance(value, Tensor)
-            }
+        tensors |= {f"momentum/{index}": t.clone() for index, t in self.optimizer.buffers.items()}
         for index, stream in enumerate(self.streams):
             tensors |= {
                 f"stream/{index}/{name}": t.clone() for name, t in stream.sampler.state().items()
@@ -255,14 +251,10 @@ class _Run:
     ) -> tuple[list[dict[str, float]], dict[str, Any], float, list[float]]:
         """Put a snapshot back."""
         self.network.load_state_dict(_below(tensors, "network/"))
-        optimizer = self.optimizer.state_dict()
-        momenta: dict[int, dict[str, Any]] = {}
-        for name, tensor in _below(tensors, "optimizer/").items():
-            index, key = name.split("/")
-            momenta.setdefault(int(index), {})[key] = tensor
-        self.optimizer.load_state_dict({**optimizer, "state": momenta})
-        for number, stream in enumerate(self.streams):
-            stream.sampler.load(_below(tensors, f"stream/{number}/"))
+        buffers = _below(tensors, "momentum/")
+        self.optimizer.buffers = {int(i): t.to(self.device) for i, t in buffers.items()}
+        for index, stream in enumerate(self.streams):
+            stream.sampler.load(_below(tensors, f"stream/{index}/"))
         self.step = state["step"]
         if self.mixer is not None:
             self.mixer.steps = self.step

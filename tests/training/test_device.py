@@ -25,7 +25,9 @@ def test_cpu_and_its_threads():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_a_gpu_that_is_not_there_is_named_with_the_way_out():
-    with pytest.raises(ValueError, match="device: cuda, but torch sees no GPU here; use device: auto"):
+    with pytest.raises(
+        ValueError, match="device: cuda, but torch sees no GPU here; use device: auto"
+    ):
         device_for_run("cuda", 1).__enter__()
 
 
@@ -39,7 +41,10 @@ def test_processes_take_different_slots_and_give_them_back(tmp_path):
                 print(index)
         """
         other = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True
+            [sys.executable, "-c", textwrap.dedent(code)],
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert other.stdout.strip() == "1"
     with slot(2, tmp_path) as again:
