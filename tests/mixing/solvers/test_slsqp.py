@@ -76,6 +76,12 @@ def test_shapes_dtypes_and_errors():
         slsqp_weights(gram, target)
 
 
+def test_a_time_limit_gives_the_best_point_so_far():
+    gram, target = bank(3, 4, ["in_cone"]).gram()
+    weights = slsqp_weights(gram, target, seconds=1e-9)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(4, dtype=torch.float64))
+
+
 def test_without_nlopt(monkeypatch):
     real_import = builtins.__import__
 
