@@ -11,6 +11,7 @@ from gradmix.config import ConfigError, load_config
 from gradmix.domains.registry import ORIGINS, raw_files_of
 from gradmix.fingerprint import fingerprint
 from gradmix.methods.registry import METHODS
+from gradmix.nets.registry import NETWORKS
 
 try:
     experiment = load_config(config, ", ".join(map(str, workflow.configfiles)) or "--config")
@@ -60,7 +61,7 @@ def memory(wildcards, attempt):
 
 def network_module():
     """Module of the network, which is loaded by name at run time."""
-    return f"gradmix.nets.{experiment.network.name}"
+    return NETWORKS[experiment.network.name].split(":")[0]
 
 
 def training_code(recipe):

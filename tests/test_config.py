@@ -202,7 +202,18 @@ def test_a_title_is_no_setting(default_config):
     after = load_config(default_config)
     assert after.method_settings("gradmix") == before.method_settings("gradmix")
     assert after.title_of("gradmix") == "Ours"
-    assert after.rows()[6] == {"name": "gradmix", "title": "Ours", "recipe": "gradmix"}
+    row = next(row for row in after.rows() if row["name"] == "gradmix")
+    assert row == {"name": "gradmix", "title": "Ours", "recipe": "gradmix"}
+
+
+def test_keys_that_do_not_matter_to_a_method_are_no_settings_of_it(default_config):
+    default_config["methods"] = {"gradmix_fixed_rate": {}, "gradmix": {}}
+    before = load_config(default_config)
+    default_config["gradmix"]["beta"] = 7.0
+    after = load_config(default_config)
+    fixed = "gradmix_fixed_rate"
+    assert after.method_settings(fixed) == before.method_settings(fixed)
+    assert after.method_settings("gradmix") != before.method_settings("gradmix")
 
 
 def test_overrides_of_a_method(default_config):

@@ -165,7 +165,8 @@ class Config(Section):
             "training": {key: training[key] for key in dict.fromkeys(keys)},
         }
         if recipe.mixes_by_target:
-            settings["gradmix"] = gradmix
+            unused = recipe.unused_gradmix_keys
+            settings["gradmix"] = {k: v for k, v in gradmix.items() if k not in unused}
         return settings
 
 

@@ -17,5 +17,6 @@ RECIPE = Recipe(
     title="GradMix w/o AdaLR",
     streams=(Stream("sources"), Stream("V", role="guide")),
     make_mixer=make_mixer,
+    unused_gradmix_keys=frozenset({"beta", "gamma", "rho", "eta_on", "eta_on_heads"}),
     last_layer_fine_tunes=True,
 )

@@ -40,6 +40,7 @@ class Recipe:
         make_mixer: ``(network, settings, source_names) -> mixer``; ``None``: the plain sum of the losses.
         schedule: which keys of ``training`` give steps, learning rate and evaluation interval.
         starts_from: method whose chosen checkpoint is the initial network; ``None``: random.
+        unused_gradmix_keys: keys of ``gradmix`` that do not matter to it, so that their change reruns nothing.
         last_layer_fine_tunes: whether ``gradmix.last_layer: H2`` asks for fine-tuning on V afterwards.
     """
 
@@ -49,6 +50,7 @@ class Recipe:
     make_mixer: Callable[[Any, Mapping[str, Any], Sequence[str]], Any] | None = None
     schedule: Schedule = "full"
     starts_from: str | None = None
+    unused_gradmix_keys: frozenset[str] = frozenset()
     last_layer_fine_tunes: bool = False
 
     @property

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 NETWORKS: dict[str, str] = {
     "convnet": "gradmix.nets.convnet:ConvNet",
@@ -19,7 +19,7 @@ def build_network(
     domains: Sequence[str],
     *,
     seed: int,
-) -> nn.Module:
+) -> "nn.Module":
     """The network that ``settings`` (the configuration's ``network``) describe, initialised by ``seed``.
 
     Args:
@@ -32,6 +32,8 @@ def build_network(
     Raises:
         ValueError: if the name is unknown.
     """
+    import torch  # not at the top: the workflow reads NETWORKS while it is parsed
+
     options = dict(settings)
     name = options.pop("name")
     if name not in NETWORKS:
