@@ -13,6 +13,7 @@ vectors themselves, layer by layer, and no target opposes all sources (where its
 
 import argparse
 import json
+import os
 import platform
 import statistics
 import time
@@ -94,8 +95,13 @@ def solve_exactly(problems: ProblemSet) -> Tensor:
 
 def solve_by_slsqp(problems: ProblemSet, joint: bool) -> Tensor:
     """The paper's solver."""
-    norm_L = problems.norm_L if joint else None
-    return slsqp_weights(problems.gram_LKK, problems.target_LK, joint=joint, target_norm_L=norm_L)
+    return slsqp_weights(
+        problems.gram_LKK,
+        problems.target_LK,
+        joint=joint,
+        target_norm_L=problems.norm_L if joint else None,
+        seconds=LONGEST_SECONDS,
+    )
 
 
 def solve_by_least_squares(problems: ProblemSet) -> Tensor:
@@ -126,8 +132,12 @@ def measure(
         cosine: list[float] = []
         if n > 1:
             solve(sets[0])
-        # Repeated while it is cheap: a call of less than a millisecond is a noisy one.
-        while len(seconds) < n or (sum(seconds) < 0.1 and len(seconds) < 100):
+        # Repeated while it is cheap: other work on the machine disturbs single calls.
+        while (
+            len(seconds) < n
+            or (len(seconds) < 5 and sum(seconds) < 5.0)
+            or (len(seconds) < 100 and sum(seconds) < 0.2)
+        ):
             problems = sets[len(seconds) % n]
             begin = time.perf_counter()
             weights_LK = solve(problems)
@@ -181,10 +191,12 @@ def describe(device: str) -> dict[str, str | int]:
         models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         processor = models[0] if models else processor
     names = ("torch", "numpy", "scipy", "nlopt")
+    # A load above the number of cores means that other work slowed this run down.
     description: dict[str, str | int] = {
         "processor": processor,
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
         "threads": torch.get_num_threads(),
+        "load_average": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         "python": platform.python_version(),
     }
     return description | {name: version(name) for name in names}

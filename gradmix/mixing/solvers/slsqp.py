@@ -4,7 +4,6 @@ Shape suffixes: L layers of all leading dimensions together, K sources. Host cod
 """
 
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -126,16 +125,12 @@ def _joint_objective(correlation_LKK: Array, cosine_LK: Array, floor: float) -> 
 def _maximise(nlopt: Any, objective: Objective, start: Array, seconds: float | None) -> Array:
     """The best point that SLSQP visits; it may stop early where round-off keeps it from going on."""
     best_value, best = -np.inf, start
-    begin = time.monotonic()
 
     def watched(x: Array, gradient: Array) -> float:
         nonlocal best_value, best
         value = objective(x, gradient)
         if value > best_value:
             best_value, best = value, x.copy()
-        # NLopt's own limit of time is not looked at between the evaluations of SLSQP.
-        if seconds is not None and time.monotonic() - begin > seconds:
-            raise nlopt.ForcedStop
         return value
 
     solver = nlopt.opt(nlopt.LD_SLSQP, start.size)
@@ -143,10 +138,12 @@ def _maximise(nlopt: Any, objective: Objective, start: Array, seconds: float | N
     solver.set_max_objective(watched)
     solver.set_ftol_rel(OBJECTIVE_TOLERANCE)
     solver.set_maxeval(LARGEST_NUMBER_OF_EVALUATIONS)
+    if seconds is not None:
+        solver.set_maxtime(seconds)
     # NLopt so reports a line search that got stuck; the best point seen is a valid answer. Older
     # versions raise the built-in RuntimeError, newer ones a class of their own.
     failure = getattr(nlopt, "runtime_error", RuntimeError)
-    with contextlib.suppress(nlopt.RoundoffLimited, nlopt.ForcedStop, RuntimeError, failure):
+    with contextlib.suppress(nlopt.RoundoffLimited, RuntimeError, failure):
         solver.optimize(start)
     return np.maximum(best, 0.0)
 
