@@ -39,6 +39,18 @@ def test_configs_that_come_with_the_project(repository, name):
     json.dumps([config.method_settings(method) for method in config.methods])
 
 
+@pytest.mark.parametrize("name", ["digits.yaml", "meter_digits.yaml"])
+def test_the_overlay_for_cpus_makes_an_experiment_smaller(repository, name):
+    values = yaml.safe_load((repository / "config" / name).read_text())
+    full = load_config(values, name)
+    for key, value in yaml.safe_load((repository / "config" / "cpu.yaml").read_text()).items():
+        values[key] = values[key] | value if isinstance(value, dict) else value
+    small = load_config(values, name)
+    assert small.training.steps < full.training.steps
+    assert len(small.grid_members()) < len(full.grid_members())
+    assert small.domains == full.domains
+
+
 def test_default_lists_every_key_of_the_sections(default_config):
     """What the default config leaves out is optional in kind, not forgotten."""
     given = {key for key in known_keys() if "*" not in key and has(default_config, key)}
