@@ -15,6 +15,8 @@ import numpy as np
 import yaml
 from sklearn.datasets import load_digits
 
+from gradmix.methods.registry import METHODS
+
 PARTS = ("Snakefile", "rules", "workflow_scripts", "gradmix", "config", "profiles", "envs")
 
 
@@ -170,4 +172,5 @@ def miniature(config: dict[str, Any]) -> dict[str, Any]:
         "training": config["training"] | training,
         "grid": {"beta": [5, 10], "gamma": [0.0, 0.5], "runs_per_job": 3},
         "pseudo_labels": {"models": 2, "threshold": 0.0, "enlarge_to": 10},
+        "methods": {method: {} for method in METHODS},
     }
