@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from gradmix.mixing.finite import FiniteCheck
+from gradmix.mixing.gradients import Gradients, add_to_grad, added, flatten, gradients_of
 from gradmix.mixing.gram import LayerStatistics, statistics
-from gradmix.mixing.graph import leaves_of
 from gradmix.mixing.layers import Layer
 
 LastLayer = Literal["H0", "H1", "H2"]
 EtaOn = Literal["lr", "grad"]
-Gradients = dict[nn.Parameter, Tensor]
 
 
 class Optimizer(Protocol):
@@ -114,7 +113,7 @@ class GradientMixer(ABC):
                 raise ValueError(
                     f"accumulated {len(self._pending) - 1} sources so far, but got {len(gradients) - 1}"
                 )
-            gradients = [_add(a, b) for a, b in zip(self._pending, gradients, strict=True)]
+            gradients = [added(a, b) for a, b in zip(self._pending, gradients, strict=True)]
         self._pending = gradients
 
     def backward(
@@ -139,7 +138,7 @@ class GradientMixer(ABC):
         layers = [*self._shared_of(gradients), *heads]
         shared = len(layers) - len(heads)
         mask_LK = self._mask(layers, gradients, shared)
-        flat_RP = _flatten(gradients, layers)
+        flat_RP = flatten(gradients, layers)
         sizes = [sum(p.numel() for p in layer.parameters) for layer in layers]
         losses_K = torch.stack([loss.detach().double() for loss in source_losses])
         stats = statistics(flat_RP, sizes, mask_LK, losses_K, shared)
@@ -199,22 +198,15 @@ class GradientMixer(ABC):
     ) -> list[Gradients]:
         if not source_losses:
             raise ValueError("there must be at least one source loss, but got none")
+        wanted = None
+        if self.heads is not None:
+            wanted = {id(p) for layer in [*self.layers, *self.heads] for p in layer.parameters}
         names = self._names(len(source_losses))
-        wanted = {id(p) for layer in [*self.layers, *(self.heads or [])] for p in layer.parameters}
-        rows: list[Gradients] = []
-        for name, loss in zip(names, [*source_losses, target_loss], strict=True):
-            if loss.numel() != 1:
-                raise ValueError(
-                    f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}"
-                )
-            reached = leaves_of(loss)
-            if self.heads is not None:
-                reached = [p for p in reached if id(p) in wanted]
-            if not reached:
-                raise ValueError(f"the loss of {name} depends on no trainable parameter")
-            grads = torch.autograd.grad(loss, reached, retain_graph=retain_graph)
-            rows.append(dict(zip(reached, grads, strict=True)))
-        return rows
+        losses = [*source_losses, target_loss]
+        return [
+            gradients_of(loss, name, wanted, retain_graph=retain_graph)
+            for name, loss in zip(names, losses, strict=True)
+        ]
 
     def _names(self, sources: int) -> list[str]:
         names = self.source_names or [f"source {index}" for index in range(sources)]
@@ -297,39 +289,7 @@ class GradientMixer(ABC):
             for parameter, part in zip(layer.parameters, parts, strict=True):
                 # What no source reaches stays without a gradient, as after Tensor.backward.
                 if any(parameter in row for row in trains):
-                    _add_gradient(parameter, part)
-
-
-def _flatten(gradients: list[Gradients], layers: list[Layer]) -> Tensor:
-    """flat_RP: one row per loss; the only copy of the gradients that is made."""
-    parameters = [p for layer in layers for p in layer.parameters]
-    dtype = parameters[0].dtype
-    for parameter in parameters[1:]:
-        dtype = torch.promote_types(dtype, parameter.dtype)
-    total = sum(p.numel() for p in parameters)
-    flat_RP = torch.empty(len(gradients), total, dtype=dtype, device=parameters[0].device)
-    for row_P, row in zip(flat_RP, gradients, strict=True):
-        parts = [
-            row[p].detach().reshape(-1).to(dtype) if p in row else row_P.new_zeros(p.numel())
-            for p in parameters
-        ]
-        torch.cat(parts, out=row_P)
-    return flat_RP
-
-
-def _add_gradient(parameter: nn.Parameter, flat: Tensor) -> None:
-    gradient = flat.view(parameter.shape).to(parameter.dtype)
-    if parameter.grad is None:
-        parameter.grad = gradient
-    else:
-        parameter.grad.add_(gradient)
-
-
-def _add(first: Gradients, second: Gradients) -> Gradients:
-    total = dict(first)
-    for parameter, gradient in second.items():
-        total[parameter] = total[parameter] + gradient if parameter in total else gradient
-    return total
+                    add_to_grad(parameter, part)
 
 
 def _refuse_overlap(layers: Sequence[Layer]) -> None:

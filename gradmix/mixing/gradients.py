@@ -1,0 +1,71 @@
+"""One loss's gradients by parameter, and all of them as one flat tensor.
+
+Shapes: R losses (the sources, then the target), P parameters of all layers.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gradmix.mixing.graph import leaves_of
+from gradmix.mixing.layers import Layer
+
+Gradients = dict[nn.Parameter, Tensor]
+
+
+def gradients_of(
+    loss: Tensor, name: str, wanted: set[int] | None, *, retain_graph: bool
+) -> Gradients:
+    """Gradients of one loss with respect to the parameters that it reaches.
+
+    Args:
+        loss: scalar.
+        name: of its source, for messages.
+        wanted: ids of the parameters to look at; ``None``: all that the loss reaches.
+        retain_graph: keep the graph, as in ``Tensor.backward``.
+
+    Raises:
+        ValueError: if the loss is no scalar or reaches no parameter.
+    """
+    if loss.numel() != 1:
+        raise ValueError(f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}")
+    reached = [p for p in leaves_of(loss) if wanted is None or id(p) in wanted]
+    if not reached:
+        raise ValueError(f"the loss of {name} depends on no trainable parameter")
+    gradients = torch.autograd.grad(loss, reached, retain_graph=retain_graph)
+    return dict(zip(reached, gradients, strict=True))
+
+
+def flatten(gradients: Sequence[Gradients], layers: Sequence[Layer]) -> Tensor:
+    """flat_RP: one row per loss; the only copy of the gradients that is made."""
+    parameters = [p for layer in layers for p in layer.parameters]
+    dtype = parameters[0].dtype
+    for parameter in parameters[1:]:
+        dtype = torch.promote_types(dtype, parameter.dtype)
+    total = sum(p.numel() for p in parameters)
+    flat_RP = torch.empty(len(gradients), total, dtype=dtype, device=parameters[0].device)
+    for row_P, row in zip(flat_RP, gradients, strict=True):
+        parts = [
+            row[p].detach().reshape(-1).to(dtype) if p in row else row_P.new_zeros(p.numel())
+            for p in parameters
+        ]
+        torch.cat(parts, out=row_P)
+    return flat_RP
+
+
+def add_to_grad(parameter: nn.Parameter, flat: Tensor) -> None:
+    """Add a flattened gradient to ``.grad``, as ``Tensor.backward`` does."""
+    gradient = flat.view(parameter.shape).to(parameter.dtype)
+    if parameter.grad is None:
+        parameter.grad = gradient
+    else:
+        parameter.grad.add_(gradient)
+
+
+def added(first: Gradients, second: Gradients) -> Gradients:
+    """The sum of two gradients, which may reach different parameters."""
+    total = dict(first)
+    for parameter, gradient in second.items():
+        total[parameter] = total[parameter] + gradient if parameter in total else gradient
+    return total
