@@ -88,5 +88,9 @@ class GradMix(GradientMixer):
         from gradmix.mixing.solvers.slsqp import slsqp_weights
 
         return slsqp_weights(
-            stats.gram_LKK, stats.target_LK, mask_LK=stats.mask_LK, joint=self.solver == "slsqp"
+            stats.gram_LKK,
+            stats.target_LK,
+            mask_LK=stats.mask_LK,
+            joint=self.solver == "slsqp",
+            target_norm_L=stats.target_norm_L,
         )
