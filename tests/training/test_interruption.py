@@ -14,10 +14,12 @@ from safetensors.numpy import load_file
 from gradmix.training.run import Job, train_method
 
 PROGRAM = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from gradmix.training.run import Job, train_method
 
+# A shell's background jobs are born deaf to Ctrl-C; whoever runs the tests may be one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 call = json.loads(sys.argv[1])
 paths = {name: Path(call[name]) for name in ("split", "store")}
 domains = {name: Path(folder) for name, folder in call["domains"].items()}
