@@ -95,7 +95,7 @@ def write_domain(
         index: N rows with the columns label, class_name, group, clip, original ("content" is
             computed here).
         info: name, origin, label_space, classes and anything else that JSON can hold (sources,
-            code, notes, ...); count, shape, sha256 and per_class are computed here.
+            code, notes, ...); count, shape, hashes and per_class are computed here.
 
     Raises:
         ValueError: images and index do not fit each other or the format.
@@ -117,6 +117,8 @@ def write_domain(
     write_parquet(folder / INDEX, pd.DataFrame(columns | {"content": content}))
     counts = np.bincount(labels_N, minlength=len(classes))
     computed = {"count": len(index), "shape": list(shape), "sha256": sha256}
+    # Labels are in the index alone; with its hash here, this file stands for the whole domain.
+    computed["index_sha256"] = sha256_of(folder / INDEX)
     computed["per_class"] = dict(zip(classes, counts.tolist(), strict=True))
     write_json(folder / INFO, dict(info) | computed)
 

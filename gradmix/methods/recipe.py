@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 Set = Literal["sources", "V", "V_enlarged", "S_u_hard", "S_u_soft"]
 Role = Literal["source", "guide"]
-Term = Literal["cross_entropy", "soft_labels"]
 Schedule = Literal["full", "target_only", "fine_tune"]
 
 
@@ -26,7 +25,7 @@ class Stream:
 
     images: Set
     role: Role = "source"
-    term: Term = "cross_entropy"
+    term: str = "cross_entropy"
 
 
 @dataclass(frozen=True)

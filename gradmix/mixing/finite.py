@@ -43,7 +43,7 @@ class FiniteCheck:
             host = torch.empty(finite_LR.shape, dtype=torch.bool, pin_memory=True)
             host.copy_(finite_LR, non_blocking=True)
             event = torch.cuda.Event()
-            event.record()
+            event.record(torch.cuda.current_stream(finite_LR.device))
             finite_LR = host
         self._pending.append((step, finite_LR, event, list(layers), list(sources)))
         self.poll()

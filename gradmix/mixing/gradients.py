@@ -33,8 +33,10 @@ def gradients_of(
     reached = [p for p in leaves_of(loss) if wanted is None or id(p) in wanted]
     if not reached:
         raise ValueError(f"the loss of {name} depends on no trainable parameter")
-    gradients = torch.autograd.grad(loss, reached, retain_graph=retain_graph)
-    return dict(zip(reached, gradients, strict=True))
+    # A function of somebody else's may give no gradient to a parameter that is in its graph.
+    gradients = torch.autograd.grad(loss, reached, retain_graph=retain_graph, allow_unused=True)
+    pairs = zip(reached, gradients, strict=True)
+    return {parameter: gradient for parameter, gradient in pairs if gradient is not None}
 
 
 def flatten(gradients: Sequence[Gradients], layers: Sequence[Layer]) -> Tensor:
@@ -56,7 +58,8 @@ def flatten(gradients: Sequence[Gradients], layers: Sequence[Layer]) -> Tensor:
 
 def add_to_grad(parameter: nn.Parameter, flat: Tensor) -> None:
     """Add a flattened gradient to ``.grad``, as ``Tensor.backward`` does."""
-    gradient = flat.view(parameter.shape).to(parameter.dtype)
+    # Laid out like the parameter, as torch's own: fused optimizers take both as flat memory.
+    gradient = torch.empty_like(parameter, requires_grad=False).copy_(flat.view(parameter.shape))
     if parameter.grad is None:
         parameter.grad = gradient
     else:

@@ -1,5 +1,6 @@
 """Parameters grouped by layer, the unit in which GradMix compares gradients (Li et al. 2020, Eq. 4-6)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,9 @@ Grouping = Literal["module", "tensor"]
 
 # Covers torch's own normalisations; a class of somebody else's counts by its name (see _is_normalisation).
 _NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
+
+_NAMED_NORM = re.compile(r"Norm(\dd)?$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,4 +87,4 @@ def _merge(
 
 
 def _is_normalisation(module: nn.Module) -> bool:
-    return isinstance(module, _NORMALISATIONS) or "Norm" in type(module).__name__
+    return isinstance(module, _NORMALISATIONS) or bool(_NAMED_NORM.search(type(module).__name__))

@@ -1,7 +1,7 @@
 """Applies a mixer's weights to a model: per-source losses and the target's loss in, ``.grad`` out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -22,7 +22,7 @@ class Optimizer(Protocol):
 
     param_groups: list[dict[str, Any]]
 
-    def step(self, closure: Any = None) -> Any:
+    def step(self) -> Any:
         """Take a step."""
 
 
@@ -92,6 +92,7 @@ class GradientMixer(ABC):
         self.steps = 0
         self._check = FiniteCheck()
         self._pending: list[Gradients] | None = None
+        self._losses_K = torch.zeros(0)
         self._etas: list[Tensor] = []
         self._masks: dict[tuple[Any, ...], Tensor] = {}
 
@@ -108,12 +109,15 @@ class GradientMixer(ABC):
         number of parts, as usual, and the result is that of the whole batch.
         """
         gradients = self._gradients(source_losses, target_loss, retain_graph)
+        first = self._pending is None
         if self._pending is not None:
             if len(self._pending) != len(gradients):
                 raise ValueError(
                     f"accumulated {len(self._pending) - 1} sources so far, but got {len(gradients) - 1}"
                 )
             gradients = [added(a, b) for a, b in zip(self._pending, gradients, strict=True)]
+        losses_K = torch.stack([loss.detach().double() for loss in source_losses])
+        self._losses_K = losses_K if first else self._losses_K + losses_K
         self._pending = gradients
 
     def backward(
@@ -140,7 +144,7 @@ class GradientMixer(ABC):
         mask_LK = self._mask(layers, gradients, shared)
         flat_RP = flatten(gradients, layers)
         sizes = [sum(p.numel() for p in layer.parameters) for layer in layers]
-        losses_K = torch.stack([loss.detach().double() for loss in source_losses])
+        losses_K = self._losses_K
         stats = statistics(flat_RP, sizes, mask_LK, losses_K, shared)
 
         source_norms_LK = stats.gram_LKK.diagonal(dim1=-2, dim2=-1).sqrt()
@@ -152,8 +156,12 @@ class GradientMixer(ABC):
         )
 
         weights_LK, cosines_L, rho, eta = self.weigh(stats)
-        self._write(gradients, layers, flat_RP, sizes, weights_LK, eta, shared, finite_LR.all())
-        self._etas.append(eta)
+        finite = finite_LR.all()
+        self._write(gradients, layers, flat_RP, sizes, weights_LK, eta, shared, finite)
+        # With eta 0 a step that is not finite changes no parameter, whatever it left in rho.
+        eta = torch.where(finite, eta, torch.zeros_like(eta))
+        if self.eta_on == "lr":
+            self._etas.append(eta)
         return MixedStep(
             weights_LK=weights_LK[:shared],
             cosines_L=cosines_L[:shared],
@@ -164,27 +172,31 @@ class GradientMixer(ABC):
             source_norms_LK=source_norms_LK[:shared],
         )
 
-    def step(self, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
-        """``optimizer.step()`` with the learning rate multiplied by eta, for any optimizer, without a host wait.
+    def step(self, optimizer: Optimizer) -> None:
+        """``optimizer.step()`` with the learning rate multiplied by eta, without a host wait.
 
         The optimizer takes its step at its own rate, then every parameter goes the fraction eta of that way:
-        the same as a rate multiplied by eta wherever the step is proportional to the rate. After several
-        `backward` calls eta is their mean. With ``eta_on="grad"`` this is ``optimizer.step()``.
+        the same as a rate multiplied by eta wherever the step is proportional to the rate (SGD, Adam, RMSprop
+        and their kin; not optimizers that need a closure). Eta is the mean over the `backward` calls since
+        the last step. With ``eta_on="grad"`` this is ``optimizer.step()``.
+
+        Raises:
+            ValueError: if there was no `backward` since the last step.
         """
+        if self.eta_on == "grad":
+            optimizer.step()
+            return
         if not self._etas:
             raise ValueError("step() needs a backward() before it")
         eta = self._etas[0] if len(self._etas) == 1 else torch.stack(self._etas).mean()
         self._etas = []
-        if self.eta_on == "grad":
-            optimizer.step(closure)
-            return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if not self.eta_on_heads:
             shared = {id(p) for layer in self.layers for p in layer.parameters}
             parameters = [p for p in parameters if id(p) in shared]
         parameters = [p for p in parameters if p.grad is not None]
         before = [p.detach().clone() for p in parameters]
-        optimizer.step(closure)
+        optimizer.step()
         with torch.no_grad():
             for parameter, old in zip(parameters, before, strict=True):
                 torch.lerp(old, parameter, eta.to(parameter.dtype), out=parameter)

@@ -1,7 +1,6 @@
 """Sum: plain SGD over all sources (Li et al. 2020, Eq. 1), the paper's reading of source-only training."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -33,7 +32,8 @@ class Sum:
 
         Raises:
             ValueError: if there is no source.
-            NonFiniteGradientError: if a loss is NaN or Inf, with step and source (see `GradMix.backward`).
+            NonFiniteGradientError: if a loss is NaN or Inf, with step and source; on a GPU a step or two later,
+                with that step's gradients written.
         """
         if not source_losses:
             raise ValueError("there must be at least one source loss, but got none")
@@ -43,9 +43,9 @@ class Sum:
         self._check.submit(step, losses_K.detach().isfinite()[None], [], names)
         (losses_K.sum() * self.scale(len(source_losses))).backward()
 
-    def step(self, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> None:
+    def step(self, optimizer: Optimizer) -> None:
         """``optimizer.step()``."""
-        optimizer.step(closure)
+        optimizer.step()
 
     def check(self) -> None:
         """Wait for all outstanding NaN/Inf checks."""

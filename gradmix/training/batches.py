@@ -17,14 +17,15 @@ class Shuffled:
 
     Args:
         rows: the images to draw from, (N,) int64.
-        batch_size: images per batch; at most N are used.
+        batch_size: images per batch; more than N only with ``repeat``.
         seed: of the order.
+        repeat: whether a batch may hold an image twice, rather than be smaller.
     """
 
-    def __init__(self, rows: Tensor, batch_size: int, seed: int) -> None:
+    def __init__(self, rows: Tensor, batch_size: int, seed: int, *, repeat: bool = False) -> None:
         assert len(rows) > 0
         self._rows = rows
-        self._size = min(batch_size, len(rows))
+        self._size = batch_size if repeat else min(batch_size, len(rows))
         self._generator = torch.Generator().manual_seed(seed)
         self._waiting = rows[:0]
 
@@ -53,22 +54,30 @@ class Shuffled:
 class Balanced:
     """Mini-batches with equally many images of each class (the first classes one more where it does not divide).
 
+    A class with fewer images than its share repeats them.
+
     Args:
         labels: class of every image, (N,) int64.
         batch_size: images per batch.
         seed: of the order.
+
+    Raises:
+        ValueError: if a batch has no room for every class.
     """
 
     def __init__(self, labels: Tensor, batch_size: int, seed: int) -> None:
         classes = labels.unique().tolist()
+        if batch_size < len(classes):
+            raise ValueError(
+                f"training.target_batch_size is {batch_size}, but there are {len(classes)} classes"
+            )
         shares = [
             batch_size // len(classes) + (index < batch_size % len(classes))
             for index in range(len(classes))
         ]
         self._classes = [
-            Shuffled((labels == label).nonzero()[:, 0], share, seed + index)
+            Shuffled((labels == label).nonzero()[:, 0], share, seed + index, repeat=True)
             for index, (label, share) in enumerate(zip(classes, shares, strict=True))
-            if share
         ]
 
     def take(self, batches: int) -> Tensor:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-# A scheduler that assigns GPUs says so in one of these; its choice is left alone.
-_ASSIGNED = ("CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS")
+# Under a scheduler that assigns GPUs its choice is left alone.
+_SCHEDULER = "SLURM_JOB_ID"
 
 
 @contextmanager
@@ -30,12 +30,13 @@ def device_for_run(setting: str, threads: int) -> Iterator[torch.device]:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    if any(name in os.environ for name in _ASSIGNED):
+    if _SCHEDULER in os.environ or torch.cuda.device_count() == 1:
         yield torch.device("cuda", 0)
         return
     with slot(
         torch.cuda.device_count(), Path(tempfile.gettempdir()) / f"gradmix-{os.getuid()}"
     ) as index:
+        torch.cuda.set_device(index)
         yield torch.device("cuda", index)
 
 

@@ -242,6 +242,9 @@ class _Run:
             tensors |= {
                 f"stream/{index}/{name}": t.clone() for name, t in stream.sampler.state().items()
             }
+        tensors["random/cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
         chosen = {name: best[name] for name in ("step", "accuracy", "loss")}
         state = {"step": self.step, "rows": list(rows), "best": chosen, "seconds": spent}
         return tensors, {**state, "intervals": list(intervals)}
@@ -255,6 +258,9 @@ class _Run:
         self.optimizer.buffers = {int(i): t.to(self.device) for i, t in buffers.items()}
         for index, stream in enumerate(self.streams):
             stream.sampler.load(_below(tensors, f"stream/{index}/"))
+        torch.set_rng_state(tensors["random/cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random/cuda"], self.device)
         self.step = state["step"]
         if self.mixer is not None:
             self.mixer.steps = self.step

@@ -80,7 +80,7 @@ def evaluate_run(
     threads: int = 1,
     log: Callable[[str], None],
 ) -> None:
-    """Evaluate a run's chosen checkpoint on the test set. The only place where test images are read.
+    """Evaluate a run's chosen checkpoint on the test set. The only place where test images meet a network.
 
     Args:
         run: folder of the run's model and record.

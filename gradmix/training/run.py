@@ -87,7 +87,7 @@ def train_pack(
 ) -> None:
     """Train several runs that share data and draw, one record each (see `train_method`).
 
-    A process start and the reading of the domains cost more than a small run; a pack pays them once.
+    A process start costs more than a small run; a pack pays for it, and for opening the domains, once.
     Members that a broken run had finished are found in the store and not trained again. The records are
     those of single runs, bit for bit.
     """
@@ -155,6 +155,7 @@ def _train_one(
     mixer = recipe.make_mixer and recipe.make_mixer(network, settings, trained)
     layers = [layer.name for layer in getattr(mixer, "layers", [])]
     curves = Curves([s.set.name for s in streams], layers, trained)
+    torch.manual_seed(seeds["batches"])  # nothing here draws from it, a user's dropout would
     schedule = _schedule(settings["training"], recipe.schedule)
     title = f"{settings['name']} k={job.labels_per_class} draw={job.draw}"
     log(f"{title}: {schedule.steps} steps on {device}, " + _sizes(streams))
@@ -168,7 +169,8 @@ def _train_one(
             settings, recipe, inputs, network, validation, outcome, seeds, log
         )
 
-    late = outcome.step > 0.9 * schedule.steps
+    steps = int(outcome.rows[-1]["step"])  # with the fine-tuning of H2, where there is one
+    late = outcome.step > 0.9 * steps
     if late:
         log(f"the chosen step {outcome.step} lies in the last tenth: more steps may do better")
     record = {
@@ -184,7 +186,7 @@ def _train_one(
         "code": job.code,
         "versions": _versions(),
         "hardware": hardware(device, job.threads),
-        "steps": schedule.steps,
+        "steps": steps,
         "seconds": round(outcome.seconds, 3),
         "step_milliseconds_median": round(median(outcome.interval_milliseconds or [0.0]), 3),
         "chosen_step": outcome.step,

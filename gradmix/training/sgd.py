@@ -4,7 +4,7 @@ Not torch's own, because the first use of ``torch.optim`` imports torch's compil
 every process start, about as long as a small run trains. A test holds it to ``torch.optim.SGD`` bit for bit.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -36,9 +36,8 @@ class SGD:
             parameter.grad = None
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> None:
+    def step(self) -> None:
         """Take a step with the gradients in ``.grad``."""
-        assert closure is None
         parameters, steps = [], []
         for index, parameter in enumerate(self.param_groups[0]["params"]):
             if parameter.grad is None:

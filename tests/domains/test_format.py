@@ -35,6 +35,7 @@ def test_round_trip(small):
     )
     assert domain.info["per_class"] == {"0": 20, "1": 20}
     assert domain.info["sha256"] == sha256_of(folder / "images.npy")
+    assert domain.info["index_sha256"] == sha256_of(folder / "index.parquet")
     assert tuple(domain.index.columns) == COLUMNS
     assert domain.index.content.tolist() == content_hashes(images)
     assert not list(folder.glob(".*"))

@@ -322,3 +322,69 @@ def test_call_errors():
         GradMix([])
     with pytest.raises(ValueError, match="share a parameter"):
         GradMix([*layers_of(net.backbone), *layers_of(net.backbone)])
+
+
+def test_fused_optimizers_on_channels_last_networks():
+    def network():
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 3)).to(
+            memory_format=torch.channels_last
+        )
+
+    x, y = torch.randn(6, 3, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
+    weights = []
+    for fused in (False, True):
+        net = network()
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.01, fused=fused)
+        mixer = GradMix(layers_of(net), adaptive_rate=False)
+        mixer.backward([cross_entropy(net(x), y)], cross_entropy(net(x), y))
+        mixer.step(optimizer)
+        weights.append(net[0].weight.detach())
+    torch.testing.assert_close(*weights, rtol=0, atol=1e-6)
+
+
+def test_a_step_that_is_not_finite_changes_no_parameter_while_the_check_is_on_its_way():
+    net = Net()
+    before = [p.detach().clone() for p in net.parameters()]
+    mixer = GradMix(layers_of(net.backbone))
+    mixer._check.submit = lambda *arguments: None  # as on a GPU, where the flags arrive later
+    mixer.weigh = lambda stats: (
+        torch.full((len(stats.mask_LK), 2), math.nan).double(),
+        torch.zeros(len(stats.mask_LK)).double(),
+        torch.tensor(math.nan).double(),
+        torch.tensor(math.nan).double(),
+    )
+    (first, second), target = losses(net)
+    mixer.backward([first, second * math.nan], target)
+    mixer.step(torch.optim.SGD(net.parameters(), lr=0.1))
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), before, strict=True))
+
+
+def test_a_function_that_gives_a_parameter_no_gradient():
+    class Ignores(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad, None
+
+    net = Net()
+    x, y = batch(1, 3)
+    loss = cross_entropy(net.heads["a"](Ignores.apply(net.backbone(x), net.heads["b"].weight)), y)
+    GradMix(layers_of(net.backbone)).backward([loss], losses(net)[1])
+    assert net.heads["b"].weight.grad is None
+    assert net.backbone[0].weight.grad is not None
+
+
+def test_accumulated_losses_reach_the_mixer():
+    net = Net()
+    mixer = GradMix(layers_of(net.backbone))
+    seen = []
+    weigh = mixer.weigh
+    mixer.weigh = lambda stats: seen.append(stats.losses_K) or weigh(stats)
+    mixer.accumulate(*losses(net))
+    mixer.backward(*losses(net))
+    expected = 2 * torch.stack(losses(net)[0]).detach()
+    torch.testing.assert_close(seen[0], expected)

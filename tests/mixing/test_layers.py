@@ -69,3 +69,10 @@ def test_errors():
         layers_of(nn.ReLU())
     with pytest.raises(ValueError, match='"module" or "tensor"'):
         layers_of(nn.Linear(2, 2), grouping="row")
+
+
+def test_a_layer_that_only_has_norm_in_its_name_is_a_layer():
+    class WeightNormLinear(nn.Linear):
+        pass
+
+    assert names(nn.Sequential(nn.Linear(3, 3), WeightNormLinear(3, 2))) == [("0", 2), ("1", 2)]

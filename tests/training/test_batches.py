@@ -1,5 +1,6 @@
 """Which images make up each batch."""
 
+import pytest
 import torch
 
 from gradmix.training.batches import Balanced, Shuffled, Whole, target_sampler
@@ -44,3 +45,14 @@ def test_target_set_is_whole_while_it_is_small():
     assert isinstance(target_sampler(torch.zeros(25), 128, 0), Whole)
     assert isinstance(target_sampler(torch.zeros(500), 128, 0), Balanced)
     assert Whole(3).take(2).tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_a_class_with_fewer_images_than_its_share_repeats_them():
+    labels = torch.tensor([0] * 100 + [1] * 100 + [2] * 2)
+    for batch in Balanced(labels, 60, seed=0).take(5):
+        assert torch.bincount(labels[batch]).tolist() == [20, 20, 20]
+
+
+def test_a_batch_without_room_for_every_class():
+    with pytest.raises(ValueError, match="target_batch_size is 2, but there are 3 classes"):
+        Balanced(torch.tensor([0, 1, 2]), 2, seed=0)
