@@ -4,15 +4,15 @@ Shapes: N images of a set, B images of a batch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gradmix.domains.format import Domain
-from gradmix.methods.recipe import Recipe, Stream
+from gradmix.methods.recipe import Recipe, Set, Stream
 from gradmix.seeds import derive_seed
 from gradmix.training.batches import Sampler, Shuffled, target_sampler
 
@@ -59,6 +59,7 @@ class RunInputs:
         split: V, H, U and the source rows to leave out (`gradmix.splits`).
         enlarged: the enlarged V and S_u, where the recipe needs pseudo-labels.
         soft_labels: (n, C) mean softmax by target row, where the recipe needs soft labels.
+        loaded: sets that lie on a device already, for the further members of a pack.
     """
 
     sources: Mapping[str, Domain]
@@ -67,6 +68,7 @@ class RunInputs:
     split: Mapping[str, Any]
     enlarged: Mapping[str, Any] | None = None
     soft_labels: Mapping[int, np.ndarray] | None = None
+    loaded: dict[tuple[str, torch.device], list[ImageSet]] = field(default_factory=dict)
 
 
 def load_streams(
@@ -85,7 +87,7 @@ def load_streams(
     loaded: list[LoadedStream] = []
     notes: list[str] = []
     for stream in recipe.streams:
-        for images in _sets(stream, inputs, device):
+        for images in _sets(stream.images, inputs, device):
             if len(images) == 0:
                 taken = inputs.enlarged and any(inputs.enlarged["V_is_pseudo"])
                 reason = "V took every accepted image" if taken else "no pseudo-label accepted"
@@ -105,28 +107,34 @@ def load_streams(
 
 def hyper_validation(inputs: RunInputs, device: torch.device) -> ImageSet:
     """H, the labelled target images that only choose checkpoints and models."""
-    rows = inputs.split["H"]
-    return _target_set("H", inputs.target, rows, inputs.labels[rows], device)
+    return _sets("H", inputs, device)[0]
 
 
-def _sets(stream: Stream, inputs: RunInputs, device: torch.device) -> list[ImageSet]:
-    if stream.images == "sources":
+def _sets(name: Set | Literal["H"], inputs: RunInputs, device: torch.device) -> list[ImageSet]:
+    key = (name, device)
+    if key not in inputs.loaded:
+        inputs.loaded[key] = _load(name, inputs, device)
+    return inputs.loaded[key]
+
+
+def _load(name: Set | Literal["H"], inputs: RunInputs, device: torch.device) -> list[ImageSet]:
+    if name == "sources":
         return [
-            _source_set(name, domain, inputs.split["source_left_out"].get(name, []), device)
-            for name, domain in inputs.sources.items()
+            _source_set(source, domain, inputs.split["source_left_out"].get(source, []), device)
+            for source, domain in inputs.sources.items()
         ]
     target = inputs.target
-    if stream.images == "V":
-        rows = inputs.split["V"]
-        return [_target_set("V", target, rows, inputs.labels[rows], device)]
-    assert inputs.enlarged is not None, f"{stream.images} needs the enlarged split"
-    if stream.images == "V_enlarged":
+    if name in ("V", "H"):
+        rows = inputs.split[name]
+        return [_target_set(name, target, rows, inputs.labels[rows], device)]
+    assert inputs.enlarged is not None, f"{name} needs the enlarged split"
+    if name == "V_enlarged":
         labels = inputs.enlarged["V_labels"]
         return [_target_set("V", target, inputs.enlarged["V"], labels, device)]
-    if stream.images == "S_u_hard":
+    if name == "S_u_hard":
         labels = inputs.enlarged["S_u_hard_labels"]
         return [_target_set("S_u", target, inputs.enlarged["S_u_hard"], labels, device)]
-    assert stream.images == "S_u_soft"
+    assert name == "S_u_soft"
     assert inputs.soft_labels is not None
     rows = inputs.enlarged["S_u_soft"]
     soft = np.array([inputs.soft_labels[row] for row in rows], dtype=np.float32)
