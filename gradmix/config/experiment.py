@@ -27,17 +27,11 @@ from gradmix.config.types import (
     Section,
     nothing_is_empty,
 )
-from gradmix.methods.recipe import Recipe
+from gradmix.methods.recipe import SCHEDULES, Recipe
 from gradmix.methods.registry import recipe_of
 
 LabelSpace = Annotated[tuple[ClassName, ...], AsList, Field(min_length=2), Distinct]
 GRID_RECIPE = "gradmix"
-
-_SCHEDULES = {
-    "full": ("steps", "evaluate_every", "learning_rate"),
-    "target_only": ("target_only_steps", "target_only_evaluate_every", "learning_rate"),
-    "fine_tune": ("fine_tune_steps", "fine_tune_evaluate_every", "fine_tune_learning_rate"),
-}
 
 
 class Config(Section):
@@ -150,8 +144,8 @@ class Config(Section):
         self, recipe: Recipe, training: dict[str, Any], gradmix: dict[str, Any]
     ) -> dict[str, Any]:
         fine_tunes = recipe.last_layer_fine_tunes and gradmix["last_layer"] == "H2"
-        keys = [*_SCHEDULES[recipe.schedule], "momentum", "weight_decay", "precision"]
-        keys += _SCHEDULES["fine_tune"] if fine_tunes else []
+        keys = [*SCHEDULES[recipe.schedule], "momentum", "weight_decay", "precision"]
+        keys += SCHEDULES["fine_tune"] if fine_tunes else []
         keys += ["target_batch_size"] if recipe.sees & {"V", "V_enlarged"} else []
         keys += ["batch_size"] if recipe.sees - {"V", "V_enlarged"} else []
         # A method that starts from another's network has that network's heads, the sources' among them.

@@ -12,6 +12,13 @@ Set = Literal["sources", "V", "V_enlarged", "S_u_hard", "S_u_soft"]
 Role = Literal["source", "guide"]
 Schedule = Literal["full", "target_only", "fine_tune"]
 
+SCHEDULES: dict[Schedule, tuple[str, str, str]] = {
+    "full": ("steps", "evaluate_every", "learning_rate"),
+    "target_only": ("target_only_steps", "target_only_evaluate_every", "learning_rate"),
+    "fine_tune": ("fine_tune_steps", "fine_tune_evaluate_every", "fine_tune_learning_rate"),
+}
+"""Keys of ``training`` that give steps, steps between evaluations and learning rate."""
+
 
 @dataclass(frozen=True)
 class Stream:

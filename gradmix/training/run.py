@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from gradmix import __version__
 from gradmix.domains.format import Domain, open_domain
 from gradmix.files import atomic_path, read_json, sha256_of, write_json, write_parquet
-from gradmix.methods.recipe import Recipe, Stream
+from gradmix.methods.recipe import SCHEDULES, Recipe, Stream
+from gradmix.methods.recipe import Schedule as ScheduleName
 from gradmix.methods.registry import recipe_of
 from gradmix.nets.registry import build_network
 from gradmix.seeds import derive_seed
@@ -87,7 +88,7 @@ def train_pack(
 ) -> None:
     """Train several runs that share data and draw, one record each (see `train_method`).
 
-    A process start costs more than a small run; a pack pays for it, and for opening the domains, once.
+    A process start and the reading of the images cost more than a small run; a pack pays them once.
     Members that a broken run had finished are found in the store and not trained again. The records are
     those of single runs, bit for bit.
     """
@@ -265,13 +266,8 @@ def _soft_labels(predictions: Path, target: Domain) -> dict[int, np.ndarray]:
     return dict(zip(frame["row"].tolist(), frame[columns].to_numpy(np.float32), strict=True))
 
 
-def _schedule(training: Mapping[str, Any], name: str) -> Schedule:
-    keys = {
-        "full": ("steps", "evaluate_every", "learning_rate"),
-        "target_only": ("target_only_steps", "target_only_evaluate_every", "learning_rate"),
-        "fine_tune": ("fine_tune_steps", "fine_tune_evaluate_every", "fine_tune_learning_rate"),
-    }[name]
-    steps, evaluate_every, learning_rate = (training[key] for key in keys)
+def _schedule(training: Mapping[str, Any], name: ScheduleName) -> Schedule:
+    steps, evaluate_every, learning_rate = (training[key] for key in SCHEDULES[name])
     return Schedule(
         steps=int(steps),
         evaluate_every=int(evaluate_every),
