@@ -10,8 +10,10 @@ sys.path.insert(0, str(workflow.basedir))
 from gradmix.config import ConfigError, load_config
 from gradmix.domains.registry import ORIGINS, raw_files_of
 from gradmix.fingerprint import fingerprint
+from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.registry import METHODS
 from gradmix.nets.registry import NETWORKS
+from gradmix.terms.registry import term_part
 
 try:
     experiment = load_config(config, ", ".join(map(str, workflow.configfiles)) or "--config")
@@ -66,8 +68,11 @@ def network_module():
 
 def training_code(recipe):
     """Fingerprint of all that training by a recipe runs; parts loaded by name are named here."""
-    terms = {f"gradmix.terms.{stream.term}" for stream in recipe.streams}
-    return fingerprint("gradmix.training.run", METHODS[recipe.name], network_module(), *terms)
+    terms = {term_part(stream.term).module for stream in recipe.streams}
+    mixer = mixer_part(recipe.mixer).module
+    return fingerprint(
+        "gradmix.training.run", METHODS[recipe.name], network_module(), mixer, *terms
+    )
 
 
 def prediction_code():

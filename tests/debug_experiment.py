@@ -11,6 +11,7 @@ import pandas as pd
 
 from gradmix.domains.format import open_domain, write_domain
 from gradmix.files import write_json, write_parquet
+from gradmix.methods.registry import recipe_of
 from gradmix.pseudo_labels import enlarge, label_unlabelled
 from gradmix.splits import make_split
 
@@ -20,7 +21,9 @@ TRAINING = {
     "evaluate_every": 3,
     "batch_size": 8,
     "target_batch_size": 12,
+    "unlabelled_batch_size": 10,
     "learning_rate": 0.05,
+    "adam_learning_rate": 0.01,
     "momentum": 0.9,
     "weight_decay": 0.0,
     "precision": "float32",
@@ -43,17 +46,28 @@ GRADMIX = {
 
 
 def settings_of(method: str, **sections) -> dict:
-    """A method's settings, with changes to ``training`` or ``gradmix``."""
-    return {
+    """A method's settings, with changes to ``training``, ``gradmix`` or ``options``."""
+    recipe = recipe_of(method)
+    network = {"name": "convnet", "width": 8, "hidden": 8, "norm_statistics": "shared"}
+    options = recipe.default_options()
+    for part, changes in sections.get("options", {}).items():
+        options[part] = {**options[part], **changes}
+    settings = {
         "name": method,
         "recipe": method,
-        "sources": ["near", "other"],
+        "sources": ["near"] if "target_sources" in recipe.sees else ["near", "other"],
         "target": "target",
         "image": {"height": SIZE, "width": SIZE},
-        "network": {"name": "convnet", "width": 8, "hidden": 8, "norm_statistics": "shared"},
+        "network": {**network, **recipe.network},
         "training": {**TRAINING, **sections.get("training", {})},
         "gradmix": {**GRADMIX, **sections.get("gradmix", {})},
+        "options": options,
     }
+    if recipe.one_source_each:
+        settings["candidates"] = {
+            source: {**settings, "sources": [source]} for source in settings["sources"]
+        }
+    return settings
 
 
 def patterns(count: int, classes: int, noise: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

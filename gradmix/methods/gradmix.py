@@ -1,12 +1,11 @@
 """GradMix (Li et al. 2020): the sources train, V guides, the learning rate follows their agreement."""
 
-from gradmix.methods.mixers import make_gradmix
 from gradmix.methods.recipe import Recipe, Stream
 
 RECIPE = Recipe(
     name="gradmix",
     title="GradMix",
     streams=(Stream("sources"), Stream("V", role="guide")),
-    make_mixer=make_gradmix,
+    mixer="gradmix",
     last_layer_fine_tunes=True,
 )

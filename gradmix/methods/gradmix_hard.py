@@ -3,13 +3,12 @@
 V, enlarged with some of them, guides (Li et al. 2020, section 3.5). Trained from scratch.
 """
 
-from gradmix.methods.mixers import make_gradmix
 from gradmix.methods.recipe import Recipe, Stream
 
 RECIPE = Recipe(
     name="gradmix_hard",
     title="GradMix + hard labels",
     streams=(Stream("sources"), Stream("S_u_hard"), Stream("V_enlarged", role="guide")),
-    make_mixer=make_gradmix,
+    mixer="gradmix",
     last_layer_fine_tunes=True,
 )

@@ -3,7 +3,6 @@
 V, enlarged with hard-labelled images as for hard labels, guides (Li et al. 2020, section 3.5). From scratch.
 """
 
-from gradmix.methods.mixers import make_gradmix
 from gradmix.methods.recipe import Recipe, Stream
 
 RECIPE = Recipe(
@@ -14,6 +13,6 @@ RECIPE = Recipe(
         Stream("S_u_soft", term="soft_labels"),
         Stream("V_enlarged", role="guide"),
     ),
-    make_mixer=make_gradmix,
+    mixer="gradmix",
     last_layer_fine_tunes=True,
 )

@@ -1,11 +1,9 @@
 """Pooled: all labelled data, V included, their losses summed. The simple rival that the paper leaves out."""
 
 from gradmix.methods.recipe import Recipe, Stream
-from gradmix.methods.sums import make_sum
 
 RECIPE = Recipe(
     name="pooled",
     title="Pooled (sources + V)",
     streams=(Stream("sources"), Stream("V")),
-    make_mixer=make_sum,
 )

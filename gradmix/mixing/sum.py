@@ -23,11 +23,17 @@ class Sum:
         self.steps = 0
         self._check = FiniteCheck()
 
-    def scale(self, sources: int) -> float:
-        """Factor of every source's loss."""
-        return 1.0
+    def combine(self, losses_K: Tensor) -> Tensor:
+        """The scalar that is back-propagated."""
+        return losses_K.sum()
 
-    def backward(self, source_losses: Sequence[Tensor], target_loss: Tensor | None = None) -> None:
+    def backward(
+        self,
+        source_losses: Sequence[Tensor],
+        target_loss: Tensor | None = None,
+        *,
+        retain_graph: bool = False,
+    ) -> None:
         """Add the gradient of the summed losses to ``.grad`` of all parameters.
 
         Raises:
@@ -41,7 +47,7 @@ class Sum:
         losses_K = torch.stack(list(source_losses))
         step, self.steps = self.steps, self.steps + 1
         self._check.submit(step, losses_K.detach().isfinite()[None], [], names)
-        (losses_K.sum() * self.scale(len(source_losses))).backward()
+        self.combine(losses_K).backward(retain_graph=retain_graph)
 
     def step(self, optimizer: Optimizer) -> None:
         """``optimizer.step()``."""

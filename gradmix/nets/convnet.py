@@ -5,10 +5,11 @@ normalisation and pooling after every convolution reproduce its Target-only row.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
-from gradmix.nets.heads import Heads
+from gradmix.nets.heads import HeadKind, Heads
 from gradmix.nets.norm import Statistics, make_norm
 
 _BLOCKS = 4
@@ -48,6 +49,7 @@ class Backbone(nn.Module):
         hidden: int,
         statistics: Statistics,
         domains: Sequence[str],
+        normalise_hidden: bool,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList()
@@ -60,13 +62,20 @@ class Backbone(nn.Module):
             if pool:
                 rows, columns = rows // 2, columns // 2
         self.hidden = nn.Linear(width * rows * columns, hidden)
+        self.norm = (
+            make_norm(hidden, statistics, domains, spatial=False) if normalise_hidden else None
+        )
         self.activation = nn.ReLU(inplace=True)
+        self._per_domain = statistics == "per_domain"
 
     def forward(self, x: Tensor, domain: str | None = None) -> Tensor:
         """(N, in_channels, rows, columns) to (N, hidden)."""
         for block in self.blocks:
             x = block(x, domain)
-        features: Tensor = self.activation(self.hidden(x.flatten(1)))
+        x = self.hidden(x.flatten(1))
+        if self.norm is not None:
+            x = self.norm(x, domain) if self._per_domain else self.norm(x)
+        features: Tensor = self.activation(x)
         return features
 
 
@@ -80,6 +89,9 @@ class ConvNet(nn.Module):
         width: channels of each convolution.
         hidden: units of the hidden layer, the features.
         norm_statistics: ``"shared"`` by all domains (plain torch), or ``"per_domain"``.
+        normalise: ``"convolutions"`` only, or ``"all"``: the hidden layer and the heads' scores too.
+        head: ``"linear"`` or ``"cosine"``, see `Heads`.
+        temperature: of the cosine head.
         domains: names of the domains, for ``"per_domain"``.
 
     Attributes:
@@ -101,6 +113,9 @@ class ConvNet(nn.Module):
         width: int = 64,
         hidden: int = 128,
         norm_statistics: Statistics = "shared",
+        normalise: Literal["convolutions", "all"] = "convolutions",
+        head: HeadKind = "linear",
+        temperature: float = 0.05,
         domains: Sequence[str] = (),
     ) -> None:
         super().__init__()
@@ -112,8 +127,21 @@ class ConvNet(nn.Module):
         self.label_spaces = list(label_spaces)
         self.in_channels = in_channels
         self.image_size = image_size
-        self.backbone = Backbone(in_channels, image_size, width, hidden, norm_statistics, domains)
-        self.heads = Heads(hidden, label_spaces)
+        if normalise not in ("convolutions", "all"):
+            raise ValueError(f'normalise must be "convolutions" or "all", but got {normalise!r}')
+        everywhere = normalise == "all"
+        self.backbone = Backbone(
+            in_channels, image_size, width, hidden, norm_statistics, domains, everywhere
+        )
+        self.heads = Heads(
+            hidden,
+            label_spaces,
+            kind=head,
+            temperature=temperature,
+            normalise_scores=everywhere,
+            statistics=norm_statistics,
+            domains=domains,
+        )
 
     def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
         """(N, classes) logits.
@@ -126,11 +154,20 @@ class ConvNet(nn.Module):
         Raises:
             ValueError: if the images have another size or number of channels, or a name is unknown.
         """
+        return self.classify(self.features(images, domain), label_space, domain)
+
+    def features(self, images: Tensor, domain: str | None = None) -> Tensor:
+        """(N, hidden) features of the images; arguments and errors as in `forward`."""
         expected = (self.in_channels, *self.image_size)
         if tuple(images.shape[1:]) != expected:
             raise ValueError(
                 f"the network takes images of (channels, height, width) {expected}, "
                 f"but got {tuple(images.shape[1:])}" + (f" from {domain}" if domain else "")
             )
-        logits: Tensor = self.heads(self.backbone(images, domain), label_space)
+        features: Tensor = self.backbone(images, domain)
+        return features
+
+    def classify(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
+        """(N, classes) logits of (N, hidden) features."""
+        logits: Tensor = self.heads(features, label_space, domain)
         return logits

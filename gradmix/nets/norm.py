@@ -1,6 +1,7 @@
 """Batch normalisation over several domains: statistics shared by all, or of each its own."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -9,14 +10,14 @@ from torch import Tensor, nn
 Statistics = Literal["shared", "per_domain"]
 
 
-class DomainBatchNorm2d(nn.BatchNorm2d):
+class DomainBatchNorm(nn.modules.batchnorm._BatchNorm):
     """Batch normalisation with one scale and bias, and running statistics of every domain by itself.
 
     In training it normalises by the mini-batch, as usual; the domain decides which running statistics are
     updated, and in evaluation which are used (Mancini et al. 2018 with known domains).
 
     Args:
-        channels: C of the (N, C, H, W) input.
+        channels: C of the (N, C, H, W) or (N, C) input.
         domains: names of the domains.
     """
 
@@ -47,23 +48,50 @@ class DomainBatchNorm2d(nn.BatchNorm2d):
             self.weight,
             self.bias,
             self.training,
-            self.momentum or 0.1,
+            0.1 if self.momentum is None else self.momentum,
             self.eps,
         )
 
 
-def make_norm(channels: int, statistics: Statistics, domains: Sequence[str]) -> nn.Module:
-    """Plain batch normalisation for ``"shared"``, `DomainBatchNorm2d` for ``"per_domain"``.
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Within it, batch normalisation in training mode leaves its running statistics as they are.
+
+    For passes that are no look at the data: perturbed, mixed or augmented images (methods such as VAT).
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None
+    try:
+        yield
+    finally:
+        for norm, (momentum, batches) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked = batches
+
+
+def make_norm(
+    channels: int, statistics: Statistics, domains: Sequence[str], *, spatial: bool = True
+) -> nn.Module:
+    """Plain batch normalisation for ``"shared"``, `DomainBatchNorm` for ``"per_domain"``.
+
+    Args:
+        channels: C of the input.
+        statistics: whose running statistics.
+        domains: their names.
+        spatial: whether the input is (N, C, H, W), else (N, C).
 
     Raises:
         ValueError: for another word, or per-domain statistics without domains.
     """
     if statistics == "shared":
-        return nn.BatchNorm2d(channels)
+        return nn.BatchNorm2d(channels) if spatial else nn.BatchNorm1d(channels)
     if statistics != "per_domain":
         raise ValueError(
             f'norm_statistics must be "shared" or "per_domain", but got {statistics!r}'
         )
     if not domains:
         raise ValueError('norm_statistics "per_domain" needs the names of the domains')
-    return DomainBatchNorm2d(channels, domains)
+    return DomainBatchNorm(channels, domains)

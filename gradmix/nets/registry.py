@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from gradmix.seeds import derive_seed
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -47,4 +49,8 @@ def build_network(
             domains=domains,
             **options,
         )
+        # Every head from a seed of its own: methods that know different label spaces start alike in what they share.
+        for name, head in zip(label_spaces, network.heads.linear, strict=True):  # type: ignore[union-attr, arg-type]
+            torch.manual_seed(derive_seed(seed, "head", name))
+            head.reset_parameters()
     return network

@@ -1,22 +1,86 @@
-"""What a loss term is given."""
+"""What a loss term is given.
 
-from dataclasses import dataclass
+Shapes: B images of the mini-batch, C classes of the stream's label space, F features.
+"""
 
-from torch import Tensor
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+
+from gradmix.nets.norm import frozen_statistics
 
 
-@dataclass(frozen=True)
 class Context:
-    """One stream's mini-batch as a term sees it (B images, C classes of the stream's label space).
+    """One stream's mini-batch as a term sees it.
+
+    The forward pass runs when a term first asks for features or logits, so a term that needs neither costs none.
 
     Attributes:
-        logits_BC: the network's output, float32 whatever the precision of the forward pass.
-        labels: class indices (B,) int64, or class probabilities (B, C) float32.
+        inputs: the images as the network takes them, (B, channels, height, width) float32 in [-1, 1].
+        labels: class indices (B,) int64 (-1: no label), or class probabilities (B, C) float32.
+        label_space: the head that the images use.
+        domain: where they come from.
         step: training step, from 0.
         progress: step / steps, in [0, 1).
+        streams: the contexts of all streams of this step by set name ("V", "S_u", a source's name), this one
+            included; read others' features and logits through `of`.
+        used_by_others: whether another stream's term read this one's features, so that its graph must outlive
+            one backward pass.
     """
 
-    logits_BC: Tensor
-    labels: Tensor
-    step: int
-    progress: float
+    def __init__(
+        self,
+        network: nn.Module,
+        inputs: Tensor,
+        labels: Tensor,
+        label_space: str,
+        domain: str,
+        *,
+        step: int,
+        steps: int,
+        streams: Mapping[str, "Context"],
+        autocast: AbstractContextManager[Any],
+    ) -> None:
+        self.network: Any = network
+        self.inputs = inputs
+        self.labels = labels
+        self.label_space = label_space
+        self.domain = domain
+        self.step = step
+        self.progress = step / steps
+        self.streams = streams
+        self.used_by_others = False
+        self._autocast = autocast
+
+    @cached_property
+    def features_BF(self) -> Tensor:  # noqa: N802
+        """The backbone's output, float32 whatever the precision of the forward pass."""
+        with self._autocast:
+            features: Tensor = self.network.features(self.inputs, self.domain)
+        return features.float()
+
+    @cached_property
+    def logits_BC(self) -> Tensor:  # noqa: N802
+        """The network's output, float32 whatever the precision of the forward pass."""
+        return self.classify(self.features_BF)
+
+    def classify(self, features_BF: Tensor) -> Tensor:
+        """Logits of features, float32, by this stream's head."""
+        with self._autocast:
+            logits: Tensor = self.network.classify(features_BF, self.label_space, self.domain)
+        return logits.float()
+
+    def extra_logits(self, inputs: Tensor) -> Tensor:
+        """Logits of other images (perturbed, mixed, ...), float32; running statistics stay as they are."""
+        with frozen_statistics(self.network), self._autocast:
+            logits: Tensor = self.network(inputs, self.label_space, self.domain)
+        return logits.float()
+
+    def of(self, name: str) -> "Context":
+        """Another stream's context, whose features and logits this term may use with their graph."""
+        other = self.streams[name]
+        other.used_by_others = other is not self or other.used_by_others
+        return other

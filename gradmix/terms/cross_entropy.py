@@ -1,11 +1,23 @@
 """Cross entropy with class labels, the mean over the mini-batch."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
 from torch.nn import functional
 
 from gradmix.terms.context import Context
+from gradmix.terms.term import Stateless
 
 
-def loss(context: Context) -> Tensor:
+class CrossEntropy(Stateless):
     """Mean cross entropy of (B, C) logits with (B,) class indices."""
-    return functional.cross_entropy(context.logits_BC, context.labels)
+
+    def __call__(self, context: Context) -> Tensor:
+        """The loss."""
+        return functional.cross_entropy(context.logits_BC, context.labels)
+
+
+def make(options: Mapping[str, Any]) -> CrossEntropy:
+    """The term."""
+    return CrossEntropy()

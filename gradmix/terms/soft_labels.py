@@ -4,13 +4,25 @@ The paper writes D_KL(p, y), whose argument order is that of torch's kl_div(inpu
 KL(y || p); so do we. Batch mean.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
 from torch.nn import functional
 
 from gradmix.terms.context import Context
+from gradmix.terms.term import Stateless
 
 
-def loss(context: Context) -> Tensor:
+class SoftLabels(Stateless):
     """KL(labels || softmax(logits)) of (B, C) logits and (B, C) probabilities, the mean over B; 0 where equal."""
-    log_probabilities_BC = functional.log_softmax(context.logits_BC, dim=1)
-    return functional.kl_div(log_probabilities_BC, context.labels, reduction="batchmean")
+
+    def __call__(self, context: Context) -> Tensor:
+        """The loss."""
+        log_probabilities_BC = functional.log_softmax(context.logits_BC, dim=1)
+        return functional.kl_div(log_probabilities_BC, context.labels, reduction="batchmean")
+
+
+def make(options: Mapping[str, Any]) -> SoftLabels:
+    """The term."""
+    return SoftLabels()

@@ -4,7 +4,7 @@ Shapes: N images of a set, B images of a batch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -41,11 +41,19 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class LoadedStream:
-    """A recipe's stream with its images and its batches."""
+    """A recipe's stream with its images and its batches.
+
+    Attributes:
+        recipe: what it is for.
+        set: its images.
+        sampler: its batches.
+        name: the set's name; with the term behind it where the set has several streams.
+    """
 
     recipe: Stream
     set: ImageSet
     sampler: Sampler
+    name: str
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def load_streams(
     Args:
         recipe: the method; no set that it does not name is read.
         inputs: the run's files.
-        training: batch_size and target_batch_size.
+        training: batch_size, target_batch_size and unlabelled_batch_size, as far as the recipe's sets need them.
         seed: of the batches; every set derives its own from its name, so that two methods see the same
             batches of the sets that they share.
         device: where the images go.
@@ -100,14 +108,30 @@ def load_streams(
                 sampler = target_sampler(labels, int(training["target_batch_size"]), stream_seed)
             else:
                 rows = torch.arange(len(images))
-                sampler = Shuffled(rows, int(training["batch_size"]), stream_seed)
-            loaded.append(LoadedStream(stream, images, sampler))
+                size = "unlabelled_batch_size" if stream.images == "U" else "batch_size"
+                sampler = Shuffled(rows, int(training[size]), stream_seed)
+            taken_names = {other.name for other in loaded}
+            name = f"{images.name}:{stream.term}" if images.name in taken_names else images.name
+            loaded.append(LoadedStream(stream, images, sampler, name))
     return loaded, notes
 
 
-def hyper_validation(inputs: RunInputs, device: torch.device) -> ImageSet:
-    """H, the labelled target images that only choose checkpoints and models."""
-    return _sets("H", inputs, device)[0]
+def hyper_validation(
+    inputs: RunInputs, device: torch.device, per_class: int | None = None
+) -> ImageSet:
+    """H, the labelled target images that only choose checkpoints and models.
+
+    Args:
+        inputs: the run's files.
+        device: where the images go.
+        per_class: only the first so many of every class, to see what a smaller H would choose; ``None``: all.
+    """
+    whole = _sets("H", inputs, device)[0]
+    if per_class is None:
+        return whole
+    labels = whole.labels.cpu()
+    kept = torch.cat([(labels == c).nonzero()[:per_class, 0] for c in labels.unique()]).to(device)
+    return replace(whole, images=whole.images[kept], labels=whole.labels[kept])
 
 
 def _sets(name: Set | Literal["H"], inputs: RunInputs, device: torch.device) -> list[ImageSet]:
@@ -118,12 +142,17 @@ def _sets(name: Set | Literal["H"], inputs: RunInputs, device: torch.device) -> 
 
 
 def _load(name: Set | Literal["H"], inputs: RunInputs, device: torch.device) -> list[ImageSet]:
-    if name == "sources":
+    target = inputs.target
+    if name in ("sources", "target_sources"):
         return [
             _source_set(source, domain, inputs.split["source_left_out"].get(source, []), device)
             for source, domain in inputs.sources.items()
+            if name == "sources" or domain.label_space == target.label_space
         ]
-    target = inputs.target
+    if name == "U":
+        # -1 for every image: no label of U exists in training code.
+        rows = inputs.split["U"]
+        return [_target_set("U", target, rows, np.full(len(rows), -1), device, labelled=False)]
     if name in ("V", "H"):
         rows = inputs.split[name]
         return [_target_set(name, target, rows, inputs.labels[rows], device)]
@@ -155,12 +184,19 @@ def _source_set(name: str, domain: Domain, left_out: list[int], device: torch.de
 
 
 def _target_set(
-    name: str, target: Domain, rows: list[int], labels: Any, device: torch.device
+    name: str,
+    target: Domain,
+    rows: list[int],
+    labels: Any,
+    device: torch.device,
+    *,
+    labelled: bool = True,
 ) -> ImageSet:
     images = torch.from_numpy(np.ascontiguousarray(target.images[rows]))
     values = np.asarray(labels)
     values = values.astype(np.float32 if values.ndim == 2 else np.int64)
-    assert values.size == 0 or values.min() >= 0, f"{name} holds an image without a label"
+    if labelled:
+        assert values.size == 0 or values.min() >= 0, f"{name} holds an image without a label"
     return ImageSet(
         name,
         images.to(device),

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any, Protocol
 
 import torch
@@ -13,9 +12,10 @@ from torch.nn import functional
 
 from gradmix.nets.inputs import to_input
 from gradmix.terms.context import Context
+from gradmix.terms.term import Term
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
-from gradmix.training.sgd import SGD
+from gradmix.training.optimizers import make_optimizer
 
 _CHECKPOINT_SECONDS = 30.0
 
@@ -38,6 +38,7 @@ class CheckpointStore(Protocol):
 class Schedule:
     """How long and how fast: constant rate, evaluation on H at fixed intervals."""
 
+    optimizer: str
     steps: int
     evaluate_every: int
     learning_rate: float
@@ -63,6 +64,7 @@ def train(
     network: nn.Module,
     mixer: Any | None,
     streams: Sequence[LoadedStream],
+    terms: Sequence[Term],
     hyper_validation: ImageSet,
     schedule: Schedule,
     curves: Curves,
@@ -77,6 +79,7 @@ def train(
         network: trained in place.
         mixer: a mixer of `gradmix.mixing`, or ``None`` for the plain sum of the losses.
         streams: the sets of a step; those of role "source" train, the one of role "guide" weighs.
+        terms: the loss on each stream.
         hyper_validation: H.
         schedule: steps and rates.
         curves: collects the log.
@@ -87,7 +90,7 @@ def train(
     Raises:
         TrainingError: if a loss or gradient is NaN or Inf; the last evaluation's state stays in the store.
     """
-    run = _Run(network, mixer, streams, schedule)
+    run = _Run(network, mixer, streams, terms, schedule)
     rows: list[dict[str, float]] = []
     best: dict[str, Any] = {}
     spent = 0.0
@@ -141,7 +144,12 @@ class _Run:
     """One run's moving parts, with the state that a checkpoint holds."""
 
     def __init__(
-        self, network: nn.Module, mixer: Any, streams: Sequence[LoadedStream], schedule: Schedule
+        self,
+        network: nn.Module,
+        mixer: Any,
+        streams: Sequence[LoadedStream],
+        terms: Sequence[Term],
+        schedule: Schedule,
     ) -> None:
         self.network = network
         self.channels = _channels(network)
@@ -149,13 +157,15 @@ class _Run:
         self.streams = list(streams)
         self.schedule = schedule
         self.step = 0
-        self.optimizer = SGD(
+        self.optimizer = make_optimizer(
+            schedule.optimizer,
             network.parameters(),
             lr=schedule.learning_rate,
             momentum=schedule.momentum,
             weight_decay=schedule.weight_decay,
         )
-        self.terms = [import_module(f"gradmix.terms.{s.recipe.term}").loss for s in self.streams]
+        self.terms = list(terms)
+        self.groups, self.guide = gradient_groups(self.streams)
         device = streams[0].set.images.device
         self.device = device
         # bfloat16 only inside the forward pass: weights, gradients and the mixing stay in float32.
@@ -170,12 +180,16 @@ class _Run:
         self.network.train()
         rows = [stream.sampler.take(count).to(self.device) for stream in self.streams]
         for offset in range(count):
-            losses = [
-                self._loss(stream, term, rows_[offset])
-                for stream, term, rows_ in zip(self.streams, self.terms, rows, strict=True)
-            ]
+            contexts = self._contexts([rows_[offset] for rows_ in rows])
+            losses = {
+                index: term(context)
+                for index, (term, context) in enumerate(zip(self.terms, contexts, strict=True))
+                if self.streams[index].recipe.role != "companion"
+            }
             self.optimizer.zero_grad()
-            curves.add(losses, self._update(losses))
+            shared = any(context.used_by_others for context in contexts)
+            mixed = self._update(losses, retain_graph=shared)
+            curves.add(list(losses.values()), mixed)
             self.step += 1
         if self.mixer is not None:
             self.mixer.check()
@@ -184,25 +198,35 @@ class _Run:
             step = self.step - count + bad[0]
             raise ArithmeticError(f"step {step}: the loss of {bad[1]} is NaN or infinite")
 
-    def _loss(self, stream: LoadedStream, term: Any, rows: Tensor) -> Tensor:
-        images = stream.set
-        with self.autocast:
-            inputs = to_input(images.images[rows], channels=self.channels)
-            logits = self.network(inputs, images.label_space, images.domain)
-        context = Context(
-            logits.float(), images.labels[rows], self.step, self.step / self.schedule.steps
-        )
-        return term(context)
+    def _contexts(self, rows: Sequence[Tensor]) -> list[Context]:
+        """A context per stream; each can see the others by the names of their sets."""
+        by_name: dict[str, Context] = {}
+        contexts = []
+        for stream, batch in zip(self.streams, rows, strict=True):
+            images = stream.set
+            context = Context(
+                self.network,
+                to_input(images.images[batch], channels=self.channels),
+                images.labels[batch],
+                images.label_space,
+                images.domain,
+                step=self.step,
+                steps=self.schedule.steps,
+                streams=by_name,
+                autocast=self.autocast,
+            )
+            contexts.append(by_name.setdefault(stream.name, context))
+        return contexts
 
-    def _update(self, losses: list[Tensor]) -> Any | None:
+    def _update(self, losses: Mapping[int, Tensor], *, retain_graph: bool) -> Any | None:
+        # One scalar per gradient: losses that belong together are added before any mixing.
+        sources = [sum_of([losses[index] for index in group]) for group in self.groups]
         if self.mixer is None:
-            torch.stack(losses).sum().backward()
+            torch.stack(sources).sum().backward()
             self.optimizer.step()
             return None
-        roles = [stream.recipe.role for stream in self.streams]
-        sources = [loss for loss, role in zip(losses, roles, strict=True) if role == "source"]
-        guides = [loss for loss, role in zip(losses, roles, strict=True) if role == "guide"]
-        mixed = self.mixer.backward(sources, guides[0]) if guides else self.mixer.backward(sources)
+        guides = [] if self.guide is None else [losses[self.guide]]
+        mixed = self.mixer.backward(sources, *guides, retain_graph=retain_graph)
         self.mixer.step(self.optimizer)
         return mixed
 
@@ -237,11 +261,13 @@ class _Run:
             f"network/{name}": t.detach().clone() for name, t in self.network.state_dict().items()
         }
         tensors |= {f"best/{name}": tensor for name, tensor in best["state"].items()}
-        tensors |= {f"momentum/{index}": t.clone() for index, t in self.optimizer.buffers.items()}
+        tensors |= {f"optimizer/{name}": t.clone() for name, t in self.optimizer.state().items()}
         for index, stream in enumerate(self.streams):
             tensors |= {
                 f"stream/{index}/{name}": t.clone() for name, t in stream.sampler.state().items()
             }
+        for index, term in enumerate(self.terms):
+            tensors |= {f"term/{index}/{name}": t.clone() for name, t in term.state().items()}
         tensors["random/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
@@ -254,10 +280,13 @@ class _Run:
     ) -> tuple[list[dict[str, float]], dict[str, Any], float, list[float]]:
         """Put a snapshot back."""
         self.network.load_state_dict(_below(tensors, "network/"))
-        buffers = _below(tensors, "momentum/")
-        self.optimizer.buffers = {int(i): t.to(self.device) for i, t in buffers.items()}
+        kept = _below(tensors, "optimizer/")
+        self.optimizer.load({name: t.to(self.device) for name, t in kept.items()})
         for index, stream in enumerate(self.streams):
             stream.sampler.load(_below(tensors, f"stream/{index}/"))
+        for index, term in enumerate(self.terms):
+            own = _below(tensors, f"term/{index}/")
+            term.load({name: t.to(self.device) for name, t in own.items()})
         torch.set_rng_state(tensors["random/cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random/cuda"], self.device)
@@ -267,6 +296,25 @@ class _Run:
         best_state = {n: t.to(self.device) for n, t in _below(tensors, "best/").items()}
         best = {**state["best"], "state": best_state}
         return state["rows"], best, state["seconds"], state["intervals"]
+
+
+def gradient_groups(streams: Sequence[LoadedStream]) -> tuple[list[list[int]], int | None]:
+    """Positions of the streams whose losses make up each source's gradient, and the guide's position."""
+    sources = [i for i, stream in enumerate(streams) if stream.recipe.role == "source"]
+    heads = {streams[i].recipe.images: i for i in sources if streams[i].recipe.joins is None}
+    groups: dict[int, list[int]] = {}
+    for index in sources:
+        joins = streams[index].recipe.joins
+        head = index if joins is None else heads.get(joins, index)
+        groups.setdefault(head, []).append(index)
+    guides = [i for i, stream in enumerate(streams) if stream.recipe.role == "guide"]
+    assert len(guides) <= 1
+    return [groups[head] for head in sorted(groups)], guides[0] if guides else None
+
+
+def sum_of(losses: Sequence[Tensor]) -> Tensor:
+    """The sum of one or more scalars."""
+    return losses[0] if len(losses) == 1 else torch.stack(list(losses)).sum()
 
 
 @torch.no_grad()

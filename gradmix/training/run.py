@@ -2,9 +2,11 @@
 
 import platform
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,16 +19,20 @@ from safetensors.torch import load_file, save_file
 from gradmix import __version__
 from gradmix.domains.format import Domain, open_domain
 from gradmix.files import atomic_path, read_json, sha256_of, write_json, write_parquet
+from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.recipe import SCHEDULES, Recipe, Stream
 from gradmix.methods.recipe import Schedule as ScheduleName
 from gradmix.methods.registry import recipe_of
 from gradmix.nets.registry import build_network
 from gradmix.seeds import derive_seed
 from gradmix.splits import check_split, labels_for_training
+from gradmix.terms.registry import term_part
+from gradmix.terms.term import Term
+from gradmix.training.candidates import keep_best
 from gradmix.training.curves import Curves
-from gradmix.training.data import RunInputs, hyper_validation, load_streams
+from gradmix.training.data import LoadedStream, RunInputs, hyper_validation, load_streams
 from gradmix.training.device import device_for_run, hardware
-from gradmix.training.loop import Outcome, Schedule, TrainingError, train
+from gradmix.training.loop import Outcome, Schedule, TrainingError, gradient_groups, train
 from gradmix.training.progress import progress_bar
 from gradmix.training.store import RunStore
 
@@ -70,8 +76,9 @@ def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) 
     """Train the method that ``settings`` describe and write model, curves and record into ``output``.
 
     Args:
-        settings: name, recipe, sources, target, training, gradmix, network, image (`Config.method_settings`), and
-            optionally title, on which the result does not depend.
+        settings: name, recipe, sources, target, training, gradmix, options, network, image
+            (`Config.method_settings`); optionally candidates, settings by name, of which the best on H is the
+            method's run; and optionally title, on which the result does not depend.
         job: the files.
         output: folder of model.safetensors, curves.parquet and run.json; written whole or not at all.
         log: gets one line per event.
@@ -80,7 +87,19 @@ def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) 
         ValueError: if inputs do not fit each other or the network.
         TrainingError: if training cannot go on.
     """
-    train_pack([settings], [output], job, log)
+    candidates = settings.get("candidates")
+    if not candidates:
+        train_pack([settings], [output], job, log)
+        return
+    job.store.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=job.store, prefix="candidates-") as folder:
+        # Each is kept in the store when it is finished, so a broken job repeats none.
+        folders = [Path(folder, name) for name in candidates]
+        titled = {"title": settings["title"]} if "title" in settings else {}
+        members = [{**member, **titled} for member in candidates.values()]
+        train_pack(members, folders, job, log)
+        chosen = keep_best(list(candidates), folders, output)
+    log(f"{settings['name']}: {chosen} does best on H of {', '.join(candidates)}")
 
 
 def train_pack(
@@ -94,10 +113,12 @@ def train_pack(
     """
     _exit_on_sigterm()
     with device_for_run(job.device, job.threads) as device:
-        inputs: RunInputs | None = None
+        opened: dict[tuple[str, ...], RunInputs] = {}
         hashes = _input_hashes(job)
         for number, (settings, output) in enumerate(zip(members, outputs, strict=True)):
-            recipe = recipe_of(settings["recipe"])
+            recipe = recipe_of(settings["recipe"]).combined(
+                settings.get("mixer"), settings.get("terms", ())
+            )
             seeds = _seeds(settings, job)
             identity = {
                 "settings": {key: value for key, value in settings.items() if key != "title"},
@@ -112,10 +133,22 @@ def train_pack(
             if store.restore(output):
                 log(f"{output}: finished before with the same settings, inputs and code; restored")
                 continue
-            if inputs is None:
-                inputs = _open(settings, job)
+            sources = tuple(settings["sources"])
+            if sources not in opened:
+                opened[sources] = _open(settings, job)
             try:
-                _train_one(settings, recipe, inputs, job, seeds, hashes, store, device, output, log)
+                _train_one(
+                    settings,
+                    recipe,
+                    opened[sources],
+                    job,
+                    seeds,
+                    hashes,
+                    store,
+                    device,
+                    output,
+                    log,
+                )
             except TrainingError as error:
                 where = f"method {settings['name']}, k = {job.labels_per_class}, draw {job.draw}"
                 raise TrainingError(f"{where}: {error} in {store.folder}") from error
@@ -140,6 +173,7 @@ def _train_one(
         domain.label_space: len(domain.classes)
         for domain in [*inputs.sources.values(), inputs.target]
     }
+    # Per-domain statistics exist for the domains that this run trains on, one source at a time included.
     domains = [*inputs.sources, inputs.target.name]
     network = build_network(
         settings["network"], label_spaces, settings["image"], domains, seed=seeds["init"]
@@ -151,18 +185,23 @@ def _train_one(
     streams, notes = load_streams(recipe, inputs, settings["training"], seeds["batches"], device)
     for note in notes:
         log(f"note: {note}")
-    validation = hyper_validation(inputs, device)
-    trained = [s.set.name for s in streams if s.recipe.role == "source"]
-    mixer = recipe.make_mixer and recipe.make_mixer(network, settings, trained)
+    few = settings["training"].get("selection_per_class")
+    validation = hyper_validation(
+        inputs, device, job.labels_per_class if few == "labels_per_class" else few
+    )
+    groups, _ = gradient_groups(streams)
+    trained = [streams[group[0]].name for group in groups]
+    mixer = import_module(mixer_part(recipe.mixer).module).make(network, settings, trained)
     layers = [layer.name for layer in getattr(mixer, "layers", [])]
-    curves = Curves([s.set.name for s in streams], layers, trained)
-    torch.manual_seed(seeds["batches"])  # nothing here draws from it, a user's dropout would
+    curves = Curves(_with_losses(streams), layers, trained)
+    torch.manual_seed(seeds["batches"])  # of random terms, and a user's dropout
+    terms = make_terms(streams, settings.get("options", {}))
     schedule = _schedule(settings["training"], recipe.schedule)
     title = f"{settings['name']} k={job.labels_per_class} draw={job.draw}"
     log(f"{title}: {schedule.steps} steps on {device}, " + _sizes(streams))
     with progress_bar(title, schedule.steps) as progress:
         outcome = train(
-            network, mixer, streams, validation, schedule, curves,
+            network, mixer, streams, terms, validation, schedule, curves,
             store=store, log=log, progress=progress,
         )  # fmt: skip
     if recipe.last_layer_fine_tunes and settings["gradmix"]["last_layer"] == "H2":
@@ -198,7 +237,7 @@ def _train_one(
         "sources": trained,
         "label_spaces": label_spaces,
         "domains": domains,
-        "sets": {**{s.set.name: len(s.set) for s in streams}, "H": len(validation)},
+        "sets": {**{s.name: len(s.set) for s in streams}, "H": len(validation)},
         "notes": notes,
     }
     _write(output, outcome, record)
@@ -216,17 +255,17 @@ def _fine_tune_last(
 ) -> Outcome:
     """H2: the chosen checkpoint, fine-tuned on the guide's own labels; one curve, one choice over both parts."""
     guide = next(stream.images for stream in recipe.streams if stream.role == "guide")
-    alone = Recipe(name=recipe.name, title=recipe.title, streams=(Stream(guide),))
+    alone = Recipe(recipe.name, recipe.title, streams=(Stream(guide),))
     network.load_state_dict(first.state)
     device = validation.images.device
     streams, _ = load_streams(alone, inputs, settings["training"], seeds["batches"], device)
     schedule = _schedule(settings["training"], "fine_tune")
-    curves = Curves([s.set.name for s in streams], [], [])
+    curves = Curves(_with_losses(streams), [], [])
     log(f"H2: fine-tuning on {guide} for {schedule.steps} steps")
     with progress_bar("H2", schedule.steps) as progress:
         # The first part is long and has its checkpoint; this one is short and starts over if broken off.
         second = train(
-            network, None, streams, validation, schedule, curves,
+            network, None, streams, make_terms(streams, {}), validation, schedule, curves,
             store=_NoStore(), log=log, progress=progress,
         )  # fmt: skip
     offset = first.rows[-1]["step"]
@@ -238,6 +277,22 @@ def _fine_tune_last(
     return Outcome(
         chosen.state, step, chosen.accuracy, chosen.loss, rows, seconds, first.interval_milliseconds
     )
+
+
+def make_terms(
+    streams: Sequence[LoadedStream], options: Mapping[str, Mapping[str, Any]]
+) -> list[Term]:
+    """The term of every stream, with its options over their defaults."""
+    terms = []
+    for stream in streams:
+        part = term_part(stream.recipe.term)
+        own = {**part.options, **options.get(stream.recipe.term, {})}
+        terms.append(import_module(part.module).make(own))
+    return terms
+
+
+def _with_losses(streams: Sequence[LoadedStream]) -> list[str]:
+    return [stream.name for stream in streams if stream.recipe.role != "companion"]
 
 
 class _NoStore:
@@ -269,10 +324,11 @@ def _soft_labels(predictions: Path, target: Domain) -> dict[int, np.ndarray]:
 def _schedule(training: Mapping[str, Any], name: ScheduleName) -> Schedule:
     steps, evaluate_every, learning_rate = (training[key] for key in SCHEDULES[name])
     return Schedule(
+        optimizer="adam" if name == "adam" else "sgd",
         steps=int(steps),
         evaluate_every=int(evaluate_every),
         learning_rate=float(learning_rate),
-        momentum=float(training["momentum"]),
+        momentum=float(training.get("momentum", 0.0)),
         weight_decay=float(training["weight_decay"]),
         precision=str(training["precision"]),
     )
@@ -317,7 +373,7 @@ def _versions() -> dict[str, str]:
 
 
 def _sizes(streams: Sequence[Any]) -> str:
-    return ", ".join(f"{s.set.name} {len(s.set)} images ({s.recipe.role})" for s in streams)
+    return ", ".join(f"{s.name} {len(s.set)} images ({s.recipe.role})" for s in streams)
 
 
 def _exit_on_sigterm() -> None:

@@ -4,7 +4,7 @@ Not torch's own, because the first use of ``torch.optim`` imports torch's compil
 every process start, about as long as a small run trains. A test holds it to ``torch.optim.SGD`` bit for bit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -29,6 +29,14 @@ class SGD:
         self.weight_decay = weight_decay
         self.param_groups: list[dict[str, Any]] = [{"params": list(parameters), "lr": lr}]
         self.buffers: dict[int, Tensor] = {}
+
+    def state(self) -> dict[str, Tensor]:
+        """The momentum buffers."""
+        return {str(index): buffer for index, buffer in self.buffers.items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Continue where `state` was taken."""
+        self.buffers = {int(index): buffer for index, buffer in state.items()}
 
     def zero_grad(self) -> None:
         """Drop all gradients."""

@@ -6,7 +6,7 @@ from torch import nn
 
 from gradmix.mixing.layers import layers_of
 from gradmix.nets.convnet import ConvNet
-from gradmix.nets.norm import DomainBatchNorm2d, make_norm
+from gradmix.nets.norm import DomainBatchNorm, make_norm
 
 
 def batches():
@@ -15,7 +15,7 @@ def batches():
 
 
 def test_one_domain_is_plain_batch_normalisation():
-    plain, own = nn.BatchNorm2d(3), DomainBatchNorm2d(3, ["d"])
+    plain, own = nn.BatchNorm2d(3), DomainBatchNorm(3, ["d"])
     for x in batches():
         torch.testing.assert_close(own(x, "d"), plain(x))
     torch.testing.assert_close(own.means_DC[0], plain.running_mean)
@@ -25,7 +25,7 @@ def test_one_domain_is_plain_batch_normalisation():
 
 
 def test_each_domain_has_its_statistics_and_all_share_scale_and_bias():
-    norm = DomainBatchNorm2d(3, ["a", "b", "c"])
+    norm = DomainBatchNorm(3, ["a", "b", "c"])
     plain = [nn.BatchNorm2d(3) for _ in "ab"]
     first, second, _ = batches()
     for _ in range(3):
@@ -42,14 +42,14 @@ def test_each_domain_has_its_statistics_and_all_share_scale_and_bias():
 
 
 def test_evaluation_changes_no_statistics():
-    norm = DomainBatchNorm2d(3, ["a"]).eval()
+    norm = DomainBatchNorm(3, ["a"]).eval()
     before = norm.means_DC.clone()
     norm(batches()[1], "a")
     assert torch.equal(norm.means_DC, before)
 
 
 def test_an_unknown_or_missing_domain_is_refused():
-    norm = DomainBatchNorm2d(3, ["a", "b"])
+    norm = DomainBatchNorm(3, ["a", "b"])
     for domain in (None, "c"):
         with pytest.raises(ValueError, match=f"needs one of the domains a, b, got {domain!r}"):
             norm(batches()[0], domain)

@@ -8,6 +8,7 @@ from gradmix.methods.recipe import Stream
 from gradmix.mixing.gradmix import GradMix
 from gradmix.mixing.layers import layers_of
 from gradmix.nets.convnet import ConvNet
+from gradmix.terms.cross_entropy import CrossEntropy
 from gradmix.training.batches import Shuffled, Whole
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
@@ -15,6 +16,7 @@ from gradmix.training.loop import Schedule, TrainingError, train
 from gradmix.training.store import RunStore
 
 SCHEDULE = Schedule(
+    optimizer="sgd",
     steps=12,
     evaluate_every=3,
     learning_rate=0.05,
@@ -38,13 +40,14 @@ def parts(schedule=SCHEDULE, poison=None):
     network = ConvNet({"a": 2, "b": 3}, image_size=(8, 8), width=4, hidden=8)
     sets = [image_set("S1", 40, 1), image_set("S2", 30, 2, "b", 3), image_set("V", 6, 3)]
     streams = [
-        LoadedStream(Stream("sources"), sets[0], Shuffled(torch.arange(40), 8, 1)),
-        LoadedStream(Stream("sources"), sets[1], Shuffled(torch.arange(30), 8, 2)),
-        LoadedStream(Stream("V", role="guide"), sets[2], Whole(6)),
+        LoadedStream(Stream("sources"), sets[0], Shuffled(torch.arange(40), 8, 1), "S1"),
+        LoadedStream(Stream("sources"), sets[1], Shuffled(torch.arange(30), 8, 2), "S2"),
+        LoadedStream(Stream("V", role="guide"), sets[2], Whole(6), "V"),
     ]
     mixer = GradMix(layers_of(network.backbone), source_names=["S1", "S2"])
     curves = Curves(["S1", "S2", "V"], [layer.name for layer in mixer.layers], ["S1", "S2"])
-    return network, mixer, streams, image_set("H", 20, 4), schedule, curves
+    terms = [CrossEntropy() for _ in streams]
+    return network, mixer, streams, terms, image_set("H", 20, 4), schedule, curves
 
 
 def run(store, log=lambda line: None, progress=lambda step, text: None, mutate=None):
@@ -100,9 +103,13 @@ class Explodes(nn.Module):
         super().__init__()
         self.network, self.space, self.calls = network, space, 0
         self.in_channels = network.in_channels
+        self.features = network.features
 
     def forward(self, images, label_space, domain=None):
-        logits = self.network(images, label_space, domain)
+        return self.classify(self.features(images, domain), label_space, domain)
+
+    def classify(self, features, label_space, domain=None):
+        logits = self.network.classify(features, label_space, domain)
         if label_space == self.space and self.training:
             self.calls += 1
             if self.calls >= 5:
@@ -112,11 +119,12 @@ class Explodes(nn.Module):
 
 @pytest.mark.parametrize("mixing", [True, False])
 def test_a_nan_names_step_and_source_and_keeps_the_last_state(tmp_path, mixing):
-    network, mixer, streams, validation, schedule, curves = parts()
+    network, mixer, streams, terms, validation, schedule, curves = parts()
     store = RunStore(tmp_path, {})
     with pytest.raises(TrainingError, match=r"step 4: .* S2 is NaN .*the state of step 3 is kept"):
         train(
-            Explodes(network, "b"), mixer if mixing else None, streams, validation, schedule, curves,
+            Explodes(network, "b"), mixer if mixing else None, streams, terms, validation,
+            schedule, curves,
             store=store, log=lambda line: None, progress=lambda step, text: None,
         )  # fmt: skip
     tensors, state = store.load()
@@ -127,10 +135,10 @@ def test_a_nan_names_step_and_source_and_keeps_the_last_state(tmp_path, mixing):
 
 
 def test_bfloat16_trains_with_float32_weights(tmp_path):
-    network, mixer, streams, validation, schedule, curves = parts()
+    network, mixer, streams, terms, validation, schedule, curves = parts()
     schedule = Schedule(**{**schedule.__dict__, "precision": "bfloat16", "steps": 3})
     outcome = train(
-        network, mixer, streams, validation, schedule, curves,
+        network, mixer, streams, terms, validation, schedule, curves,
         store=RunStore(tmp_path, {}), log=lambda line: None, progress=lambda step, text: None,
     )  # fmt: skip
     assert outcome.state["backbone.hidden.weight"].dtype == torch.float32

@@ -1,0 +1,33 @@
+"""The layers that a guided mixer compares, from a network."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gradmix.methods.mixers.registry import mixer_part
+
+
+def shared_layers(network: Any, grouping: str) -> list[Any]:
+    """The backbone's layers."""
+    from gradmix.mixing.layers import layers_of
+
+    return layers_of(network.backbone, grouping=grouping)  # type: ignore[arg-type]
+
+
+def head_layers(network: Any) -> list[Any]:
+    """One layer per head, called by its label space (error messages and logs speak of it)."""
+    from gradmix.mixing.layers import Layer
+
+    return [
+        Layer(f"head {name}", tuple(network.heads.parameters_of(name)))
+        for name in network.label_spaces
+    ]
+
+
+def guided_options(
+    network: Any, settings: Mapping[str, Any], mixer: str
+) -> tuple[list[Any], dict[str, Any]]:
+    """The shared layers, and the keys of ``gradmix`` that the mixer takes as its arguments, heads included."""
+    unused = mixer_part(mixer).unused_gradmix_keys
+    options = {key: value for key, value in settings["gradmix"].items() if key not in unused}
+    grouping = options.pop("layers")
+    return shared_layers(network, grouping), {"heads": head_layers(network), **options}

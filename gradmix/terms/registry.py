@@ -1,0 +1,37 @@
+"""All loss terms that recipes and configurations name. One line per term. Imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TermPart:
+    """A loss term by name.
+
+    Attributes:
+        module: has ``make(options) -> Term``.
+        options: its options with their defaults.
+        on_unlabelled: whether it takes images of U, so that a configuration may add it to a method (``terms``).
+    """
+
+    module: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    on_unlabelled: bool = False
+
+
+TERMS: dict[str, TermPart] = {
+    "cross_entropy": TermPart("gradmix.terms.cross_entropy"),
+    "soft_labels": TermPart("gradmix.terms.soft_labels"),
+}
+
+
+def term_part(name: str) -> TermPart:
+    """The term called ``name``.
+
+    Raises:
+        ValueError: if there is none; the message lists those that exist.
+    """
+    if name not in TERMS:
+        raise ValueError(f"unknown term {name!r}; known are {', '.join(TERMS)}")
+    return TERMS[name]

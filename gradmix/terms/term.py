@@ -1,0 +1,36 @@
+"""What a loss term is."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import Tensor
+
+from gradmix.terms.context import Context
+
+
+class Term(Protocol):
+    """A loss on one stream's mini-batch, part of that stream's gradient.
+
+    A term without state is a function behind `Stateless`. One with state may own modules and step its own
+    optimizer inside the call; `state` then holds all that a resumed run needs to go on bit for bit.
+    """
+
+    def __call__(self, context: Context) -> Tensor:
+        """The scalar loss."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors from which `load` restores it."""
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Continue where `state` was taken."""
+
+
+class Stateless:
+    """A term without state of its own."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""

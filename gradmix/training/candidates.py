@@ -1,0 +1,47 @@
+"""A method that tries several settings: the one whose network does best on H is the method's run."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from gradmix.files import atomic_path, read_json, write_json
+
+
+def keep_best(names: Sequence[str], folders: Sequence[Path], output: Path) -> str:
+    """Write the record of the best candidate into ``output``, with what all of them reached on H.
+
+    Args:
+        names: of the candidates; of equally good ones (accuracy, then loss) the first is kept.
+        folders: their records.
+        output: folder of model.safetensors, curves.parquet and run.json.
+
+    Returns:
+        Name of the chosen candidate.
+    """
+    records = [read_json(folder / "run.json") for folder in folders]
+    order = range(len(names))
+    best = max(
+        order,
+        key=lambda i: (
+            records[i]["hyper_validation_accuracy"],
+            -records[i]["hyper_validation_loss"],
+            -i,
+        ),
+    )
+    tried = [
+        {
+            "name": name,
+            "hyper_validation_accuracy": record["hyper_validation_accuracy"],
+            "hyper_validation_loss": record["hyper_validation_loss"],
+            "seconds": record["seconds"],
+        }
+        for name, record in zip(names, records, strict=True)
+    ]
+    output.mkdir(parents=True, exist_ok=True)
+    for file in ("model.safetensors", "curves.parquet"):
+        with atomic_path(output / file) as temporary:
+            shutil.copyfile(folders[best] / file, temporary)
+    write_json(
+        output / "run.json", {**records[best], "candidate": names[best], "candidates": tried}
+    )
+    return names[best]
