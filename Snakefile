@@ -25,6 +25,7 @@ wildcard_constraints:
     domain=one_of(experiment.domains),
     labels_per_class=r"\d+",
     draw=r"\d+",
+    labelling=r"(\.R\d+-threshold[\d.e-]+-to\d+)?",
     method=one_of(trained_methods()),
 
 

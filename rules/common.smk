@@ -28,9 +28,10 @@ FORMATS = ("svg", "png", "pdf")
 DOMAIN = f"{OUT}/domains/{{domain}}"
 SPLIT = f"{OUT}/splits/{{labels_per_class}}/{{draw}}.json"
 GRID = f"{OUT}/grid/{{labels_per_class}}/{{draw}}"
-ENSEMBLE = f"{OUT}/ensemble/{{labels_per_class}}/{{draw}}.json"
-PSEUDO_LABELS = f"{OUT}/pseudo_labels/{{labels_per_class}}/{{draw}}"
-ENLARGED = f"{OUT}/splits/{{labels_per_class}}/{{draw}}.enlarged.json"
+# The labelling is empty, or the name of another number of models, threshold or size than `pseudo_labels` has.
+ENSEMBLE = f"{OUT}/ensemble/{{labels_per_class}}/{{draw}}{{labelling}}.json"
+PSEUDO_LABELS = f"{OUT}/pseudo_labels/{{labels_per_class}}/{{draw}}{{labelling}}"
+ENLARGED = f"{OUT}/splits/{{labels_per_class}}/{{draw}}{{labelling}}.enlarged.json"
 RUN = f"{OUT}/runs/{{labels_per_class}}/{{draw}}/{{method}}"
 FIGURE = f"{OUT}/figures"
 REPORT = f"{OUT}/report.html"
@@ -115,14 +116,36 @@ def members_files(file):
 
 
 def trained_methods():
-    """The listed methods, and those that they start from."""
-    starts = [experiment.recipe(method).starts_from for method in experiment.methods]
-    return list(dict.fromkeys([*experiment.methods, *filter(None, starts)]))
+    """The listed methods, ablations included, and those that they start from."""
+    listed = list(experiment.all_methods())
+    starts = [experiment.recipe(method).starts_from for method in listed]
+    return list(dict.fromkeys([*listed, *filter(None, starts)]))
 
 
 def pseudo_labelled():
-    """Whether any method asks for pseudo-labels, and so for the grid."""
+    """Whether any row of the tables asks for pseudo-labels, and so for the grid."""
     return any(experiment.recipe(method).needs_pseudo_labels for method in experiment.methods)
+
+
+def labellings():
+    """Every way in which unlabelled images get labels, by its name in paths; empty for the configured one."""
+    found = {"": experiment.pseudo_labels}
+    for method in experiment.all_methods():
+        found[labelling_of(method)] = experiment.labelling(method)
+    return found
+
+
+def labelling_of(method):
+    """Name of a method's labelling."""
+    own, default = experiment.labelling(method), experiment.pseudo_labels
+    if own == default:
+        return ""
+    return f".R{own.models}-threshold{own.threshold:g}-to{own.enlarge_to}"
+
+
+def labelling_value(key):
+    """A rule's parameter: that key of its labelling."""
+    return lambda wildcards: getattr(labellings()[wildcards.labelling], key)
 
 
 def trained_at(method, labels_per_class):
@@ -138,10 +161,11 @@ def training_input(wildcards):
         "domains": domain_files(*settings["sources"], settings["target"]),
         "split": SPLIT.format_map(wildcards),
     }
+    names = {"labelling": labelling_of(wildcards.method), **dict(wildcards.items())}
     if recipe.needs_pseudo_labels:
-        files["enlarged"] = ENLARGED.format_map(wildcards)
+        files["enlarged"] = ENLARGED.format_map(names)
     if "S_u_soft" in recipe.sees:
-        files["predictions"] = f"{PSEUDO_LABELS}/predictions.parquet".format_map(wildcards)
+        files["predictions"] = f"{PSEUDO_LABELS}/predictions.parquet".format_map(names)
     if recipe.starts_from:
         k = trained_at(recipe.starts_from, wildcards.labels_per_class)
         start = RUN.format(labels_per_class=k, draw=wildcards.draw, method=recipe.starts_from)
@@ -170,13 +194,15 @@ def per_draw(pattern, labels_per_class=None):
         pattern,
         labels_per_class=labels_per_class or experiment.labels_per_class,
         draw=experiment.draws,
+        labelling=[""],
         allow_missing=True,
     )
 
 
-def metric_files(labels_per_class=None):
-    """metrics.json of all listed methods."""
-    return expand(per_draw(f"{RUN}/metrics.json", labels_per_class), method=experiment.methods)
+def metric_files(labels_per_class=None, methods=None):
+    """metrics.json of the table's methods, or of those that are named."""
+    pattern = per_draw(f"{RUN}/metrics.json", labels_per_class)
+    return expand(pattern, method=methods or experiment.methods)
 
 
 def run_files(file, methods=None, labels_per_class=None):

@@ -39,9 +39,9 @@ rule select:
     output:
         ENSEMBLE,
     log:
-        log_of("select", "{labels_per_class}", "{draw}"),
+        log_of("select", "{labels_per_class}", "{draw}{labelling}"),
     benchmark:
-        benchmark_of("select", "{labels_per_class}", "{draw}")
+        benchmark_of("select", "{labels_per_class}", "{draw}{labelling}")
     conda:
         CONDA
     threads: 1
@@ -50,7 +50,7 @@ rule select:
         runtime=10,
         gpu=0,
     params:
-        models=experiment.pseudo_labels.models,
+        models=labelling_value("models"),
         code=lambda wildcards: fingerprint("gradmix.training.select"),
     script:
         "../workflow_scripts/select_models.py"

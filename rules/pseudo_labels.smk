@@ -12,9 +12,9 @@ rule pseudo_label:
         predictions=f"{PSEUDO_LABELS}/predictions.parquet",
         summary=f"{PSEUDO_LABELS}/summary.json",
     log:
-        log_of("pseudo_label", "{labels_per_class}", "{draw}"),
+        log_of("pseudo_label", "{labels_per_class}", "{draw}{labelling}"),
     benchmark:
-        benchmark_of("pseudo_label", "{labels_per_class}", "{draw}")
+        benchmark_of("pseudo_label", "{labels_per_class}", "{draw}{labelling}")
     conda:
         CONDA
     threads: experiment.resources.threads
@@ -23,7 +23,7 @@ rule pseudo_label:
         runtime=experiment.resources.runtime_minutes,
         gpu=experiment.resources.gpu,
     params:
-        threshold=experiment.pseudo_labels.threshold,
+        threshold=labelling_value("threshold"),
         code=lambda wildcards: prediction_code(),
     script:
         "../workflow_scripts/pseudo_label.py"
@@ -36,9 +36,9 @@ rule pseudo_label_quality:
     output:
         f"{PSEUDO_LABELS}/quality.json",
     log:
-        log_of("pseudo_label_quality", "{labels_per_class}", "{draw}"),
+        log_of("pseudo_label_quality", "{labels_per_class}", "{draw}{labelling}"),
     benchmark:
-        benchmark_of("pseudo_label_quality", "{labels_per_class}", "{draw}")
+        benchmark_of("pseudo_label_quality", "{labels_per_class}", "{draw}{labelling}")
     conda:
         CONDA
     threads: 1
@@ -60,9 +60,9 @@ rule enlarge:
     output:
         ENLARGED,
     log:
-        log_of("enlarge", "{labels_per_class}", "{draw}"),
+        log_of("enlarge", "{labels_per_class}", "{draw}{labelling}"),
     benchmark:
-        benchmark_of("enlarge", "{labels_per_class}", "{draw}")
+        benchmark_of("enlarge", "{labels_per_class}", "{draw}{labelling}")
     conda:
         CONDA
     threads: 1
@@ -71,7 +71,7 @@ rule enlarge:
         runtime=10,
         gpu=0,
     params:
-        to=experiment.pseudo_labels.enlarge_to,
+        to=labelling_value("enlarge_to"),
         seed=experiment.seed,
         code=lambda wildcards: fingerprint("gradmix.pseudo_labels", "gradmix.domains.format"),
     script:

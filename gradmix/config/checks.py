@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 from gradmix.config.experiment import Config
 from gradmix.config.messages import nearest
-from gradmix.methods.registry import METHODS
+from gradmix.config.method_checks import names_of, pseudo_labels_of, settings_of
 
 Problem = tuple[str, str]
 
 
 def problems_of(config: Config) -> list[Problem]:
     """All problems of a configuration whose keys and types are right."""
-    problems = [*_label_spaces(config), *_domains(config), *_target(config), *_methods(config)]
+    problems = [*_label_spaces(config), *_domains(config), *_target(config), *names_of(config)]
     # What follows asks for the methods' recipes.
-    return problems or [*_overrides(config), *_pseudo_labels(config)]
+    return problems or list(dict.fromkeys([*settings_of(config), *pseudo_labels_of(config)]))
 
 
 def _label_spaces(config: Config) -> Iterator[Problem]:
@@ -74,49 +74,3 @@ def _target(config: Config) -> Iterator[Problem]:
     if target.test_domain is not None and domains[target.test_domain].label_space != space:
         other = domains[target.test_domain].label_space
         yield "target.test_domain", f"its label space is {other}, but the target's is {space}"
-
-
-def _methods(config: Config) -> Iterator[Problem]:
-    for name, method in config.methods.items():
-        if method.recipe is not None and method.recipe not in METHODS:
-            hint = nearest(method.recipe, METHODS)
-            yield f"methods.{name}.recipe", f"there is no recipe {method.recipe!r}{hint}"
-        elif method.recipe is None and name not in METHODS:
-            yield (
-                f"methods.{name}",
-                f"no recipe has this name{nearest(name, METHODS)} "
-                "(a method with a name of its own needs `recipe`)",
-            )
-        elif method.recipe is not None and name in METHODS and name != method.recipe:
-            yield f"methods.{name}.recipe", f"the name {name} is kept for the recipe of that name"
-
-
-def _overrides(config: Config) -> Iterator[Problem]:
-    for name, method in config.methods.items():
-        settings = config.method_settings(name)
-        for section in ("training", "gradmix"):
-            used = settings.get(section, {})
-            for key in method.overrides(section):
-                if key not in used:
-                    known = ", ".join(used) or f"no key of {section}"
-                    yield (
-                        f"methods.{name}.{section}.{key}",
-                        f"has no effect: recipe {settings['recipe']} uses {known}",
-                    )
-
-
-def _pseudo_labels(config: Config) -> Iterator[Problem]:
-    if not any(config.recipe(name).needs_pseudo_labels for name in config.methods):
-        return
-    members, models = len(config.grid_members()), config.pseudo_labels.models
-    if members < models:
-        yield (
-            "pseudo_labels.models",
-            f"is {models}, but the grid has only {members} members (grid.beta x grid.gamma)",
-        )
-    most = max(config.labels_per_class)
-    if config.pseudo_labels.enlarge_to < most:
-        yield (
-            "pseudo_labels.enlarge_to",
-            f"is {config.pseudo_labels.enlarge_to}, less than the {most} labels per class that V starts with",
-        )

@@ -2,18 +2,22 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from gradmix.config.models import (
+    Ablation,
     GradMix,
     Grid,
     Image,
     Method,
+    Methods,
     Network,
+    Overrides,
     PseudoLabels,
     Resources,
     Target,
     Training,
+    Tuning,
 )
 from gradmix.config.origins import AnyDomain
 from gradmix.config.types import (
@@ -25,7 +29,6 @@ from gradmix.config.types import (
     Name,
     Natural,
     Section,
-    nothing_is_empty,
 )
 from gradmix.methods.recipe import SCHEDULES, Recipe
 from gradmix.methods.registry import recipe_of
@@ -57,24 +60,40 @@ class Config(Section):
     gradmix: GradMix = GradMix()
     grid: Grid = Grid()
     pseudo_labels: PseudoLabels = PseudoLabels()
-    methods: Annotated[
-        dict[Name, Annotated[Method, BeforeValidator(nothing_is_empty)]], Field(min_length=1)
-    ]
+    methods: Annotated[Methods, Field(min_length=1)]
+    tuning: Tuning = Tuning()
+    ablations: dict[Name, Ablation] = Field(default_factory=dict)
     resources: Resources = Resources()
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, as JSON knows it; of a method, only what is set for it."""
-        full = self.model_dump(mode="json", exclude={"methods"})
-        full["methods"] = {
-            name: method.model_dump(mode="json", exclude_unset=True)
-            for name, method in self.methods.items()
+        short = ("methods", "tuning", "ablations")
+        full = self.model_dump(mode="json", exclude=set(short))
+        return full | {
+            name: self.model_dump(mode="json", include={name}, exclude_unset=True).get(name, {})
+            for name in short
         }
-        return full
+
+    def all_methods(self) -> dict[str, Method]:
+        """The listed methods, then those that only ablations compare."""
+        found = dict(self.methods)
+        for ablation in self.ablations.values():
+            for name, method in ablation.methods.items():
+                found.setdefault(name, method)
+        return found
+
+    def listed(self, method: str) -> Method:
+        """A method's own section; empty for one that others only start from."""
+        return self.all_methods().get(method, Method())
 
     def recipe(self, method: str) -> Recipe:
         """The recipe of a method; a method that is not listed is its recipe's own name."""
-        listed = self.methods.get(method)
-        return recipe_of((listed and listed.recipe) or method)
+        listed = self.listed(method)
+        return recipe_of(listed.recipe or method).combined(listed.mixer, listed.terms)
+
+    def labelling(self, method: str) -> PseudoLabels:
+        """How the pseudo-labels of a method are made."""
+        return self.pseudo_labels.model_copy(update=self.listed(method).overrides("pseudo_labels"))
 
     @staticmethod
     def grid_recipe() -> Recipe:
@@ -83,14 +102,14 @@ class Config(Section):
 
     def title_of(self, method: str) -> str:
         """The method's row in tables and figures."""
-        listed = self.methods.get(method)
-        return (listed and listed.title) or self.recipe(method).title
+        return self.listed(method).title or self.recipe(method).title
 
-    def rows(self) -> list[dict[str, str]]:
-        """Name, title and recipe of every listed method, in order."""
+    def rows(self, ablation: str | None = None) -> list[dict[str, str]]:
+        """Name, title and recipe of every listed method, or of an ablation's, in order."""
+        names = self.methods if ablation is None else self.ablations[ablation].methods
         return [
             {"name": name, "title": self.title_of(name), "recipe": self.recipe(name).name}
-            for name in self.methods
+            for name in names
         ]
 
     def test_domain(self) -> str:
@@ -119,18 +138,23 @@ class Config(Section):
 
     def method_settings(self, method: str) -> dict[str, Any]:
         """What training a method depends on besides its input files, k and draw (its title is no such thing)."""
-        recipe = self.recipe(method)
-        listed = self.methods.get(method) or Method()
-        training = self.training.model_dump(mode="json") | listed.overrides("training")
-        gradmix = self.gradmix.model_dump(mode="json") | listed.overrides("gradmix")
-        return {"name": method} | self._training_settings(recipe, training, gradmix)
+        recipe, listed = self.recipe(method), self.listed(method)
+        settings = {"name": method} | self._training_settings(recipe, listed)
+        # A recipe of the configuration's own making is named by its parts.
+        settings |= {"mixer": listed.mixer} if listed.mixer else {}
+        settings |= {"terms": list(listed.terms)} if listed.terms else {}
+        candidates = self._candidates(method, recipe, settings)
+        return settings | {"candidates": candidates} if len(candidates) > 1 else settings
+
+    def candidates(self, method: str) -> int:
+        """Number of settings that a method tries."""
+        return len(self.method_settings(method).get("candidates", [None]))
 
     def grid_settings(self) -> dict[str, Any]:
         """The same for the members of the grid, whose beta and gamma come from `grid_member`."""
-        training = self.training.model_dump(mode="json")
-        gradmix = self.gradmix.model_dump(mode="json", exclude={"beta", "gamma"})
-        settings = self._training_settings(self.grid_recipe(), training, gradmix)
-        return {"name": "grid"} | settings
+        settings = self._training_settings(self.grid_recipe())
+        gradmix = {k: v for k, v in settings["gradmix"].items() if k not in ("beta", "gamma")}
+        return {"name": "grid"} | settings | {"gradmix": gradmix}
 
     def grid_members(self) -> list[str]:
         """Names of the grid's members, beta by beta, such as ``beta10-gamma0.6``."""
@@ -140,28 +164,62 @@ class Config(Section):
             for gamma in self.grid.gamma
         ]
 
-    def _training_settings(
-        self, recipe: Recipe, training: dict[str, Any], gradmix: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _candidates(
+        self, method: str, recipe: Recipe, settings: dict[str, Any]
+    ) -> dict[str, dict[str, Any]]:
+        """Full settings of everything that a method tries, by name; equal ones once."""
+        if recipe.one_source_each:
+            return {name: settings | {"sources": [name]} for name in settings["sources"]}
+        listed = self.listed(method)
+        found: dict[str, dict[str, Any]] = {}
+        for name, candidate in (listed.candidates or self.tuning.candidates).items():
+            own = settings | self._training_settings(recipe, listed, candidate)
+            if own not in found.values():
+                found[name] = own
+        return found
+
+    def _training_settings(self, recipe: Recipe, *over: Overrides) -> dict[str, Any]:
+        training = self.training.model_dump(mode="json")
+        gradmix = self.gradmix.model_dump(mode="json")
+        network = self.network.model_dump(mode="json")
+        options = recipe.default_options()
+        for own in over:
+            training |= own.overrides("training")
+            gradmix |= own.overrides("gradmix")
+            network |= own.overrides("network")
+            options = {k: v | own.options.get(k, {}) for k, v in options.items()}
         fine_tunes = recipe.last_layer_fine_tunes and gradmix["last_layer"] == "H2"
         keys = [*SCHEDULES[recipe.schedule], "momentum", "weight_decay", "precision"]
         keys += SCHEDULES["fine_tune"] if fine_tunes else []
         keys += ["target_batch_size"] if recipe.sees & {"V", "V_enlarged"} else []
-        keys += ["batch_size"] if recipe.sees - {"V", "V_enlarged"} else []
-        # A method that starts from another's network has that network's heads, the sources' among them.
-        knows_sources = "sources" in recipe.sees or recipe.starts_from is not None
+        keys += ["unlabelled_batch_size"] if "U" in recipe.sees else []
+        keys += ["batch_size"] if recipe.sees - {"V", "V_enlarged", "U"} else []
+        keys += ["selection_per_class"] if training["selection_per_class"] else []
+        if recipe.schedule == "adam":
+            keys.remove("momentum")
+        sources = self._sources(recipe)
         settings: dict[str, Any] = {
             "recipe": recipe.name,
-            "sources": list(self.sources) if knows_sources else [],
+            "sources": sources,
             "target": self.target.domain,
             "image": self.image.model_dump(mode="json"),
-            "network": self.network.model_dump(mode="json"),
+            "network": network | dict(recipe.network),
             "training": {key: training[key] for key in dict.fromkeys(keys)},
         }
+        settings |= {"options": options} if options else {}
         if recipe.mixes_by_target:
             unused = recipe.unused_gradmix_keys
             settings["gradmix"] = {k: v for k, v in gradmix.items() if k not in unused}
         return settings
+
+    def _sources(self, recipe: Recipe) -> list[str]:
+        # A method that starts from another's network has that network's heads, the sources' among them.
+        if "sources" in recipe.sees or recipe.starts_from is not None:
+            return list(self.sources)
+        if "target_sources" in recipe.sees:
+            space = self.domains[self.target.domain].label_space
+            return [name for name in self.sources if self.domains[name].label_space == space]
+        return []
 
 
 def grid_member(settings: dict[str, Any], member: str) -> dict[str, Any]:

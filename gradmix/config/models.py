@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gradmix.config.types import (
     AsList,
@@ -14,8 +14,10 @@ from gradmix.config.types import (
     NonNegative,
     Positive,
     Section,
+    nothing_is_empty,
 )
 
+Threshold = Annotated[NonNegative, Field(lt=1)]
 Momentum = Annotated[NonNegative, Field(lt=1)]
 
 
@@ -42,6 +44,9 @@ class Network(Section):
     width: Count = 64
     hidden: Count = 128
     norm_statistics: Literal["shared", "per_domain"] = "shared"
+    normalise: Literal["convolutions", "all"] = "convolutions"
+    head: Literal["linear", "cosine"] = "linear"
+    temperature: Positive = 0.05
 
 
 class Training(Section):
@@ -51,6 +56,7 @@ class Training(Section):
     evaluate_every: Count = 100
     batch_size: Count = 64
     target_batch_size: Count = 128
+    unlabelled_batch_size: Count = 64
     learning_rate: Positive = 0.05
     momentum: Momentum = 0.9
     weight_decay: NonNegative = 0.0
@@ -60,6 +66,8 @@ class Training(Section):
     fine_tune_steps: Count = 2000
     fine_tune_evaluate_every: Count = 20
     fine_tune_learning_rate: Positive = 0.005
+    adam_learning_rate: Positive = 0.001
+    selection_per_class: Count | Literal["labels_per_class"] | None = None
 
 
 class GradMix(Section):
@@ -67,7 +75,7 @@ class GradMix(Section):
 
     beta: Positive = 10.0
     gamma: Float = 0.6
-    rho: Literal["sum", "scaled"] = "sum"
+    rho: Literal["sum", "mean", "scaled"] = "sum"
     solver: Literal["exact", "slsqp", "slsqp_layerwise"] = "exact"
     eta_on: Literal["lr", "grad"] = "lr"
     eta_on_heads: bool | None = None
@@ -81,28 +89,69 @@ class Grid(Section):
     beta: Annotated[tuple[Positive, ...], AsList, Field(min_length=1), Distinct] = (5.0, 10.0)
     gamma: Annotated[tuple[Float, ...], AsList, Field(min_length=1), Distinct] = (0.0, 0.3, 0.6)
     runs_per_job: Count = 54
+    evaluate_at: Annotated[tuple[Count, ...], AsList, Distinct] = ()
+
+
+class Sweep(Section):
+    """Numbers of models and thresholds whose labels are compared with the truth, to read and not to use."""
+
+    models: Annotated[tuple[Count, ...], AsList, Distinct] = ()
+    thresholds: Annotated[tuple[Threshold, ...], AsList, Distinct] = ()
 
 
 class PseudoLabels(Section):
     """How unlabelled images get labels."""
 
     models: Count = 3
-    threshold: Annotated[NonNegative, Field(lt=1)] = 0.8
+    threshold: Threshold = 0.8
     enlarge_to: Count = 100
+    sweep: Sweep = Sweep()
 
 
-class Method(Section):
-    """A row of the tables: a recipe, and what it has for itself."""
+class Overrides(Section):
+    """What a method, or one of its candidates, has for itself."""
+
+    network: Network = Network()
+    training: Training = Training()
+    gradmix: GradMix = GradMix()
+    options: dict[Name, dict[Name, Any]] = Field(default_factory=dict)
+
+    def overrides(self, section: str) -> dict[str, Any]:
+        """The keys of a section that the configuration sets here."""
+        values: Section = getattr(self, section)
+        return values.model_dump(mode="json", exclude_unset=True)
+
+
+Candidates = dict[Name, Annotated[Overrides, BeforeValidator(nothing_is_empty)]]
+
+
+class Method(Overrides):
+    """A row of the tables: a recipe, parts added to it, and what it has for itself."""
 
     recipe: Name | None = None
     title: str | None = None
-    training: Training = Training()
-    gradmix: GradMix = GradMix()
+    mixer: Name | None = None
+    terms: Annotated[tuple[Name, ...], AsList, Distinct] = ()
+    pseudo_labels: PseudoLabels = PseudoLabels()
+    candidates: Candidates = Field(default_factory=dict)
 
-    def overrides(self, section: str) -> dict[str, Any]:
-        """The keys of ``training`` or ``gradmix`` that the configuration sets for this method."""
-        values: Section = getattr(self, section)
-        return values.model_dump(mode="json", exclude_unset=True)
+
+class Tuning(Section):
+    """What methods may try: the settings whose networks are compared on H, and the best of which is kept."""
+
+    budget: Count = 1
+    candidates: Candidates = Field(default_factory=dict)
+
+
+Methods = dict[Name, Annotated[Method, BeforeValidator(nothing_is_empty)]]
+
+
+class Ablation(Section):
+    """Methods compared with each other in a table and a figure of their own; the first is the reference."""
+
+    title: str
+    labels_per_class: Annotated[tuple[Count, ...], AsList, Distinct] = ()
+    methods: Annotated[Methods, Field(min_length=2)]
 
 
 class Resources(Section):

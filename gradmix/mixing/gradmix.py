@@ -17,7 +17,7 @@ from gradmix.mixing.solvers.cosine import cosines
 from gradmix.mixing.solvers.exact import exact_weights
 
 Solver = Literal["exact", "slsqp", "slsqp_layerwise"]
-Rho = Literal["sum", "scaled"]
+Rho = Literal["sum", "mean", "scaled"]
 
 
 class GradMix(GradientMixer):
@@ -34,7 +34,7 @@ class GradMix(GradientMixer):
         adaptive_rate: ``False`` fixes eta at 1 ("GradMix w/o AdaLR").
         solver: ``"exact"``, or NLopt's SLSQP as in the paper: joint over layers (``"slsqp"``) or layer by layer
             (``"slsqp_layerwise"``); SLSQP runs on the host and waits for the device.
-        rho: ``"sum"`` as in the paper, or ``"scaled"``: the sum times 5 / L, so that beta and gamma keep their
+        rho: ``"sum"`` as in the paper, ``"mean"`` over layers, or ``"scaled"``: the sum times 5 / L, so that beta and gamma keep their
             meaning for networks with other than the paper's 5 shared layers.
         options: see `GradientMixer` (heads, last_layer, eta_on, eta_on_heads, source_names).
 
@@ -60,8 +60,8 @@ class GradMix(GradientMixer):
             raise ValueError(
                 f'solver must be "exact", "slsqp" or "slsqp_layerwise", got {solver!r}'
             )
-        if rho not in ("sum", "scaled"):
-            raise ValueError(f'rho must be "sum" or "scaled", but got {rho!r}')
+        if rho not in ("sum", "mean", "scaled"):
+            raise ValueError(f'rho must be "sum", "mean" or "scaled", but got {rho!r}')
         self.beta = beta
         self.gamma = gamma
         self.adaptive_rate = adaptive_rate
@@ -73,8 +73,8 @@ class GradMix(GradientMixer):
         weights_LK = self._solve(stats)
         cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
         rho = cosines_L[: stats.shared].sum()
-        if self.rho == "scaled":
-            rho = rho * (5 / stats.shared)
+        if self.rho != "sum":
+            rho = rho * ((1 if self.rho == "mean" else 5) / stats.shared)
         eta = (
             torch.sigmoid(self.beta * rho - self.gamma)
             if self.adaptive_rate

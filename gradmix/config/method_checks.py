@@ -1,0 +1,164 @@
+"""What must hold for methods, their candidates and ablations. Every check yields ``(path of the key, what is wrong)``."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gradmix.config.experiment import Config
+from gradmix.config.messages import nearest
+from gradmix.config.models import Method, Overrides
+from gradmix.methods.mixers.registry import MIXERS
+from gradmix.methods.registry import METHODS
+from gradmix.terms.registry import TERMS
+
+Problem = tuple[str, str]
+
+
+def names_of(config: Config) -> Iterator[Problem]:
+    """Names of recipes, mixers, terms and the methods that ablations share with the table."""
+    for name, method in config.methods.items():
+        yield from _names(f"methods.{name}", name, method)
+    seen: dict[str, tuple[str, Method]] = {n: ("methods", m) for n, m in config.methods.items()}
+    for key, ablation in config.ablations.items():
+        for k in ablation.labels_per_class:
+            if k not in config.labels_per_class:
+                known = ", ".join(map(str, config.labels_per_class))
+                yield (
+                    f"ablations.{key}.labels_per_class",
+                    f"{k} is none of labels_per_class ({known})",
+                )
+        for name, method in ablation.methods.items():
+            path = f"ablations.{key}.methods.{name}"
+            where, other = seen.setdefault(name, (f"ablations.{key}.methods", method))
+            if method.model_fields_set and method != other:
+                yield path, f"differs from {where}.{name}; give it a name of its own"
+            elif other is method:
+                yield from _names(path, name, method)
+
+
+def _names(path: str, name: str, method: Method) -> Iterator[Problem]:
+    if method.recipe is not None and method.recipe not in METHODS:
+        hint = nearest(method.recipe, METHODS)
+        yield f"{path}.recipe", f"there is no recipe {method.recipe!r}{hint}"
+    elif method.recipe is None and name not in METHODS:
+        yield (
+            path,
+            f"no recipe has this name{nearest(name, METHODS)} "
+            "(a method with a name of its own needs `recipe`)",
+        )
+    elif method.recipe is not None and name in METHODS and name != method.recipe:
+        yield f"{path}.recipe", f"the name {name} is kept for the recipe of that name"
+    if method.mixer is not None and method.mixer not in MIXERS:
+        hint = nearest(method.mixer, MIXERS)
+        yield f"{path}.mixer", f"there is no mixer {method.mixer!r} ({', '.join(MIXERS)}){hint}"
+    unlabelled = [term for term, part in TERMS.items() if part.on_unlabelled]
+    for term in method.terms:
+        if term not in unlabelled:
+            known = ", ".join(unlabelled) or "none"
+            yield f"{path}.terms", f"there is no term {term!r} for unlabelled images ({known})"
+
+
+def settings_of(config: Config) -> Iterator[Problem]:
+    """Overrides that have an effect, and no more candidates than the budget."""
+    for path, name, method in _paths(config):
+        settings = config.method_settings(name)
+        yield from _overrides(path, method, settings)
+        for candidate, overrides in method.candidates.items():
+            yield from _overrides(f"{path}.candidates.{candidate}", overrides, settings)
+        recipe = config.recipe(name)
+        if recipe.one_source_each and method.candidates:
+            yield f"{path}.candidates", "has no effect: the method's candidates are the sources"
+        if recipe.mixes_by_target and not recipe.sees & {"V", "V_enlarged"}:
+            yield (
+                f"{path}.mixer",
+                f"{recipe.mixer} needs V as its guide, but recipe {recipe.name} has none",
+            )
+        if recipe.mixer == "fixed_weights" and config.candidates(name) == 1:
+            given = settings["options"]["fixed_weights"]["weights"]
+            if not given:
+                yield (
+                    path,
+                    "has no weights: give options.fixed_weights.weights, or candidates with them",
+                )
+        tried = config.candidates(name)
+        if tried > config.tuning.budget:
+            yield path, f"tries {tried} settings, more than tuning.budget ({config.tuning.budget})"
+        if method.overrides("network") and recipe.starts_from:
+            yield f"{path}.network", f"has no effect: it starts from {recipe.starts_from}'s network"
+
+
+def _paths(config: Config) -> Iterator[tuple[str, str, Method]]:
+    for name, method in config.all_methods().items():
+        homes = [key for key, ablation in config.ablations.items() if name in ablation.methods]
+        home = "methods" if name in config.methods else f"ablations.{homes[0]}.methods"
+        yield f"{home}.{name}", name, method
+
+
+def _overrides(path: str, own: Overrides, settings: Mapping[str, Any]) -> Iterator[Problem]:
+    for section in ("training", "gradmix"):
+        used = settings.get(section, {})
+        for key in own.overrides(section):
+            if key not in used and key != "selection_per_class":
+                known = ", ".join(used) or f"no key of {section}"
+                yield (
+                    f"{path}.{section}.{key}",
+                    f"has no effect: recipe {settings['recipe']} uses {known}",
+                )
+    known_options = settings.get("options", {})
+    for part, values in own.options.items():
+        if part not in known_options:
+            known = ", ".join(known_options) or "no part with options"
+            yield f"{path}.options.{part}", f"recipe {settings['recipe']} has {known}"
+            continue
+        for key, value in values.items():
+            yield from _option(f"{path}.options.{part}", key, value, known_options[part])
+
+
+def _option(path: str, key: str, value: Any, known: Mapping[str, Any]) -> Iterator[Problem]:
+    if key not in known:
+        yield f"{path}.{key}", f"unknown option ({', '.join(known)}){nearest(key, known)}"
+        return
+    default = known[key]
+    is_number = isinstance(default, int | float) and not isinstance(default, bool)
+    wanted = (int, float) if is_number else type(default)
+    if not isinstance(value, wanted) or (is_number and isinstance(value, bool)):
+        kind = (
+            "a number"
+            if is_number
+            else {bool: "true or false", dict: "a section"}.get(type(default), "text")
+        )
+        yield f"{path}.{key}", f"must be {kind}, but is {value!r}"
+
+
+def pseudo_labels_of(config: Config) -> Iterator[Problem]:
+    """Enough members of the grid for every ensemble, and an enlarged V that is none smaller than V."""
+    for k in config.grid.evaluate_at:
+        if k not in config.labels_per_class:
+            yield "grid.evaluate_at", f"{k} is none of labels_per_class"
+    members = len(config.grid_members())
+    for path, name, method in _paths(config):
+        own = method.overrides("pseudo_labels")
+        if "sweep" in own:
+            yield f"{path}.pseudo_labels.sweep", "has no effect in a method"
+        if not config.recipe(name).needs_pseudo_labels:
+            if own:
+                yield f"{path}.pseudo_labels", "has no effect: it sees no pseudo-labels"
+            continue
+        labelling = config.labelling(name)
+        section = f"{path}.pseudo_labels" if own else "pseudo_labels"
+        if members < labelling.models:
+            yield (
+                f"{section}.models",
+                f"is {labelling.models}, but the grid has only {members} members (grid.beta x grid.gamma)",
+            )
+        most = max(config.labels_per_class)
+        if labelling.enlarge_to < most:
+            yield (
+                f"{section}.enlarge_to",
+                f"is {labelling.enlarge_to}, less than the {most} labels per class that V starts with",
+            )
+    for models in config.pseudo_labels.sweep.models:
+        if models > members:
+            yield (
+                "pseudo_labels.sweep.models",
+                f"{models} is more than the grid's {members} members",
+            )
