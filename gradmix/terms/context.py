@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gradmix.nets.norm import frozen_statistics
@@ -77,6 +78,17 @@ class Context:
         """Logits of other images (perturbed, mixed, ...), float32; running statistics stay as they are."""
         with frozen_statistics(self.network), self._autocast:
             logits: Tensor = self.network(inputs, self.label_space, self.domain)
+        return logits.float()
+
+    def evaluated_logits(self) -> Tensor:
+        """Logits as in evaluation, float32: running statistics used and left as they are, no dropout, no graph."""
+        training = self.network.training
+        self.network.eval()
+        try:
+            with torch.no_grad(), self._autocast:
+                logits: Tensor = self.network(self.inputs, self.label_space, self.domain)
+        finally:
+            self.network.train(training)
         return logits.float()
 
     def of(self, name: str) -> "Context":

@@ -23,6 +23,21 @@ class TermPart:
 TERMS: dict[str, TermPart] = {
     "cross_entropy": TermPart("gradmix.terms.cross_entropy"),
     "soft_labels": TermPart("gradmix.terms.soft_labels"),
+    "entropy": TermPart("gradmix.terms.entropy", options={"weight": 0.1}, on_unlabelled=True),
+    "minimax_entropy": TermPart(
+        "gradmix.terms.minimax_entropy", options={"weight": 0.1}, on_unlabelled=True
+    ),
+    "dctn": TermPart(
+        "gradmix.terms.dctn",
+        options={
+            "threshold": 0.9,
+            "warm_up": 0.125,
+            "learning_rate": 0.001,
+            "hidden": 500,
+            "weight": 1.0,
+        },
+        on_unlabelled=True,
+    ),
 }
 
 
