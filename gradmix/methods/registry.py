@@ -17,11 +17,11 @@ METHODS: dict[str, str] = {
     "fixed_weights": "gradmix.methods.fixed_weights",
     "fine_tune": "gradmix.methods.fine_tune",
     "gradmix_sgd": "gradmix.methods.gradmix_sgd",
+    "gradmix_fixed_rate": "gradmix.methods.gradmix_fixed_rate",
+    "gradmix": "gradmix.methods.gradmix",
     "mme": "gradmix.methods.mme",
     "mdda": "gradmix.methods.mdda",
     "dctn": "gradmix.methods.dctn",
-    "gradmix_fixed_rate": "gradmix.methods.gradmix_fixed_rate",
-    "gradmix": "gradmix.methods.gradmix",
     "gradmix_soft": "gradmix.methods.gradmix_soft",
     "gradmix_hard": "gradmix.methods.gradmix_hard",
 }
