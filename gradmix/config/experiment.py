@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from gradmix.config.models import (
     Ablation,
@@ -29,6 +29,7 @@ from gradmix.config.types import (
     Name,
     Natural,
     Section,
+    nothing_is_empty,
 )
 from gradmix.methods.recipe import SCHEDULES, Recipe
 from gradmix.methods.registry import recipe_of
@@ -62,7 +63,9 @@ class Config(Section):
     pseudo_labels: PseudoLabels = PseudoLabels()
     methods: Annotated[Methods, Field(min_length=1)]
     tuning: Tuning = Tuning()
-    ablations: dict[Name, Ablation] = Field(default_factory=dict)
+    ablations: Annotated[dict[Name, Ablation], BeforeValidator(nothing_is_empty)] = Field(
+        default={}
+    )
     resources: Resources = Resources()
 
     def resolved(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What must hold for methods, their candidates and ablations. Every check yields ``(path of the key, what is wrong)``."""
+"""What must hold for methods, their candidates and ablations. Each yields ``(path of the key, fault)``."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -114,7 +114,7 @@ class Overrides(Section):
     network: Network = Network()
     training: Training = Training()
     gradmix: GradMix = GradMix()
-    options: dict[Name, dict[Name, Any]] = Field(default_factory=dict)
+    options: dict[Name, dict[Name, Any]] = Field(default={})
 
     def overrides(self, section: str) -> dict[str, Any]:
         """The keys of a section that the configuration sets here."""
@@ -122,7 +122,10 @@ class Overrides(Section):
         return values.model_dump(mode="json", exclude_unset=True)
 
 
-Candidates = dict[Name, Annotated[Overrides, BeforeValidator(nothing_is_empty)]]
+Candidates = Annotated[
+    dict[Name, Annotated[Overrides, BeforeValidator(nothing_is_empty)]],
+    BeforeValidator(nothing_is_empty),
+]
 
 
 class Method(Overrides):
@@ -133,14 +136,14 @@ class Method(Overrides):
     mixer: Name | None = None
     terms: Annotated[tuple[Name, ...], AsList, Distinct] = ()
     pseudo_labels: PseudoLabels = PseudoLabels()
-    candidates: Candidates = Field(default_factory=dict)
+    candidates: Candidates = Field(default={})
 
 
 class Tuning(Section):
     """What methods may try: the settings whose networks are compared on H, and the best of which is kept."""
 
     budget: Count = 1
-    candidates: Candidates = Field(default_factory=dict)
+    candidates: Candidates = Field(default={})
 
 
 Methods = dict[Name, Annotated[Method, BeforeValidator(nothing_is_empty)]]

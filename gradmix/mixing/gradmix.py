@@ -34,8 +34,8 @@ class GradMix(GradientMixer):
         adaptive_rate: ``False`` fixes eta at 1 ("GradMix w/o AdaLR").
         solver: ``"exact"``, or NLopt's SLSQP as in the paper: joint over layers (``"slsqp"``) or layer by layer
             (``"slsqp_layerwise"``); SLSQP runs on the host and waits for the device.
-        rho: ``"sum"`` as in the paper, ``"mean"`` over layers, or ``"scaled"``: the sum times 5 / L, so that beta and gamma keep their
-            meaning for networks with other than the paper's 5 shared layers.
+        rho: ``"sum"`` over layers as in the paper, ``"mean"``, or ``"scaled"``: 5 times the mean, so that beta and
+            gamma keep their meaning for networks with other than the paper's 5 shared layers.
         options: see `GradientMixer` (heads, last_layer, eta_on, eta_on_heads, source_names).
 
     Raises:
