@@ -60,11 +60,11 @@ def _names(path: str, name: str, method: Method) -> Iterator[Problem]:
 def settings_of(config: Config) -> Iterator[Problem]:
     """Overrides that have an effect, and no more candidates than the budget."""
     for path, name, method in _paths(config):
-        settings = config.method_settings(name)
-        yield from _overrides(path, method, settings)
+        settings, recipe = config.method_settings(name), config.recipe(name)
+        known = recipe.default_options()
+        yield from _overrides(path, method, settings, known)
         for candidate, overrides in method.candidates.items():
-            yield from _overrides(f"{path}.candidates.{candidate}", overrides, settings)
-        recipe = config.recipe(name)
+            yield from _overrides(f"{path}.candidates.{candidate}", overrides, settings, known)
         if recipe.one_source_each and method.candidates:
             yield f"{path}.candidates", "has no effect: the method's candidates are the sources"
         if recipe.mixes_by_target and not recipe.sees & {"V", "V_enlarged"}:
@@ -93,7 +93,9 @@ def _paths(config: Config) -> Iterator[tuple[str, str, Method]]:
         yield f"{home}.{name}", name, method
 
 
-def _overrides(path: str, own: Overrides, settings: Mapping[str, Any]) -> Iterator[Problem]:
+def _overrides(
+    path: str, own: Overrides, settings: Mapping[str, Any], options: Mapping[str, Any]
+) -> Iterator[Problem]:
     for section in ("training", "gradmix"):
         used = settings.get(section, {})
         for key in own.overrides(section):
@@ -103,14 +105,13 @@ def _overrides(path: str, own: Overrides, settings: Mapping[str, Any]) -> Iterat
                     f"{path}.{section}.{key}",
                     f"has no effect: recipe {settings['recipe']} uses {known}",
                 )
-    known_options = settings.get("options", {})
     for part, values in own.options.items():
-        if part not in known_options:
-            known = ", ".join(known_options) or "no part with options"
+        if part not in options:
+            known = ", ".join(options) or "no part with options"
             yield f"{path}.options.{part}", f"recipe {settings['recipe']} has {known}"
             continue
         for key, value in values.items():
-            yield from _option(f"{path}.options.{part}", key, value, known_options[part])
+            yield from _option(f"{path}.options.{part}", key, value, options[part])
 
 
 def _option(path: str, key: str, value: Any, known: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,0 +1,175 @@
+"""Methods in a configuration: parts put together, options, candidates within the budget, ablations."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gradmix.config import ConfigError, load_config
+
+DEFAULT = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())
+
+
+def configuration(**changes):
+    return load_config({**copy.deepcopy(DEFAULT), **changes})
+
+
+def problems(**changes):
+    with pytest.raises(ConfigError) as error:
+        configuration(**changes)
+    return str(error.value)
+
+
+def test_a_mixer_and_terms_make_a_new_row():
+    methods = {
+        "mine": {"recipe": "pooled", "mixer": "gradmix", "terms": ["entropy"]},
+        "summed": {"recipe": "gradmix", "mixer": "sum"},
+    }
+    config = configuration(methods=methods)
+    recipe = config.recipe("mine")
+    assert [(s.images, s.role, s.term) for s in recipe.streams] == [
+        ("sources", "source", "cross_entropy"),
+        ("V", "guide", "cross_entropy"),
+        ("U", "source", "entropy"),
+    ]
+    settings = config.method_settings("mine")
+    assert (settings["mixer"], settings["terms"]) == ("gradmix", ["entropy"])
+    assert settings["options"]["entropy"] == {"weight": 0.1}
+    assert "unlabelled_batch_size" in settings["training"]
+    assert [s.role for s in config.recipe("summed").streams] == ["source", "source"]
+    assert "gradmix" not in config.method_settings("summed")
+
+
+def test_a_term_on_u_joins_the_gradient_of_s_u():
+    config = configuration(methods={"mine": {"recipe": "gradmix_hard", "terms": ["entropy"]}})
+    assert config.recipe("mine").streams[-1].joins == "S_u_hard"
+
+
+def test_candidates_of_all_methods_drop_what_a_method_does_not_use():
+    tuning = {
+        "budget": 2,
+        "candidates": {"full": {}, "low": {"training": {"fine_tune_learning_rate": 0.001}}},
+    }
+    config = configuration(tuning=tuning)
+    # For pooled both are the same settings, so it tries one.
+    assert config.candidates("pooled") == 1
+    assert "candidates" not in config.method_settings("pooled")
+    tried = config.method_settings("fine_tune")["candidates"]
+    assert list(tried) == ["full", "low"]
+    assert tried["low"]["training"]["fine_tune_learning_rate"] == 0.001
+    assert tried["full"]["training"]["fine_tune_learning_rate"] == 0.005
+
+
+def test_the_candidates_of_one_source_at_a_time_are_the_sources():
+    config = configuration(methods={"best_single_source": {}}, tuning={"budget": 2})
+    tried = config.method_settings("best_single_source")["candidates"]
+    assert {name: own["sources"] for name, own in tried.items()} == {
+        "rendered_5_9": ["rendered_5_9"],
+        "sklearn_0_4": ["sklearn_0_4"],
+    }
+
+
+def weights(**by_set):
+    return {"options": {"fixed_weights": {"weights": by_set}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"methods": {"best_single_source": {}}},
+            "methods.best_single_source: tries 2 settings, more than tuning.budget (1)",
+        ),
+        (
+            {"methods": {"pooled": {"mixer": "gradmx"}}},
+            "methods.pooled.mixer: there is no mixer 'gradmx'",
+        ),
+        (
+            {"methods": {"pooled": {"terms": ["cross_entropy"]}}},
+            "there is no term 'cross_entropy' for unlabelled images",
+        ),
+        (
+            {"methods": {"source_only": {"mixer": "gradmix"}}},
+            "gradmix needs V as its guide, but recipe source_only has none",
+        ),
+        ({"methods": {"fixed_weights": {}}}, "methods.fixed_weights: has no weights"),
+        (
+            {"methods": {"fixed_weights": {"options": {"fixed_weights": {"wieghts": {}}}}}},
+            "fixed_weights.wieghts: unknown option (weights); did you mean weights?",
+        ),
+        (
+            {"methods": {"mdda": {"options": {"entropy": {"weight": "much"}}}}},
+            "methods.mdda.options.entropy.weight: must be a number, but is 'much'",
+        ),
+        (
+            {"methods": {"pooled": {"options": {"entropy": {"weight": 1}}}}},
+            "methods.pooled.options.entropy: recipe pooled has no part with options",
+        ),
+        (
+            {"methods": {"fine_tune": {"network": {"width": 8}}}},
+            "methods.fine_tune.network: has no effect: it starts from source_only's network",
+        ),
+        (
+            {"methods": {"gradmix": {"pseudo_labels": {"models": 2}}}},
+            "methods.gradmix.pseudo_labels: has no effect: it sees no pseudo-labels",
+        ),
+        (
+            {"methods": {"gradmix_hard": {"pseudo_labels": {"models": 9}}}},
+            "methods.gradmix_hard.pseudo_labels.models: is 9, but the grid has only 3 members",
+        ),
+        (
+            {"ablations": {"a": {"title": "A", "methods": {"gradmix": {}}}}},
+            "ablations.a.methods: needs at least 2 entries",
+        ),
+        (
+            {
+                "ablations": {
+                    "a": {
+                        "title": "A",
+                        "methods": {"pooled": {}, "gradmix": {"gradmix": {"beta": 3}}},
+                    }
+                }
+            },
+            "ablations.a.methods.gradmix: differs from methods.gradmix; give it a name of its own",
+        ),
+        (
+            {
+                "ablations": {
+                    "a": {
+                        "title": "A",
+                        "labels_per_class": 7,
+                        "methods": {"pooled": {}, "gradmix": {}},
+                    }
+                }
+            },
+            "ablations.a.labels_per_class: 7 is none of labels_per_class (5, 10)",
+        ),
+    ],
+)
+def test_mistakes_are_named(changes, message):
+    assert message in problems(**changes)
+
+
+def test_ablations_bring_methods_of_their_own():
+    ablations = {
+        "last_layer": {
+            "title": "Heads",
+            "methods": {
+                "gradmix": {},
+                "gradmix_H1": {"recipe": "gradmix", "gradmix": {"last_layer": "H1"}},
+            },
+        }
+    }
+    config = configuration(ablations=ablations)
+    assert list(config.all_methods())[-1] == "gradmix_H1"
+    assert "gradmix_H1" not in config.methods
+    assert config.method_settings("gradmix_H1")["gradmix"]["last_layer"] == "H1"
+    assert [row["name"] for row in config.rows("last_layer")] == ["gradmix", "gradmix_H1"]
+
+
+def test_fixed_weights_as_candidates():
+    methods = {"fixed_weights": {"candidates": {"v": weights(V=3), "s": weights(sklearn_0_4=0.5)}}}
+    tried = configuration(methods=methods, tuning={"budget": 2}).method_settings("fixed_weights")
+    found = [own["options"]["fixed_weights"]["weights"] for own in tried["candidates"].values()]
+    assert found == [{"V": 3}, {"sklearn_0_4": 0.5}]
