@@ -282,7 +282,8 @@ def documented_keys(repository):
 
 def test_every_key_is_documented(repository):
     # A method's own sections have the keys of those of the same name; so have candidates and ablations' methods.
-    own = r"(methods\.\*\.(network|training|gradmix|pseudo_labels|candidates)|tuning\.candidates|ablations\.\*\.methods)\."
+    sections = r"methods\.\*\.(network|training|gradmix|pseudo_labels|candidates)"
+    own = rf"({sections}|tuning\.candidates|ablations\.\*\.methods)\."
     known = {re.sub(own + ".*", r"\1", key) for key in known_keys()}
     known -= {key for key in known if any(other.startswith(f"{key}.") for other in known)}
     known = known - {"label_spaces"} | {"label_spaces.*"}

@@ -12,7 +12,7 @@ from gradmix.terms.cross_entropy import CrossEntropy
 from gradmix.training.batches import Shuffled, Whole
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
-from gradmix.training.loop import Schedule, TrainingError, train
+from gradmix.training.loop import Schedule, TrainingError, gradient_groups, train
 from gradmix.training.store import RunStore
 
 SCHEDULE = Schedule(
@@ -143,3 +143,78 @@ def test_bfloat16_trains_with_float32_weights(tmp_path):
     )  # fmt: skip
     assert outcome.state["backbone.hidden.weight"].dtype == torch.float32
     assert outcome.rows[-1]["hyper_validation_loss"] < 5
+
+
+def stream_of(images, term="cross_entropy", **options):
+    return LoadedStream(Stream(images, term=term, **options), None, None, images)
+
+
+def test_gradients_are_grouped_by_what_they_join():
+    streams = [
+        stream_of("sources"),
+        stream_of("sources"),
+        stream_of("S_u_hard"),
+        stream_of("U", "entropy", joins="S_u_hard"),
+        stream_of("V_enlarged", role="guide"),
+        stream_of("V", role="companion"),
+    ]
+    assert gradient_groups(streams) == ([[0], [1], [2, 3]], 4)
+    without = [stream for stream in streams if stream.name != "S_u_hard"]
+    assert gradient_groups(without) == ([[0], [1], [2]], 3)
+
+
+def test_a_joined_loss_is_part_of_the_same_gradient(tmp_path):
+    """Two streams over the same images, joined, and mixed with a third, train like one with twice the loss."""
+
+    class Twice(CrossEntropy):
+        def __call__(self, context):
+            return 2 * super().__call__(context)
+
+    outcomes = []
+    for joined in (True, False):
+        network, mixer, streams, terms, validation, schedule, _ = parts()
+        if joined:
+            again = Stream("U", joins="S_u_hard")
+            first = LoadedStream(
+                Stream("S_u_hard"), streams[0].set, Shuffled(torch.arange(40), 8, 1), "S1"
+            )
+            second = LoadedStream(again, streams[0].set, Shuffled(torch.arange(40), 8, 1), "S1:U")
+            streams, terms = [first, second, *streams[1:]], [CrossEntropy() for _ in range(4)]
+            # Batch normalisation sees the images twice; only the gradients are compared.
+        else:
+            terms = [Twice(), *terms[1:]]
+        curves = Curves(
+            [s.name for s in streams], [layer.name for layer in mixer.layers], ["S1", "S2"]
+        )
+        one = Schedule(**{**schedule.__dict__, "steps": 1, "evaluate_every": 1})
+        train(
+            network, mixer, streams, terms, validation, one, curves,
+            store=RunStore(tmp_path / str(joined), {}), log=lambda line: None,
+            progress=lambda step, text: None,
+        )  # fmt: skip
+        outcomes.append({name: p.detach().clone() for name, p in network.named_parameters()})
+    for name, parameter in outcomes[0].items():
+        torch.testing.assert_close(parameter, outcomes[1][name], msg=name)
+
+
+def test_adam_resumes_bit_for_bit(tmp_path):
+    def with_adam(store, stop=None):
+        network, mixer, streams, terms, validation, schedule, curves = parts()
+        adam = Schedule(**{**schedule.__dict__, "optimizer": "adam", "learning_rate": 0.01})
+
+        def progress(step, text):
+            if step == stop:
+                raise KeyboardInterrupt
+
+        return train(
+            network, mixer, streams, terms, validation, adam, curves,
+            store=store, log=lambda line: None, progress=progress,
+        )  # fmt: skip
+
+    whole = with_adam(RunStore(tmp_path / "whole", {}))
+    store = RunStore(tmp_path / "broken", {})
+    with pytest.raises(KeyboardInterrupt):
+        with_adam(store, stop=6)
+    resumed = with_adam(store)
+    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
+    assert [str(row) for row in resumed.rows] == [str(row) for row in whole.rows]
