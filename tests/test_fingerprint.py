@@ -4,7 +4,8 @@ import pytest
 
 from gradmix import fingerprint as module
 from gradmix.fingerprint import closure, fingerprint
-from gradmix.methods.registry import METHODS
+from gradmix.methods.mixers.registry import mixer_part
+from gradmix.methods.registry import METHODS, recipe_of
 
 
 @pytest.fixture
@@ -128,8 +129,12 @@ def test_mistakes_are_named(package):
 
 def test_what_the_rules_depend_on():
     """The rerun table's rows that speak of code, on the real package."""
-    target_only = closure("gradmix.training.run", METHODS["target_only"], "gradmix.nets.convnet")
-    mixing = closure("gradmix.training.run", METHODS["gradmix"], "gradmix.nets.convnet")
+
+    def training(method):
+        mixer = mixer_part(recipe_of(method).mixer).module
+        return closure("gradmix.training.run", METHODS[method], mixer, "gradmix.nets.convnet")
+
+    target_only, mixing = training("target_only"), training("gradmix")
     assert not [name for name in target_only if name.startswith("gradmix.mixing")]
     assert [name for name in mixing if name.startswith("gradmix.mixing")]
     for method, file in METHODS.items():

@@ -6,6 +6,7 @@ RECIPE = Recipe(
     name="fine_tune",
     title="Fine-tune",
     streams=(Stream("V"),),
+    mixer="none",
     schedule="fine_tune",
     starts_from="source_only",
 )

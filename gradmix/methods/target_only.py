@@ -6,5 +6,6 @@ RECIPE = Recipe(
     name="target_only",
     title="Target only",
     streams=(Stream("V"),),
+    mixer="none",
     schedule="target_only",
 )

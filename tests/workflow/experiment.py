@@ -172,5 +172,7 @@ def miniature(config: dict[str, Any]) -> dict[str, Any]:
         "training": config["training"] | training,
         "grid": {"beta": [5, 10], "gamma": [0.0, 0.5], "runs_per_job": 3},
         "pseudo_labels": {"models": 2, "threshold": 0.0, "enlarge_to": 10},
-        "methods": {method: {} for method in METHODS},
+        "methods": {method: {} for method in METHODS}
+        | {"fixed_weights": {"options": {"fixed_weights": {"weights": {"V": 3}}}}},
+        "tuning": {"budget": 2},
     }

@@ -25,6 +25,7 @@ class MixerPart:
 
 
 MIXERS: dict[str, MixerPart] = {
+    "none": MixerPart("gradmix.methods.mixers.none"),
     "sum": MixerPart("gradmix.methods.mixers.sum"),
     "mean": MixerPart("gradmix.methods.mixers.mean"),
     "fixed_weights": MixerPart("gradmix.methods.mixers.fixed_weights", options={"weights": {}}),
