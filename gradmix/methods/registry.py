@@ -10,6 +10,7 @@ from gradmix.methods.recipe import Recipe
 
 METHODS: dict[str, str] = {
     "target_only": "gradmix.methods.target_only",
+    "target_only_mixmatch": "gradmix.methods.target_only_mixmatch",
     "source_only": "gradmix.methods.source_only",
     "source_only_mean": "gradmix.methods.source_only_mean",
     "best_single_source": "gradmix.methods.best_single_source",
@@ -24,6 +25,8 @@ METHODS: dict[str, str] = {
     "dctn": "gradmix.methods.dctn",
     "gradmix_soft": "gradmix.methods.gradmix_soft",
     "gradmix_hard": "gradmix.methods.gradmix_hard",
+    "gradmix_vat": "gradmix.methods.gradmix_vat",
+    "gradmix_mixmatch": "gradmix.methods.gradmix_mixmatch",
 }
 
 

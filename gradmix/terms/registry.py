@@ -27,6 +27,24 @@ TERMS: dict[str, TermPart] = {
     "minimax_entropy": TermPart(
         "gradmix.terms.minimax_entropy", options={"weight": 0.1}, on_unlabelled=True
     ),
+    "vat": TermPart(
+        "gradmix.terms.vat",
+        options={"weight": 1.0, "epsilon": 5.0, "xi": 0.01, "iterations": 1},
+        on_unlabelled=True,
+    ),
+    "mixmatch": TermPart(
+        "gradmix.terms.mixmatch",
+        options={
+            "weight": 25.0,
+            "ramp": 0.32,
+            "augmentations": 2,
+            "temperature": 0.5,
+            "alpha": 0.75,
+            "shift": 2,
+            "labelled": False,
+        },
+        on_unlabelled=True,
+    ),
     "dctn": TermPart(
         "gradmix.terms.dctn",
         options={
