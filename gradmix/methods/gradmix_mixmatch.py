@@ -1,4 +1,4 @@
-"""GradMix + MixMatch: hard labels, and MixMatch's consistency on U (Berthelot et al. 2019) as part of S_u's gradient."""
+"""GradMix + MixMatch: hard labels, and MixMatch's consistency on U (Berthelot et al. 2019) in S_u's gradient."""
 
 from gradmix.methods.recipe import Recipe, Stream
 

@@ -1,4 +1,4 @@
-"""GradMix + VAT: hard labels, and virtual adversarial training on U (Miyato et al. 2018) as part of S_u's gradient."""
+"""GradMix + VAT: hard labels, and virtual adversarial training on U (Miyato et al. 2018) in S_u's gradient."""
 
 from gradmix.methods.recipe import Recipe, Stream
 

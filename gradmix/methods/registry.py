@@ -15,6 +15,7 @@ METHODS: dict[str, str] = {
     "source_only_mean": "gradmix.methods.source_only_mean",
     "best_single_source": "gradmix.methods.best_single_source",
     "pooled": "gradmix.methods.pooled",
+    "pooled_augmented": "gradmix.methods.pooled_augmented",
     "fixed_weights": "gradmix.methods.fixed_weights",
     "fine_tune": "gradmix.methods.fine_tune",
     "gradmix_sgd": "gradmix.methods.gradmix_sgd",
@@ -27,6 +28,9 @@ METHODS: dict[str, str] = {
     "gradmix_hard": "gradmix.methods.gradmix_hard",
     "gradmix_vat": "gradmix.methods.gradmix_vat",
     "gradmix_mixmatch": "gradmix.methods.gradmix_mixmatch",
+    "pooled_hard": "gradmix.methods.pooled_hard",
+    "guided_sum": "gradmix.methods.guided_sum",
+    "guided_sum_hard": "gradmix.methods.guided_sum_hard",
 }
 
 

@@ -1,7 +1,7 @@
 """Applies a mixer's weights to a model: per-source losses and the target's loss in, ``.grad`` out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -66,7 +66,15 @@ class GradientMixer(ABC):
         source_names: for error messages; ``None``: "source 0", "source 1", ...
 
     A mixer is not thread-safe and belongs to one model.
+
+    Attributes:
+        target_trains: whether the target's own gradient is added to the mixture, in every layer.
+        sum_length: whether a layer's mixture is multiplied by the number of its sources, so that equal weights give
+            the plain sum of their gradients.
     """
+
+    target_trains = False
+    sum_length = False
 
     def __init__(
         self,
@@ -157,7 +165,10 @@ class GradientMixer(ABC):
 
         weights_LK, cosines_L, rho, eta = self.weigh(stats)
         finite = finite_LR.all()
-        self._write(gradients, layers, flat_RP, sizes, weights_LK, eta, shared, finite)
+        factors_LK = (
+            weights_LK * mask_LK.sum(dim=1, keepdim=True) if self.sum_length else weights_LK
+        )
+        self._write(gradients, layers, flat_RP, sizes, factors_LK, eta, shared, finite)
         # With eta 0 a step that is not finite changes no parameter, whatever it left in rho.
         eta = torch.where(finite, eta, torch.zeros_like(eta))
         if self.eta_on == "lr":
@@ -200,6 +211,13 @@ class GradientMixer(ABC):
         with torch.no_grad():
             for parameter, old in zip(parameters, before, strict=True):
                 torch.lerp(old, parameter, eta.to(parameter.dtype), out=parameter)
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors that a resumed training needs (see `load`); a mixer without memory has none."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 nothing to load by default
+        """Continue where `state` was taken."""
 
     def check(self) -> None:
         """Wait for all outstanding NaN/Inf checks (call it before a checkpoint is written)."""
@@ -276,27 +294,28 @@ class GradientMixer(ABC):
         layers: list[Layer],
         flat_RP: Tensor,
         sizes: list[int],
-        weights_LK: Tensor,
+        factors_LK: Tensor,
         eta: Tensor,
         shared: int,
         finite: Tensor,
     ) -> None:
         """Add the mixture to ``.grad``; zero where any gradient of the step is NaN or Inf."""
         dtype = torch.promote_types(flat_RP.dtype, torch.float32)
-        weights_LK = weights_LK.to(dtype)
+        factors_LK = factors_LK.to(dtype)
         for index, (layer, rows_Rp) in enumerate(
             zip(layers, flat_RP.split(sizes, dim=1), strict=True)
         ):
             rows_Rp = rows_Rp.to(dtype)
             # A matrix-vector product never goes through TF32 matrix units.
-            mixed_p = torch.mv(rows_Rp[:-1].mT, weights_LK[index])
+            mixed_p = torch.mv(rows_Rp[:-1].mT, factors_LK[index])
             is_head = index >= shared
-            if is_head and self.last_layer == "H1":
+            target_trains = self.target_trains or (is_head and self.last_layer == "H1")
+            if target_trains:
                 mixed_p = mixed_p + rows_Rp[-1]
             if self.eta_on == "grad" and (not is_head or self.eta_on_heads):
                 mixed_p = mixed_p * eta.to(dtype)
             mixed_p = torch.where(finite, mixed_p, torch.zeros_like(mixed_p))
-            trains = gradients if is_head and self.last_layer == "H1" else gradients[:-1]
+            trains = gradients if target_trains else gradients[:-1]
             parts = mixed_p.split([p.numel() for p in layer.parameters])
             for parameter, part in zip(layer.parameters, parts, strict=True):
                 # What no source reaches stays without a gradient, as after Tensor.backward.

@@ -1,6 +1,6 @@
 """Sum: plain SGD over all sources (Li et al. 2020, Eq. 1), the paper's reading of source-only training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -52,6 +52,13 @@ class Sum:
     def step(self, optimizer: Optimizer) -> None:
         """``optimizer.step()``."""
         optimizer.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing to keep."""
+        return {}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to restore."""
 
     def check(self) -> None:
         """Wait for all outstanding NaN/Inf checks."""

@@ -1,7 +1,10 @@
 """Random changes of images that keep their class, on the device."""
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def random_shift(images_BCHW: Tensor, pixels: int) -> Tensor:
@@ -23,3 +26,33 @@ def random_shift(images_BCHW: Tensor, pixels: int) -> Tensor:
         image_B[:, None, None], rows_BH[:, :, None], columns_BW[:, None, :]
     ]  # (B, H, W, C)
     return moved.permute(0, 3, 1, 2)
+
+
+def random_affine(
+    images_BCHW: Tensor, *, shift: float, rotation: float, scale: float, shear: float
+) -> Tensor:
+    """Every image moved, turned, scaled and sheared by its own random amounts; the edge repeated outside.
+
+    Args:
+        images_BCHW: the images.
+        shift: largest shift, in pixels.
+        rotation: largest angle, in degrees.
+        scale: largest relative change of size, such as 0.15.
+        shear: largest shear, as a tangent.
+    """
+    count, _, rows, columns = images_BCHW.shape
+    device = images_BCHW.device
+    random_B5 = torch.rand(count, 5, device=device) * 2 - 1
+    angle = random_B5[:, 0] * math.radians(rotation)
+    size = 1 + random_B5[:, 1] * scale
+    slope = random_B5[:, 2] * shear
+    # Where each output pixel comes from, in coordinates from -1 to 1.
+    cosine, sine = angle.cos() / size, angle.sin() / size
+    across = random_B5[:, 3] * (2 * shift / columns)
+    down = random_B5[:, 4] * (2 * shift / rows)
+    first = torch.stack([cosine, slope - sine, across], dim=1)
+    second = torch.stack([sine, cosine, down], dim=1)
+    grid = functional.affine_grid(
+        torch.stack([first, second], dim=1), list(images_BCHW.shape), align_corners=False
+    )
+    return functional.grid_sample(images_BCHW, grid, padding_mode="border", align_corners=False)

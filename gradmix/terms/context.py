@@ -74,6 +74,12 @@ class Context:
             logits: Tensor = self.network.classify(features_BF, self.label_space, self.domain)
         return logits.float()
 
+    def changed_logits(self, inputs: Tensor) -> Tensor:
+        """Logits of this mini-batch's images after a random change, float32; running statistics follow them."""
+        with self._autocast:
+            logits: Tensor = self.network(inputs, self.label_space, self.domain)
+        return logits.float()
+
     def extra_logits(self, inputs: Tensor) -> Tensor:
         """Logits of other images (perturbed, mixed, ...), float32; running statistics stay as they are."""
         with frozen_statistics(self.network), self._autocast:

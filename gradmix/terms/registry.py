@@ -22,6 +22,10 @@ class TermPart:
 
 TERMS: dict[str, TermPart] = {
     "cross_entropy": TermPart("gradmix.terms.cross_entropy"),
+    "augmented_cross_entropy": TermPart(
+        "gradmix.terms.augmented_cross_entropy",
+        options={"shift": 3.0, "rotation": 15.0, "scale": 0.15, "shear": 0.2},
+    ),
     "soft_labels": TermPart("gradmix.terms.soft_labels"),
     "entropy": TermPart("gradmix.terms.entropy", options={"weight": 0.1}, on_unlabelled=True),
     "minimax_entropy": TermPart(

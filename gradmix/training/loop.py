@@ -268,6 +268,8 @@ class _Run:
             }
         for index, term in enumerate(self.terms):
             tensors |= {f"term/{index}/{name}": t.clone() for name, t in term.state().items()}
+        if self.mixer is not None:
+            tensors |= {f"mixer/{name}": t.clone() for name, t in self.mixer.state().items()}
         tensors["random/cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random/cuda"] = torch.cuda.get_rng_state(self.device)
@@ -293,6 +295,8 @@ class _Run:
         self.step = state["step"]
         if self.mixer is not None:
             self.mixer.steps = self.step
+            own = _below(tensors, "mixer/")
+            self.mixer.load({name: t.to(self.device) for name, t in own.items()})
         best_state = {n: t.to(self.device) for n, t in _below(tensors, "best/").items()}
         best = {**state["best"], "state": best_state}
         return state["rows"], best, state["seconds"], state["intervals"]

@@ -38,6 +38,12 @@ MIXERS: dict[str, MixerPart] = {
         guided=True,
         unused_gradmix_keys=_RATE_KEYS | {"solver"},
     ),
+    "guided_sum": MixerPart(
+        "gradmix.methods.mixers.guided_sum",
+        guided=True,
+        unused_gradmix_keys=_RATE_KEYS | {"solver", "last_layer"},
+        options={"average": 0.95, "trust": 1.0},
+    ),
 }
 
 
