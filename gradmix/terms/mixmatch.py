@@ -31,8 +31,12 @@ class MixMatch(Stateless):
     ``lambda' = max(lambda, 1 - lambda)``, ``lambda ~ Beta(alpha, alpha)``.
 
     Only the unlabelled part is a loss here, unless ``labelled``: a method's own labelled sets train by their own
-    terms. Passes over mixed and augmented images leave the running statistics of batch normalisation as they
-    are; with ``labelled``, a plain pass over the labelled images keeps them.
+    terms.
+
+    Batch normalisation: passes over mixed and augmented images normalise by their own mini-batch and leave the
+    running statistics, which evaluation uses, as they are. Those follow the labelled images as they are, in
+    their own terms' pass; with ``labelled`` this term sees to that pass, since a companion has no term. U never
+    moves them (the original updates them by one mini-batch, much like the labelled one).
 
     Attributes:
         weight: of the unlabelled loss at the end of the ramp.
@@ -62,7 +66,8 @@ class MixMatch(Stateless):
         if not others:
             raise ValueError("mixmatch needs labelled target images (V or S_u) in the same step")
         unlabelled = [random_shift(context.inputs, self.shift) for _ in range(self.augmentations)]
-        guess_BC = self.guess([context.extra_logits(images) for images in unlabelled])
+        with torch.no_grad():
+            guess_BC = self.guess([context.extra_logits(images) for images in unlabelled])
         labels_NC = [_probabilities(other.labels, guess_BC.shape[1]) for other in others]
         images = torch.cat([*(random_shift(o.inputs, self.shift) for o in others), *unlabelled])
         targets = torch.cat([*labels_NC, *[guess_BC] * self.augmentations])
@@ -72,9 +77,9 @@ class MixMatch(Stateless):
         if not self.labelled:
             probabilities = context.extra_logits(images[count:]).softmax(dim=1)
             return self.factor(context.progress) * _squared(targets[count:], probabilities)
-        with torch.no_grad():
-            for other in others:
-                other.logits_BC  # noqa: B018 the running statistics follow the labelled images
+        for other in others:
+            # The running statistics follow this pass. It keeps its graph: the stream's own term may still need it.
+            other.logits_BC  # noqa: B018
         logits = context.extra_logits(images)
         entropy = functional.cross_entropy(logits[:count], targets[:count])
         consistency = _squared(targets[count:], logits[count:].softmax(dim=1))
@@ -98,9 +103,13 @@ class MixMatch(Stateless):
 
     def shares(self, count: int, device: torch.device) -> Tensor:
         """Shares lambda' of every image, in [0.5, 1]."""
-        alpha = torch.full((count,), self.alpha, device=device)
-        share = torch.distributions.Beta(alpha, alpha, validate_args=False).sample()
-        return torch.maximum(share, 1 - share)
+        # lambda = G / (G + G'), with G, G' ~ Gamma(alpha), in logarithms: G(alpha) = G(alpha + 1) U^(1/alpha).
+        # torch's Beta underflows for small alpha, and then gives 1/2 where lambda' should be near 1.
+        alpha = torch.full((2, count), self.alpha + 1.0, device=device)
+        gamma = torch.distributions.Gamma(alpha, torch.ones_like(alpha), validate_args=False)
+        log_gamma = gamma.sample().log() - torch.empty_like(alpha).exponential_() / self.alpha
+        share: Tensor = (log_gamma[0] - log_gamma[1]).abs().sigmoid()
+        return share
 
     def factor(self, progress: float) -> float:
         """Weight of the unlabelled loss at this part of the training."""
@@ -123,9 +132,13 @@ def make(options: Mapping[str, Any]) -> MixMatch:
     Raises:
         ValueError: if an option is out of range.
     """
-    if options["temperature"] <= 0 or options["alpha"] <= 0 or options["augmentations"] < 1:
-        raise ValueError(
-            "mixmatch needs temperature > 0, alpha > 0 and at least 1 augmentation, but got "
-            f"{options['temperature']}, {options['alpha']} and {options['augmentations']}"
-        )
-    return MixMatch(**options)
+    positive, others = ("temperature", "alpha"), ("weight", "ramp")
+    wrong = [f"{name} > 0" for name in positive if not options[name] > 0]
+    wrong += [f"{name} >= 0" for name in others if not options[name] >= 0]
+    counts = {"augmentations": 1, "shift": 0}
+    for name, least in counts.items():
+        if options[name] < least or options[name] != int(options[name]):
+            wrong.append(f"a whole number {name} >= {least}")
+    if wrong:
+        raise ValueError(f"mixmatch needs {', '.join(wrong)}, but got {dict(options)}")
+    return MixMatch(**{**options, **{name: int(options[name]) for name in counts}})

@@ -74,5 +74,9 @@ def _unit(images: Tensor) -> Tensor:
 
 
 def make(options: Mapping[str, Any]) -> VAT:
-    """The term."""
+    """The term.
+
+    Raises:
+        ValueError: if an option is out of range.
+    """
     return VAT(options["weight"], options["epsilon"], options["xi"], int(options["iterations"]))

@@ -53,6 +53,9 @@ def outcome(folder):
         ("dctn", {}),
         ("dctn", {"mixer": "gradmix"}),
         ("gradmix_hard", {"terms": ["dctn"]}),
+        ("gradmix_vat", {}),
+        ("gradmix_mixmatch", {}),
+        ("target_only_mixmatch", {}),
     ],
 )
 def test_a_run_broken_off_resumes_bit_for_bit(method, combined, job, tmp_path):
@@ -76,6 +79,17 @@ def test_a_run_broken_off_resumes_bit_for_bit(method, combined, job, tmp_path):
     assert all(np.array_equal(weights[name], tensor) for name, tensor in expected.items())
     assert "loss/U" in curves
     assert np.isfinite(curves["loss/U"].iloc[1:]).all()
+
+
+def test_full_mixmatch_leaves_the_guide_its_gradient(job, tmp_path):
+    """U comes before the guide, whose images full MixMatch passes through the network too."""
+    settings = settings_of("gradmix_mixmatch", training=TRAINING)
+    settings["options"]["mixmatch"] |= {"labelled": True}
+    train_method(settings, job, tmp_path / "run", quiet)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["sources"] == ["near", "other", "S_u"]
+    curves = outcome(tmp_path / "run")[1]
+    assert np.isfinite(curves["loss/V"].iloc[1:]).all()
 
 
 def test_dctn_mixed_by_gradmix_weighs_u_like_a_source(job, tmp_path):
