@@ -27,6 +27,7 @@ wildcard_constraints:
     draw=r"\d+",
     labelling=r"(\.R\d+-threshold[\d.e-]+-to\d+)?",
     method=one_of(trained_methods()),
+    ablation=one_of(experiment.ablations) or "none",
 
 
 rule all:
@@ -34,6 +35,7 @@ rule all:
     input:
         REPORT,
         TABLES,
+        ablation_tables(),
         all_figures(),
 
 
@@ -42,3 +44,4 @@ include: "rules/grid.smk"
 include: "rules/pseudo_labels.smk"
 include: "rules/train.smk"
 include: "rules/results.smk"
+include: "rules/ablations.smk"

@@ -243,6 +243,50 @@ def mixing_methods():
     return [name for name in experiment.methods if experiment.recipe(name).mixes_by_target]
 
 
+LOSS_PAIR_METHODS = ("source_only", "gradmix")
+
+
+def loss_pair():
+    """The two k of the paper's Figure 3: the first and the last; none where it cannot be drawn."""
+    ks = experiment.labels_per_class
+    listed = all(method in experiment.methods for method in LOSS_PAIR_METHODS)
+    return [ks[0], ks[-1]] if listed and len(ks) > 1 else []
+
+
+def ablation_metrics(ablation):
+    """metrics.json of an ablation's methods, where it is made."""
+    chosen = experiment.ablations[ablation]
+    return metric_files(chosen.labels_per_class or None, list(chosen.methods))
+
+
+def ablation_tables():
+    """Table files of all ablations."""
+    return expand(
+        f"{OUT}/tables/ablation-{{ablation}}.{{kind}}",
+        ablation=list(experiment.ablations),
+        kind=("csv", "md", "tex"),
+    )
+
+
+def all_ablation_metrics():
+    """metrics.json of all ablations' methods, each once."""
+    files = [file for name in experiment.ablations for file in ablation_metrics(name)]
+    return list(dict.fromkeys(files))
+
+
+def reported_ablations():
+    """Name, title, k and rows of every ablation."""
+    return [
+        {
+            "name": name,
+            "title": ablation.title,
+            "labels_per_class": list(ablation.labels_per_class),
+            "methods": experiment.rows(name),
+        }
+        for name, ablation in experiment.ablations.items()
+    ]
+
+
 def figures_of(stem):
     """Figure files of a stem, in all formats."""
     return expand(f"{FIGURE}/{stem}.{{format}}", format=FORMATS, allow_missing=True)
@@ -261,6 +305,11 @@ def figure_list():
         if mixing_methods():
             figures.append(("adaptive_rate", f"adaptive_rate-k{k}", of))
         figures.append(("confusion", f"confusion-k{k}", of))
+    if loss_pair():
+        figures.append(("hyper_validation_loss_pair", "hyper_validation_loss_pair", {}))
+    for ablation, settings in experiment.ablations.items():
+        of = {"ablation": ablation, "title": settings.title}
+        figures.append(("ablation", f"ablation-{ablation}", of))
     if pseudo_labelled():
         figures.append(("pseudo_label_quality", "pseudo_label_quality", {}))
     order = list(dict.fromkeys(kind for kind, _, _ in figures))

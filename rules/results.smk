@@ -194,6 +194,7 @@ rule figure_pseudo_label_quality:
 rule report:
     input:
         figures=[figure["file"] for figure in report_figures()],
+        ablations=all_ablation_metrics(),
         metrics=metric_files(),
         runs=record_files(),
         splits=per_draw(SPLIT),
@@ -219,6 +220,7 @@ rule report:
         configuration=reported_configuration(),
         methods=experiment.rows(),
         figures=report_figures(),
+        ablations=reported_ablations(),
         templates=templates(),
         code=lambda wildcards: fingerprint("gradmix.results.report"),
     script:

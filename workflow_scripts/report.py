@@ -22,5 +22,7 @@ with stage(snakemake) as log:
         summary_files=snakemake.input.summaries,
         quality_files=snakemake.input.quality,
         figures=snakemake.params.figures,
+        ablations=snakemake.params.ablations,
+        ablation_metric_files=snakemake.input.ablations,
         paper=configuration["paper_numbers"],
     )

@@ -29,8 +29,10 @@ METHODS: dict[str, str] = {
     "gradmix_vat": "gradmix.methods.gradmix_vat",
     "gradmix_mixmatch": "gradmix.methods.gradmix_mixmatch",
     "pooled_hard": "gradmix.methods.pooled_hard",
+    "pooled_self": "gradmix.methods.pooled_self",
     "guided_sum": "gradmix.methods.guided_sum",
     "guided_sum_hard": "gradmix.methods.guided_sum_hard",
+    "guided_sum_self": "gradmix.methods.guided_sum_self",
 }
 
 

@@ -27,6 +27,17 @@ CAPTIONS: dict[str, Caption] = {
         "Lines are means over draws, bands run from the lowest to the highest draw. A line that falls and rises "
         "again over-fits: the checkpoint used is the one with the best accuracy on H, not the last.",
     ),
+    "hyper_validation_loss_pair": Caption(
+        "training",
+        "Source only and GradMix: loss on H at the fewest and the most labels",
+        "As the paper's Figure 3. Lines are means over draws, bands run from the lowest to the highest draw.",
+    ),
+    "ablation": Caption(
+        "ablations",
+        "Ablations",
+        "With several k: means over draws of the few labels and one standard error, side by side. With one: dots are "
+        "means with one standard error, strokes single draws, those of one draw joined. Axes do not start at zero.",
+    ),
     "layer_weights": Caption(
         "training",
         "Weight of each source, layer by layer",

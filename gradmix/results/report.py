@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gradmix.files import write_text
+from gradmix.results.ablations import ablation_parts
 from gradmix.results.captions import CAPTIONS, caption_of
 from gradmix.results.data import data_sizes, data_table, read_domains, read_splits
 from gradmix.results.facts import (
@@ -61,6 +62,8 @@ def _figure_groups(
             parts.append(f"k = {figure['labels_per_class']}")
         if figure.get("method") is not None:
             parts.append(titles.get(figure["method"], str(figure["method"])))
+        if figure.get("title") is not None:
+            parts.append(str(figure["title"]))
         group = groups.setdefault(kind, {"caption": caption, "images": []})
         image = {"label": ", ".join(parts), "uri": embed(figure["file"])}
         image["alt"] = ", ".join([caption.title, *parts])
@@ -86,6 +89,8 @@ def write_report(
     summary_files: Iterable[str | Path] = (),
     quality_files: Iterable[str | Path] = (),
     figures: Iterable[Mapping[str, Any]] = (),
+    ablations: Iterable[Mapping[str, Any]] = (),
+    ablation_metric_files: Iterable[str | Path] = (),
     paper: str | None = None,
     reference: str = "gradmix",
 ) -> Path:
@@ -106,6 +111,8 @@ def write_report(
         quality_files: quality.json of the pseudo-labels.
         figures: {"kind": a key of `CAPTIONS`, "file": .svg or .png, "labels_per_class": k or absent, "method": name or
             absent} for every figure to embed, in order.
+        ablations: {"name", "title", "methods"} of every ablation, its first method the reference.
+        ablation_metric_files: metrics.json of all their methods, k and draws.
         paper: None, or "digits": the paper's numbers beside ours.
         reference: the method with which the others are compared.
 
@@ -136,6 +143,7 @@ def write_report(
         caveats=caveat_sentences(metrics, runs, splits),
         statistics=statistics_sentence(metrics, methods),
         sections=_figure_groups(figures, titles),
+        ablations=ablation_parts(ablations, ablation_metric_files),
         quality=quality_table(quality_files, summary_files),
         ensemble=ensemble_table(ensemble_files),
         durations=duration_table(runs, methods),

@@ -49,6 +49,19 @@ TERMS: dict[str, TermPart] = {
         },
         on_unlabelled=True,
     ),
+    "self_labels": TermPart(
+        "gradmix.terms.self_labels",
+        options={
+            "threshold": 0.8,
+            "warm_up": 0.25,
+            "average": 0.98,
+            "shift": 3.0,
+            "rotation": 15.0,
+            "scale": 0.15,
+            "shear": 0.2,
+        },
+        on_unlabelled=True,
+    ),
     "dctn": TermPart(
         "gradmix.terms.dctn",
         options={
