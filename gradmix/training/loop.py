@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -25,7 +26,11 @@ class TrainingError(RuntimeError):
 
 
 class CheckpointStore(Protocol):
-    """Where the loop keeps the state that it can resume from."""
+    """Where the loop keeps the state that it can resume from; nowhere, where ``folder`` is None."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Its folder."""
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Keep a state."""
@@ -126,8 +131,8 @@ def train(
         # Ctrl-C, a scheduler's SIGTERM or a NaN: nothing computed up to the last evaluation is lost.
         store.save(*snapshot)
         if isinstance(error, ArithmeticError):
-            at = snapshot[1]["step"]
-            raise TrainingError(f"{error}; the state of step {at} is kept") from error
+            where = f"; the state of step {snapshot[1]['step']} is kept in {store.folder}"
+            raise TrainingError(f"{error}{where if store.folder else ''}") from error
         raise
     return Outcome(
         state=best["state"],

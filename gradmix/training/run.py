@@ -151,7 +151,7 @@ def train_pack(
                 )
             except TrainingError as error:
                 where = f"method {settings['name']}, k = {job.labels_per_class}, draw {job.draw}"
-                raise TrainingError(f"{where}: {error} in {store.folder}") from error
+                raise TrainingError(f"{where}: {error}") from error
             store.finish(output)
             if len(members) > 1:
                 log(f"{number + 1} of {len(members)} members done")
@@ -296,6 +296,8 @@ def _with_losses(streams: Sequence[LoadedStream]) -> list[str]:
 
 
 class _NoStore:
+    folder: Path | None = None
+
     def save(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         """Keep nothing."""
 
