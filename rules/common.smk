@@ -295,7 +295,11 @@ def figures_of(stem):
 def figure_list():
     """All figures: kind, stem, and what it is of; in the order of the report."""
     first = {"labels_per_class": experiment.labels_per_class[0]}
-    figures = [("samples", "samples", first), ("accuracy", "accuracy", {})]
+    figures = [
+        ("samples", "samples", first),
+        ("accuracy", "accuracy", {}),
+        ("ranks", "ranks", {}),
+    ]
     for k in experiment.labels_per_class:
         of = {"labels_per_class": k}
         figures.append(("hyper_validation_loss", f"hyper_validation_loss-k{k}", of))

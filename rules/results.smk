@@ -78,6 +78,29 @@ rule figure_accuracy:
         "../workflow_scripts/figure_accuracy.py"
 
 
+rule figure_ranks:
+    input:
+        metric_files(),
+    output:
+        figures_of("ranks"),
+    log:
+        log_of("figures", "ranks"),
+    benchmark:
+        benchmark_of("figures", "ranks")
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        methods=experiment.rows(),
+        code=lambda wildcards: fingerprint("gradmix.results.figures.ranks"),
+    script:
+        "../workflow_scripts/figure_ranks.py"
+
+
 rule figure_hyper_validation_loss:
     input:
         lambda wildcards: record_files(labels_per_class=wildcards.labels_per_class),

@@ -9,29 +9,20 @@ from typing import Any
 import pandas as pd
 
 from gradmix.files import write_text
-from gradmix.results.accuracy import by_draw, columns_k, differences, summaries
+from gradmix.results.accuracy import by_draw, columns_k, differences, interval_text, summaries
 from gradmix.results.layout import Cell, Table, percent, to_latex, to_markdown
 from gradmix.results.records import Method, listed_metrics, read_metrics
-from gradmix.results.statistics import Summary, t_quantile
+from gradmix.results.statistics import Summary
 
 RENEWED = "accuracy_statistics_on_V"
 
 
-def half_width(difference: Summary) -> float | None:
-    """Half the width of Student's 95 % interval of a paired difference; None for a single draw."""
-    if difference.error is None:
-        return None
-    return t_quantile(difference.count - 1) * difference.error
-
-
-def interval_text(difference: Summary) -> str:
-    """``+1.20 [−0.30, +2.70]``, and a star where the interval excludes zero; never a star without its interval."""
-    width = half_width(difference)
-    text = f"{difference.mean:+.2f}"
-    if width is not None:
-        low, high = difference.mean - width, difference.mean + width
-        text += f" [{low:+.2f}, {high:+.2f}]" + ("*" if difference.is_clear else "")
-    return text.replace("-", "−")
+def difference_text(difference: Summary) -> str:
+    """``+1.20 [−0.30, +2.70]``, Student's interval, and a star where a difference is clear; no star without one."""
+    text = percent(difference.mean, None, signed=True)
+    if difference.student is None:
+        return text
+    return f"{text} {interval_text(difference.student, difference.is_clear)}"
 
 
 def ablation_table(
@@ -50,14 +41,15 @@ def ablation_table(
             key = (method["name"], k)
             cell, other, difference = cells.get(key), renewed.get(key), compared.get(key)
             row.append(Cell(percent(cell.mean, cell.error) if cell else "–"))
-            row.append(Cell(interval_text(difference) if difference else "–"))
+            row.append(Cell(difference_text(difference) if difference else "–"))
             row.append(Cell(percent(other.mean, other.error) if other else "–"))
     most = max((cell.count for cell in cells.values()), default=0)
     caption = (
-        f"{title}. Test accuracy in %, mean ± standard error over {most} draw{'s' if most != 1 else ''}; differences "
-        f"to {reference['title']} in points, paired over draws, with Student's 95 % interval (*: it excludes zero; "
-        "not corrected for many comparisons); and the same checkpoints with batch-normalisation statistics "
-        "re-estimated on V."
+        f"{title}. Test accuracy in %, mean ± standard error over {most} draw{'s' if most != 1 else ''}; "
+        "differences "
+        f"to {reference['title']} in points, paired over draws, with Student's 95 % interval (*: it and the "
+        "bootstrap's exclude zero; not corrected for many comparisons); and the same checkpoints with "
+        "batch-normalisation statistics re-estimated on V."
     )
     return Table(f"ablation-{name}", caption, tuple(head), rows)
 
@@ -71,7 +63,7 @@ def ablation_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str:
     for (name, k), difference in differences(metrics, reference["name"]).items():
         if difference.is_clear:
             word = "above" if difference.mean > 0 else "below"
-            text = f"{titles[name]} is {word} it at k = {k} by {interval_text(difference).lstrip('+−')}"
+            text = f"{titles[name]} is {word} it at k = {k} by {difference_text(difference).lstrip('+−')}"
             clear.append(text.replace("*", ""))
         else:
             open_ += 1

@@ -83,10 +83,12 @@ def accuracy_table(
     paper: Mapping[tuple[str, int], PaperNumber],
     marks: Marks,
     footnotes: list[tuple[str, str]],
+    tried: Mapping[str, int] | None = None,
 ) -> Table:
     """Return the table of `cells` (percent), rows in the order of `methods`, the paper's numbers beside ours.
 
-    `what` names the quantity in the caption. Methods without any cell are left out.
+    `what` names the quantity in the caption. Methods without any cell are left out. `tried`: how many settings each
+    method tried on H; a column where any tried more than one.
     """
     draws, most = _draws_text(cells)
     shown = [method for method in methods if any(key[0] == method["name"] for key in cells)]
@@ -103,6 +105,11 @@ def accuracy_table(
             head.append(f"paper, k = {labels_per_class}")
             for row, key in zip(rows, keys, strict=True):
                 row.append(Cell(percent(*paper.get(key, (None, None)))))
+    counts = tried or {}
+    if any(count > 1 for count in counts.values()):
+        head.append("tried")
+        for row, method in zip(rows, shown, strict=True):
+            row.append(Cell(str(counts.get(method["name"], 1))))
     remarks = (
         [f"Paper: {SETTING} (arXiv:2002.03264, Table 1). {SELECTION_NOTE}"] if paper_shown else []
     )
@@ -112,30 +119,45 @@ def accuracy_table(
     )
 
 
-def difference_table(cells: Summaries, methods: Sequence[Method], reference: str) -> Table:
-    """Return the table of paired differences (percentage points) to `reference`, with the number of standard errors."""
-    _, most = _draws_text(cells)
+def interval_text(interval: tuple[float, float] | None, star: bool = False) -> str:
+    """Return `[−0.30, +2.70]`, with a star behind it if asked, and a dash where there is no interval."""
+    if interval is None:
+        return "–"
+    text = f"[{interval[0]:+.2f}, {interval[1]:+.2f}]".replace("-", "−")
+    return f"{text}*" if star else text
+
+
+def difference_table(
+    by_reference: Mapping[str, Summaries], methods: Sequence[Method], labels_per_class: int
+) -> Table:
+    """Return the table of paired differences (points) at one k to each reference, with both intervals.
+
+    A star stands behind a bootstrap interval where both it and Student's exclude zero.
+    """
+    at_k = {
+        reference: {key: cell for key, cell in cells.items() if key[1] == labels_per_class}
+        for reference, cells in by_reference.items()
+    }
+    _, most = _draws_text({key: c for cells in at_k.values() for key, c in cells.items()})
     titles = {method["name"]: method["title"] for method in methods}
-    title = titles.get(reference, reference)
-    ks = columns_k(cells)
     rows = []
     for method in methods:
-        keys = [(method["name"], labels_per_class) for labels_per_class in ks]
-        if not any(key in cells for key in keys):
+        found = [cells.get((method["name"], labels_per_class)) for cells in at_k.values()]
+        if not any(found):
             continue
         row = [Cell(method["title"])]
-        for key in keys:
-            summary = cells.get(key)
-            ratio = summary.errors_from_zero if summary else None
+        for summary in found:
             row.append(Cell(_text(summary, most, signed=True)))
-            row.append(Cell("–" if ratio is None else f"{ratio:+.1f}".replace("-", "−")))
+            row.append(Cell(interval_text(summary.bootstrap, summary.is_clear) if summary else "–"))
+            row.append(Cell(interval_text(summary.student) if summary else "–"))
         rows.append(row)
     head = ["Method"]
-    for labels_per_class in ks:
-        head += [f"k = {labels_per_class}", "in SE"]
+    for reference in at_k:
+        head += [f"minus {titles.get(reference, reference)}", "bootstrap 95 %", "Student 95 %"]
     over = "one common draw" if most == 1 else f"{most} common draws"
     caption = (
-        f"Accuracy of each method minus that of {title}, in percentage points, paired over {over}: "
-        "mean ± standard error, and the mean in standard errors."
+        f"Accuracy differences at k = {labels_per_class}, in percentage points, paired over {over}: mean ± standard "
+        "error, bootstrap and Student's 95 % intervals over draws (*: both exclude zero; not corrected for many "
+        "comparisons)."
     )
-    return Table("paired_differences", caption, tuple(head), rows)
+    return Table(f"paired_differences-k{labels_per_class}", caption, tuple(head), rows)

@@ -21,6 +21,12 @@ CAPTIONS: dict[str, Caption] = {
         "Dots are means over draws of the few labels, bars one standard error, thin strokes single draws; hollow "
         "diamonds, where there are any, are the paper's means. The axis does not start at zero.",
     ),
+    "ranks": Caption(
+        "accuracy",
+        "Rank of every method, draw by draw",
+        "Strokes are ranks in single draws (1 is the best accuracy on the test set; equal ones share their mean), dots "
+        "their means, by which the methods are sorted. Ranks say in how many draws a method is ahead, not by how much.",
+    ),
     "hyper_validation_loss": Caption(
         "training",
         "Loss on the hyper-validation set over training",

@@ -24,12 +24,13 @@ from gradmix.results.paper import CITATION, SETTING, URL
 from gradmix.results.reading import (
     caveat_sentences,
     comparison_sentences,
+    lead_sentences,
     paper_sentences,
     rule_sentence,
     statistics_sentence,
 )
 from gradmix.results.records import Method, listed_metrics, read_metrics, read_runs
-from gradmix.results.tables import experiment_tables
+from gradmix.results.tables import REFERENCES, experiment_tables, tried_settings
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 """The page's template; an input of whoever makes the page, because it is no Python and has no fingerprint."""
@@ -126,7 +127,9 @@ def write_report(
     runs = read_runs(run_files)
     splits, domains = read_splits(split_files), read_domains(domain_files)
     notes = collect_notes(metrics, runs, methods)
-    tables = experiment_tables(metrics, notes, methods, paper=paper, reference=reference)
+    tables = experiment_tables(
+        metrics, notes, methods, paper=paper, references=REFERENCES, tried=tried_settings(runs)
+    )
     sizes = data_sizes(split_files, enlarged_files, domain_files)
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
@@ -136,6 +139,7 @@ def write_report(
         story=transfer(splits, domains),
         tables=tables,
         data_table=data_table(sizes) if len(sizes) else None,
+        lead=lead_sentences(metrics, methods),
         rule=rule_sentence(metrics, reference),
         comparisons=comparison_sentences(metrics, methods, reference),
         paper_comparisons=paper_sentences(metrics, methods, paper),

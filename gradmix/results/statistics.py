@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from gradmix.results.bootstrap import bootstrap_interval
 
 # 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom; scipy takes a second to import, for one table.
 _T_QUANTILES = (
@@ -20,11 +22,23 @@ _T_QUANTILES = (
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over `count` draws with its standard error (None for a single draw)."""
+    """A mean over `count` draws with its standard error (None for a single draw), and a difference's interval.
+
+    `bootstrap` is the percentile bootstrap interval over draws; None where it was not asked for, or of one draw.
+    """
 
     mean: float
     error: float | None
     count: int
+    bootstrap: tuple[float, float] | None = None
+
+    @property
+    def student(self) -> tuple[float, float] | None:
+        """Student's 95 % interval of the mean; None for a single draw."""
+        if self.error is None:
+            return None
+        width = t_quantile(self.count - 1) * self.error
+        return self.mean - width, self.mean + width
 
     @property
     def errors_from_zero(self) -> float | None:
@@ -35,13 +49,17 @@ class Summary:
 
     @property
     def is_clear(self) -> bool:
-        """Whether zero lies outside Student's t 95 % interval (two-sided, not corrected for many comparisons)."""
+        """Whether zero lies outside Student's 95 % interval, and outside the bootstrap's where there is one.
+
+        Two-sided, not corrected for many comparisons.
+        """
         if self.count == 1:
             return False
         ratio = self.errors_from_zero
         if ratio is None:  # the same value in every draw
             return abs(self.mean) > 1e-9
-        return abs(ratio) > t_quantile(self.count - 1)
+        outside = self.bootstrap is None or self.bootstrap[0] > 0 or self.bootstrap[1] < 0
+        return outside and abs(ratio) > t_quantile(self.count - 1)
 
 
 def t_quantile(degrees_of_freedom: int) -> float:
@@ -67,9 +85,10 @@ def summarise(values: Iterable[float]) -> Summary | None:
 def paired_difference(
     values: Mapping[int, float], reference: Mapping[int, float]
 ) -> Summary | None:
-    """Return the mean of `values` minus `reference` over the draws that both have, with its standard error.
+    """Return the mean of `values` minus `reference` over the draws that both have, with error and intervals.
 
     Both map draw -> value. None if they share no draw.
     """
-    common = [draw for draw in values if draw in reference]
-    return summarise(values[draw] - reference[draw] for draw in common)
+    common = [values[draw] - reference[draw] for draw in values if draw in reference]
+    summary = summarise(common)
+    return summary and replace(summary, bootstrap=bootstrap_interval(common))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +12,7 @@ from gradmix.files import write_text
 from gradmix.results.accuracy import (
     Summaries,
     accuracy_table,
+    columns_k,
     difference_table,
     differences,
     summaries,
@@ -25,6 +27,9 @@ STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
 TABLE_FILES = (*(f"{stem}.{kind}" for stem in STEMS for kind in ("csv", "md", "tex")), "runs.csv")
 """The files that `write_tables` always writes."""
 
+REFERENCES = ("gradmix", "pooled", "source_only")
+"""The methods that the others are compared with, where they are listed."""
+
 WHAT = {
     "accuracy": "Test accuracy",
     "accuracy_statistics_on_V": "Test accuracy with batch-norm statistics re-estimated on V (same checkpoints)",
@@ -37,15 +42,16 @@ def experiment_tables(
     methods: Sequence[Method],
     *,
     paper: str | None,
-    reference: str,
-) -> dict[str, Table]:
-    """Return the three tables of accuracies by stem, from records already read (see `write_tables`)."""
+    references: Sequence[str],
+    tried: Mapping[str, int],
+) -> dict[str, list[Table]]:
+    """Return the tables of accuracies by stem, from records already read (see `write_tables`)."""
     marks, footnotes = mark_cells(notes, methods)
     numbers = paper_numbers(methods, paper)
-    tables = {}
+    tables: dict[str, list[Table]] = {}
     for column in ("accuracy", "accuracy_statistics_on_V"):
         is_main = column == "accuracy"
-        tables[column] = accuracy_table(
+        table = accuracy_table(
             summaries(metrics, column),
             methods,
             name=column,
@@ -53,11 +59,29 @@ def experiment_tables(
             paper=numbers if is_main else {},
             marks=marks if is_main else {},
             footnotes=footnotes if is_main else [],
+            tried=tried if is_main else None,
         )
-    tables["paired_differences"] = difference_table(
-        differences(metrics, reference), methods, reference
-    )
+        tables[column] = [table]
+    compared = all_differences(metrics, references)
+    tables["paired_differences"] = [
+        difference_table(compared, methods, k) for k in columns_k(summaries(metrics))
+    ]
     return tables
+
+
+def all_differences(metrics: pd.DataFrame, references: Sequence[str]) -> dict[str, Summaries]:
+    """Return the paired differences to each of the references that was evaluated."""
+    found = {reference: differences(metrics, reference) for reference in references}
+    return {reference: cells for reference, cells in found.items() if cells}
+
+
+def tried_settings(runs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return how many settings each method tried, of which the best on H is its run."""
+    tried: dict[str, int] = {}
+    for run in runs:
+        count = len(run.get("candidates") or [None])
+        tried[run["method"]] = max(count, tried.get(run["method"], 1))
+    return tried
 
 
 def _tidy(
@@ -87,7 +111,12 @@ def _tidy(
     return pd.DataFrame(rows)
 
 
-def _tidy_differences(cells: Summaries, methods: Sequence[Method], reference: str) -> pd.DataFrame:
+def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
+    low, high = interval or (None, None)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _tidy_differences(compared: Mapping[str, Summaries], methods: Sequence[Method]) -> pd.DataFrame:
     rows = [
         {
             "method": key[0],
@@ -98,12 +127,17 @@ def _tidy_differences(cells: Summaries, methods: Sequence[Method], reference: st
             "difference_points": cells[key].mean,
             "standard_error_points": cells[key].error,
             "difference_in_standard_errors": cells[key].errors_from_zero,
+            **_ends("bootstrap", cells[key].bootstrap),
+            **_ends("student", cells[key].student),
+            "clear": cells[key].is_clear,
         }
+        for reference, cells in compared.items()
         for method in methods
         for key in sorted(key for key in cells if key[0] == method["name"])
     ]
     columns = ["method", "title", "reference", "labels_per_class", "common_draws"]
     columns += ["difference_points", "standard_error_points", "difference_in_standard_errors"]
+    columns += ["bootstrap_low", "bootstrap_high", "student_low", "student_high", "clear"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -117,7 +151,7 @@ def write_tables(
     split_files: Iterable[str | Path] = (),
     enlarged_files: Iterable[str | Path] = (),
     domain_files: Iterable[str | Path] = (),
-    reference: str = "gradmix",
+    references: Sequence[str] = REFERENCES,
 ) -> list[Path]:
     """Write `TABLE_FILES` into `folder` and return their paths.
 
@@ -130,16 +164,19 @@ def write_tables(
         split_files: the splits, for the table of set sizes.
         enlarged_files: the enlarged splits (.enlarged.json), if there are any.
         domain_files: domain.json of the sources and the target.
-        reference: the method to which differences are taken, over the draws that both have.
+        references: the methods to which differences are taken, over the draws that both have.
 
     The accuracy CSVs are in percent with full precision; runs.csv has every single number behind them.
     Raises `ValueError` for a broken record (naming the file) or an unknown `paper`.
     """
     metrics = listed_metrics(read_metrics(metric_files), methods)
-    notes = collect_notes(metrics, read_runs(run_files), methods)
+    runs = read_runs(run_files)
+    notes = collect_notes(metrics, runs, methods)
     sizes = data_sizes(split_files, enlarged_files, domain_files)
-    tables = experiment_tables(metrics, notes, methods, paper=paper, reference=reference)
-    tables["data"] = data_table(sizes)
+    tables = experiment_tables(
+        metrics, notes, methods, paper=paper, references=references, tried=tried_settings(runs)
+    )
+    tables["data"] = [data_table(sizes)]
     numbers = paper_numbers(methods, paper)
     single = metrics.drop(columns=["order", "classes", "confusion", "file"])
     csv = {
@@ -147,16 +184,14 @@ def write_tables(
         "accuracy_statistics_on_V": _tidy(
             summaries(metrics, "accuracy_statistics_on_V"), methods, {}, notes
         ).drop(columns=["paper_mean_percent", "paper_standard_error_percent"], errors="ignore"),
-        "paired_differences": _tidy_differences(
-            differences(metrics, reference), methods, reference
-        ),
+        "paired_differences": _tidy_differences(all_differences(metrics, references), methods),
         "data": sizes,
         "runs": single.assign(notes=single["notes"].map("; ".join)),
     }
     folder = Path(folder)
-    for stem, table in tables.items():
-        write_text(folder / f"{stem}.md", to_markdown(table))
-        write_text(folder / f"{stem}.tex", to_latex(table))
+    for stem, parts in tables.items():
+        write_text(folder / f"{stem}.md", "\n".join(map(to_markdown, parts)))
+        write_text(folder / f"{stem}.tex", "\n".join(map(to_latex, parts)))
     for stem, frame in csv.items():
         write_text(folder / f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
     return [folder / name for name in TABLE_FILES]

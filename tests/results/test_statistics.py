@@ -20,8 +20,20 @@ def test_single_and_missing_values():
 
 def test_paired_difference_over_common_draws():
     difference = paired_difference({0: 5.0, 1: 7.0, 4: 100.0}, {1: 4.0, 0: 4.0, 9: 0.0})
-    assert difference == Summary(2.0, pytest.approx(1.0), 2)
+    assert difference == Summary(2.0, pytest.approx(1.0), 2, (1.0, 3.0))
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
+
+
+def test_clear_only_where_both_intervals_exclude_zero():
+    assert Summary(5.0, 1.0, 3, (1.0, 9.0)).is_clear
+    assert not Summary(5.0, 1.0, 3, (-0.1, 9.0)).is_clear
+    # Three draws that agree in sign, which the bootstrap takes for certain, are not enough for Student.
+    difference = paired_difference({0: 1.0, 1: 2.0, 2: 6.0}, {0: 0.0, 1: 0.0, 2: 0.0})
+    assert difference.bootstrap == (1.0, 6.0)
+    assert not difference.is_clear
+    low, high = difference.student
+    assert low < 0 < high
+    assert (low + high) / 2 == pytest.approx(3.0)
 
 
 def test_clear_differences():
