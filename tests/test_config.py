@@ -51,6 +51,16 @@ def test_the_overlay_for_cpus_makes_an_experiment_smaller(repository, name):
     assert small.domains == full.domains
 
 
+def test_the_overlay_of_ablations_fits_the_one_for_cpus(repository):
+    values = yaml.safe_load((repository / "config" / "meter_digits.yaml").read_text())
+    for overlay in ("cpu.yaml", "ablations.yaml"):
+        over = yaml.safe_load((repository / "config" / overlay).read_text())
+        for key, value in over.items():
+            both = isinstance(value, dict) and isinstance(values.get(key), dict)
+            values[key] = values[key] | value if both else value
+    assert len(load_config(values).all_methods()) > len(METHODS)
+
+
 def test_default_lists_every_key_of_the_sections(default_config):
     """What the default config leaves out is optional in kind, not forgotten."""
     given = {key for key in known_keys() if "*" not in key and has(default_config, key)}
