@@ -11,8 +11,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ConvNet",
+    "FixedWeights",
     "GradMix",
+    "GuidedSum",
     "Mean",
+    "MetaGradient",
     "MixedStep",
     "NonFiniteGradientError",
     "Sum",
@@ -23,9 +26,12 @@ __all__ = [
 
 if TYPE_CHECKING:
     from gradmix.mixing.finite import NonFiniteGradientError
+    from gradmix.mixing.fixed_weights import FixedWeights
     from gradmix.mixing.gradmix import GradMix
+    from gradmix.mixing.guided_sum import GuidedSum
     from gradmix.mixing.layers import layers_of
     from gradmix.mixing.mean import Mean
+    from gradmix.mixing.meta_gradient import MetaGradient
     from gradmix.mixing.mixer import MixedStep
     from gradmix.mixing.solvers.exact import exact_weights
     from gradmix.mixing.solvers.slsqp import slsqp_weights
@@ -34,8 +40,11 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ConvNet": "gradmix.nets.convnet",
+    "FixedWeights": "gradmix.mixing.fixed_weights",
     "GradMix": "gradmix.mixing.gradmix",
+    "GuidedSum": "gradmix.mixing.guided_sum",
     "Mean": "gradmix.mixing.mean",
+    "MetaGradient": "gradmix.mixing.meta_gradient",
     "MixedStep": "gradmix.mixing.mixer",
     "NonFiniteGradientError": "gradmix.mixing.finite",
     "Sum": "gradmix.mixing.sum",
