@@ -36,6 +36,7 @@ rule all:
         REPORT,
         TABLES,
         ablation_tables(),
+        table2_files(),
         all_figures(),
 
 
@@ -45,3 +46,4 @@ include: "rules/pseudo_labels.smk"
 include: "rules/train.smk"
 include: "rules/results.smk"
 include: "rules/ablations.smk"
+include: "rules/grid_analysis.smk"

@@ -268,6 +268,20 @@ def ablation_tables():
     )
 
 
+def table2_files():
+    """Table files of the grid, where all its members are evaluated."""
+    return expand(
+        f"{OUT}/tables/table2-k{{k}}.{{kind}}",
+        k=experiment.grid.evaluate_at,
+        kind=("csv", "md", "tex"),
+    )
+
+
+def sweeps():
+    """Whether numbers of models and thresholds are compared."""
+    return bool(experiment.pseudo_labels.sweep.models and experiment.pseudo_labels.sweep.thresholds)
+
+
 def all_ablation_metrics():
     """metrics.json of all ablations' methods, each once."""
     files = [file for name in experiment.ablations for file in ablation_metrics(name)]
@@ -314,6 +328,10 @@ def figure_list():
     for ablation, settings in experiment.ablations.items():
         of = {"ablation": ablation, "title": settings.title}
         figures.append(("ablation", f"ablation-{ablation}", of))
+    for k in experiment.grid.evaluate_at:
+        figures.append(("grid_heat_map", f"grid_heat_map-k{k}", {"labels_per_class": k}))
+    if sweeps():
+        figures.append(("pseudo_label_sweep", "pseudo_label_sweep", {}))
     if pseudo_labelled():
         figures.append(("pseudo_label_quality", "pseudo_label_quality", {}))
     order = list(dict.fromkeys(kind for kind, _, _ in figures))

@@ -63,8 +63,8 @@ def ablation_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str:
     for (name, k), difference in differences(metrics, reference["name"]).items():
         if difference.is_clear:
             word = "above" if difference.mean > 0 else "below"
-            text = f"{titles[name]} is {word} it at k = {k} by {difference_text(difference).lstrip('+−')}"
-            clear.append(text.replace("*", ""))
+            points = difference_text(difference).replace("*", "")
+            clear.append(f"{titles[name]} is {word} it at k = {k} ({points} points)")
         else:
             open_ += 1
     if not clear:

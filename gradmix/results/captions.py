@@ -72,6 +72,18 @@ CAPTIONS: dict[str, Caption] = {
         "images in U were accepted. Markers are means over draws, bars run from the lowest to the highest. The truth "
         "was looked up after training, for this figure only.",
     ),
+    "pseudo_label_sweep": Caption(
+        "pseudo_labels",
+        "Pseudo-labels: precision against coverage",
+        "A line per number of models R, from the lowest threshold to the highest (written at its ends): means over "
+        "draws. The truth was looked up after training, for this figure only; nothing was chosen by it.",
+    ),
+    "grid_heat_map": Caption(
+        "ablations",
+        "The grid of β and γ",
+        "Means over draws. Solid frame: the best cell on H; dashed frame: the best on test, which is hindsight and "
+        "chose nothing. The tables (table2) say whether β or γ has any effect.",
+    ),
     "samples": Caption(
         "data",
         "Images of every set",

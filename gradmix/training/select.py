@@ -7,6 +7,17 @@ from typing import Any
 from gradmix.files import read_json, write_json
 
 
+def rank(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Members from the best accuracy on H on; ties: lower loss, then their order."""
+    return sorted(
+        runs,
+        key=lambda member: (
+            -runs[member]["hyper_validation_accuracy"],
+            runs[member]["hyper_validation_loss"],
+        ),
+    )
+
+
 def select_top(records: Mapping[str, Path], models: int, output: Path) -> dict[str, Any]:
     """Rank the grid's members by accuracy on H (ties: lower loss, then the grid's order) and keep the first R.
 
@@ -23,13 +34,7 @@ def select_top(records: Mapping[str, Path], models: int, output: Path) -> dict[s
             f"pseudo_labels.models is {models}, but the grid has {len(records)} members"
         )
     runs = {member: read_json(path) for member, path in records.items()}
-    ranked = sorted(
-        runs,
-        key=lambda member: (
-            -runs[member]["hyper_validation_accuracy"],
-            runs[member]["hyper_validation_loss"],
-        ),
-    )
+    ranked = rank(runs)
     chosen = ranked[:models]
     ensemble = {
         "R": models,

@@ -70,7 +70,7 @@ def test_the_sentence_names_clear_rows_and_counts_the_others(compared):
 def test_a_clear_loss_is_called_below(compared):
     rows = [ROWS[1], ROWS[0]]
     said = ablations.ablation_sentence(read_metrics(compared.files["metrics"]), rows)
-    assert "GradMix is below it at k = 3 by 2.20" in said
+    assert "GradMix is below it at k = 3 (−2.20 [−2.70, −1.70] points)" in said
 
 
 def test_the_files_hold_every_draw_and_its_difference(compared, tmp_path):

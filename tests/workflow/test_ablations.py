@@ -38,7 +38,9 @@ def compared(repository, tmp_path_factory):
     config |= {
         "labels_per_class": [2, 3],
         "methods": {"source_only": {}, "gradmix": {}, "gradmix_hard": {}},
-        "grid": {"beta": [5, 10], "gamma": [0.0], "runs_per_job": 2},
+        "grid": {"beta": [5, 10], "gamma": [0.0], "runs_per_job": 2, "evaluate_at": [3]},
+        "pseudo_labels": config["pseudo_labels"]
+        | {"sweep": {"models": [1, 2], "thresholds": [0.0, 0.9]}},
         "ablations": ABLATIONS,
     }
     file.write_text(yaml.safe_dump(config, sort_keys=False))
@@ -62,6 +64,27 @@ def test_every_ablation_has_its_table_and_figure(compared):
     report = (results / "report.html").read_text()
     assert '<section id="ablations"' in report
     assert "Number of models" in report
+
+
+def test_the_whole_grid_is_read_after_everything_was_chosen(compared):
+    results = compared.folder / "results"
+    grid = pd.read_parquet(results / "grid/3/0/metrics.parquet").set_index("member")
+    assert sorted(grid.index) == ["beta10-gamma0", "beta5-gamma0"]
+    record = json.loads((results / "grid/3/0/beta5-gamma0/run.json").read_text())
+    row = grid.loc["beta5-gamma0"]
+    assert row["hyper_validation_accuracy"] == record["hyper_validation_accuracy"]
+    assert 0 <= row["accuracy"] <= 1
+    assert not (results / "grid/2/0/metrics.parquet").exists()
+    assert (results / "tables/table2-k3.md").read_text().count("for reading only") >= 2
+    sweep = pd.read_parquet(results / "sweep/3/0.parquet").set_index(["models", "threshold"])
+    summary = json.loads((results / "pseudo_labels/3/0/summary.json").read_text())
+    # The configured labelling, two models at threshold 0, is one of the sweep's.
+    assert sweep.loc[(2, 0.0), "accepted"] == summary["accepted"]
+    quality = json.loads((results / "pseudo_labels/3/0/quality.json").read_text())
+    assert sweep.loc[(2, 0.0), "precision"] == pytest.approx(quality["precision"])
+    assert sweep.loc[(1, 0.0), "coverage"] == 1.0
+    for name in ("grid_heat_map-k3", "pseudo_label_sweep"):
+        assert (results / f"figures/{name}.png").stat().st_size > 1000
 
 
 def test_the_main_table_has_no_row_of_an_ablation(compared):

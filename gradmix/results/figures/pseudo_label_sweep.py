@@ -1,0 +1,57 @@
+"""Figure: precision against coverage of hard labels, over thresholds, for several numbers of models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gradmix.results.figures.style import line_look, message_figure, new_figure, save, styled
+
+
+def read_sweeps(files: Mapping[tuple[int, int], str | Path]) -> pd.DataFrame:
+    """All sweeps in one table with k and draw, from the file of each (k, draw)."""
+    parts = [
+        pd.read_parquet(file).assign(labels_per_class=k, draw=draw)
+        for (k, draw), file in files.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+@styled
+def draw(sweeps: pd.DataFrame) -> Figure:
+    """Draw a panel per k, a line per R over the thresholds (marked at its ends): means over draws, %."""
+    if sweeps.empty:
+        return message_figure("No sweep over models and thresholds.")
+    ks = sorted(set(sweeps["labels_per_class"]))
+    figure = new_figure(max(5.0, 3.0 * len(ks) + 1.0), 3.5)
+    panels = figure.subplots(1, len(ks), sharey=True, sharex=True, squeeze=False)[0]
+    for panel, k in zip(panels, ks, strict=True):
+        rows = sweeps[sweeps["labels_per_class"] == k]
+        means = rows.groupby(["models", "threshold"])[["coverage", "precision"]].mean() * 100
+        for position, models in enumerate(sorted(set(rows["models"]))):
+            line = means.loc[models].sort_index().dropna()
+            panel.plot(
+                line["coverage"], line["precision"], label=f"R = {models}", **line_look(position)
+            )
+            for threshold in (line.index[0], line.index[-1]):
+                panel.annotate(
+                    f"{threshold:g}",
+                    (line.loc[threshold, "coverage"], line.loc[threshold, "precision"]),
+                    textcoords="offset points",
+                    xytext=(4, 3),
+                    fontsize=6.5,
+                    color="#555555",
+                )
+        panel.set_title(f"k = {k}")
+    figure.supxlabel("coverage: accepted images of U (%)", fontsize=9)
+    panels[0].set_ylabel("precision: accepted ones that are right (%)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
+def write(files: Mapping[tuple[int, int], str | Path], stem: str | Path) -> list[Path]:
+    """Read the sweeps by (k, draw); write `stem`.svg, .png and .pdf."""
+    return save(draw(read_sweeps(files)), stem)

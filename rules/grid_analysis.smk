@@ -1,0 +1,103 @@
+# Looks at the whole grid that nothing is chosen by: the paper's Table 2, and R and the threshold against the truth.
+
+
+rule evaluate_grid:
+    input:
+        models=members_files("model.safetensors"),
+        records=members_files("run.json"),
+        split=SPLIT,
+        target=domain_files(experiment.target.domain),
+        test=domain_files(experiment.test_domain()),
+    output:
+        f"{GRID}/metrics.parquet",
+    log:
+        log_of("evaluate_grid", "{labels_per_class}", "{draw}"),
+    benchmark:
+        benchmark_of("evaluate_grid", "{labels_per_class}", "{draw}")
+    conda:
+        CONDA
+    threads: experiment.resources.threads
+    resources:
+        mem_mb=memory,
+        runtime=experiment.resources.runtime_minutes,
+        gpu=experiment.resources.gpu,
+    params:
+        code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
+    script:
+        "../workflow_scripts/evaluate_grid.py"
+
+
+rule table2:
+    input:
+        lambda wildcards: per_draw(f"{GRID}/metrics.parquet", wildcards.labels_per_class),
+    output:
+        tables=expand(
+            f"{OUT}/tables/table2-k{{labels_per_class}}.{{kind}}",
+            kind=("csv", "md", "tex"),
+            allow_missing=True,
+        ),
+        figures=figures_of("grid_heat_map-k{labels_per_class}"),
+    log:
+        log_of("table2", "{labels_per_class}"),
+    benchmark:
+        benchmark_of("table2", "{labels_per_class}")
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        code=lambda wildcards: fingerprint("gradmix.results.figures.grid_heat_map"),
+    script:
+        "../workflow_scripts/table2.py"
+
+
+rule pseudo_label_sweep:
+    input:
+        models=ancient(members_files("model.safetensors")),
+        records=members_files("run.json"),
+        split=SPLIT,
+        target=domain_files(experiment.target.domain),
+    output:
+        f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet",
+    log:
+        log_of("pseudo_label_sweep", "{labels_per_class}", "{draw}"),
+    benchmark:
+        benchmark_of("pseudo_label_sweep", "{labels_per_class}", "{draw}")
+    conda:
+        CONDA
+    threads: experiment.resources.threads
+    resources:
+        mem_mb=memory,
+        runtime=experiment.resources.runtime_minutes,
+        gpu=experiment.resources.gpu,
+    params:
+        models=experiment.pseudo_labels.sweep.models,
+        thresholds=experiment.pseudo_labels.sweep.thresholds,
+        code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
+    script:
+        "../workflow_scripts/pseudo_label_sweep.py"
+
+
+rule figure_pseudo_label_sweep:
+    input:
+        per_draw(f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet"),
+    output:
+        figures_of("pseudo_label_sweep"),
+    log:
+        log_of("figures", "pseudo_label_sweep"),
+    benchmark:
+        benchmark_of("figures", "pseudo_label_sweep")
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        code=lambda wildcards: fingerprint("gradmix.results.figures.pseudo_label_sweep"),
+    script:
+        "../workflow_scripts/figure_pseudo_label_sweep.py"
