@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -33,6 +34,8 @@ def draw(sweeps: pd.DataFrame) -> Figure:
         means = rows.groupby(["models", "threshold"])[["coverage", "precision"]].mean() * 100
         for position, models in enumerate(sorted(set(rows["models"]))):
             line = means.loc[models].sort_index().dropna()
+            if line.empty:  # nothing was accepted at any threshold
+                continue
             panel.plot(
                 line["coverage"], line["precision"], label=f"R = {models}", **line_look(position)
             )
@@ -48,7 +51,14 @@ def draw(sweeps: pd.DataFrame) -> Figure:
         panel.set_title(f"k = {k}")
     figure.supxlabel("coverage: accepted images of U (%)", fontsize=9)
     panels[0].set_ylabel("precision: accepted ones that are right (%)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
+    handles: dict[str, Any] = {}
+    for panel in panels:
+        handles |= {
+            text: line for line, text in zip(*panel.get_legend_handles_labels(), strict=True)
+        }
+    if not handles:
+        return message_figure("No image was accepted by any number of models at any threshold.")
+    figure.legend(handles.values(), handles.keys(), loc="outside right upper")
     return figure
 
 
