@@ -3,9 +3,10 @@
     python -m benchmarks.guide RESULTS [--labels-per-class 2] [--draw 0] [--steps 400] [--record]
 
 RESULTS is the folder of an experiment in which pooling was trained: its domains, splits and network are used. Three
-trainings on the same batches and initial weights: GradMix read literally, in which V only guides; the guided sum with V as it is;
-and with V randomly changed at every step. Every tenth step, layer by layer: the length of v, the cosines of v, of
-each source's gradient and of the mixture with the gradient on 128 images of H. H is read for this diagnosis only.
+trainings on the same batches and initial weights: GradMix read literally, in which V only guides; the guided
+sum with V as it is; and with V randomly changed at every step. Every tenth step, layer by layer: the length of
+v, the cosines of v, of each source's gradient and of the mixture with the gradient on 128 images of H. H is read for
+this diagnosis only.
 """
 
 import argparse
