@@ -14,6 +14,7 @@ from gradmix.results.layout import Cell, Table, percent, to_latex, to_markdown
 from gradmix.results.statistics import Summary, summarise
 
 _PERMUTATIONS = 10_000
+_LESS = 1 - 1e-12  # equal sums, added up in another order, differ by rounding
 COLUMNS = {
     "hyper_validation_accuracy": "accuracy on H",
     "accuracy": "test accuracy (for reading only)",
@@ -22,7 +23,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Effect:
-    """Whether one factor of the grid matters: its F statistic, its p-value, and a p-value by permutation."""
+    """Whether a factor of the grid, or the two together, matter: F statistic, p-value, and p-value by permutation."""
 
     name: str
     statistic: float
@@ -61,66 +62,98 @@ def cube(frame: pd.DataFrame, column: str) -> np.ndarray:
 
 
 def effects(values_DBG: np.ndarray, *, seed: int = 0) -> list[Effect]:
-    """Analysis of variance of the grid with draws as blocks: main effects of beta and of gamma.
+    """Analysis of variance of the grid with draws as blocks: main effects of beta and of gamma, and their interaction.
 
-    Every draw trains the whole grid, so differences between draws are taken out first; what is left besides the two
-    main effects (their interaction included) is the error. With one draw it is the two-way analysis without
-    replication. The permutation test shuffles one factor's levels within every draw and level of the other factor,
-    and assumes no normal errors. Factors with one level, and a grid without error freedom, have no effect to test.
+    Every draw trains the whole grid, so differences between draws are taken out first. The error is what is left
+    between draws and cells, (D - 1)(BG - 1) degrees of freedom. With one draw it is the two-way analysis without
+    replication: the interaction is the error, and cannot be tested. A factor with one level has no effect to test.
+
+    The permutation tests assume no normal errors. For a main effect, the factor's levels are shuffled within every
+    draw and level of the other factor. For the interaction, both factors' levels are shuffled within every draw,
+    after the main effects of that draw are taken out, which such a shuffling would leave as they are.
+
+    Args:
+        values_DBG: values by draw, beta and gamma.
+        seed: of the permutations.
     """
     from scipy.stats import f as distribution
 
     draws, betas, gammas = values_DBG.shape
-    total = values_DBG.size
-    error_freedom = total - 1 - (draws - 1) - (betas - 1) - (gammas - 1)
+    freedoms = {"β": betas - 1, "γ": gammas - 1, "β × γ": (betas - 1) * (gammas - 1)}
+    parts_PDBG = _parts(values_DBG)
+    if draws > 1:
+        error = (values_DBG - sum(parts_PDBG.values())) ** 2
+        error_freedom = (draws - 1) * (betas * gammas - 1)
+    else:
+        error = parts_PDBG.pop("β × γ") ** 2
+        error_freedom = freedoms["β × γ"]
     found = []
-    for name, axis in (("β", 1), ("γ", 2)):
-        levels = values_DBG.shape[axis]
-        if levels < 2 or error_freedom < 1:
+    for name, freedom in freedoms.items():
+        if name not in parts_PDBG or freedom < 1 or error_freedom < 1:
             continue
-        statistic = _statistic(values_DBG, axis, error_freedom)
-        # Shuffling keeps the means of draws and of the other factor, so F grows with the level means' squares alone.
-        observed = _level_squares(values_DBG[None], axis)[0]
-        shuffled = _shuffled_squares(values_DBG, axis, np.random.default_rng(seed))
-        # The observed order is one of the possible ones.
-        above = int((shuffled >= observed * (1 - 1e-12)).sum())
-        p = (1 + above) / (1 + _PERMUTATIONS)
-        freedom = (levels - 1, error_freedom)
+        square = float((parts_PDBG[name] ** 2).sum()) / freedom
+        statistic = square / max(float(error.sum()) / error_freedom, 1e-300)
         found.append(
-            Effect(name, statistic, freedom, float(distribution.sf(statistic, *freedom)), p)
+            Effect(
+                name,
+                statistic,
+                (freedom, error_freedom),
+                float(distribution.sf(statistic, freedom, error_freedom)),
+                _permutation_p(values_DBG, name, np.random.default_rng(seed)),
+            )
         )
     return found
 
 
-def _level_squares(values_PDBG: np.ndarray, axis: int) -> np.ndarray:
-    """Sum of squares of one factor's level means around their mean, for each of P grids."""
-    means = values_PDBG.mean(axis=tuple({1, 2, 3} - {axis + 1}))
-    squares: np.ndarray = ((means - means.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
-    return squares
-
-
-def _shuffled_squares(values_DBG: np.ndarray, axis: int, random: np.random.Generator) -> np.ndarray:
-    """`_level_squares` of permuted grids, some at a time."""
-    parts = []
-    for _ in range(10):
-        many = np.broadcast_to(values_DBG, (_PERMUTATIONS // 10, *values_DBG.shape))
-        parts.append(_level_squares(random.permuted(many, axis=axis + 1), axis))
-    return np.concatenate(parts)
-
-
-def _statistic(values_DBG: np.ndarray, axis: int, error_freedom: int) -> float:
-    """F of one factor: mean square of its level means over the mean square of the error."""
-    mean = values_DBG.mean()
-    squares = {
-        a: values_DBG.size
-        / values_DBG.shape[a]
-        * ((values_DBG.mean(axis=tuple({0, 1, 2} - {a})) - mean) ** 2).sum()
-        for a in (0, 1, 2)
+def _parts(values_DBG: np.ndarray) -> dict[str, np.ndarray]:
+    """Orthogonal parts of a balanced grid, each in the grid's shape: mean, draws, beta, gamma, interaction."""
+    mean = values_DBG.mean(keepdims=True)
+    beta = values_DBG.mean(axis=(0, 2), keepdims=True) - mean
+    gamma = values_DBG.mean(axis=(0, 1), keepdims=True) - mean
+    parts = {
+        "mean": mean,
+        "draws": values_DBG.mean(axis=(1, 2), keepdims=True) - mean,
+        "β": beta,
+        "γ": gamma,
+        "β × γ": values_DBG.mean(axis=0, keepdims=True) - mean - beta - gamma,
     }
-    error = ((values_DBG - mean) ** 2).sum() - sum(squares.values())
-    return float(
-        (squares[axis] / (values_DBG.shape[axis] - 1)) / max(error / error_freedom, 1e-300)
-    )
+    return {name: np.broadcast_to(part, values_DBG.shape) for name, part in parts.items()}
+
+
+def _permutation_p(values_DBG: np.ndarray, name: str, random: np.random.Generator) -> float:
+    """Share of shuffled grids whose sum of squares of this effect is no less than the observed one."""
+    if name == "β × γ":
+        # What each draw has besides its own two main effects.
+        rows = values_DBG.mean(axis=2, keepdims=True)
+        columns = values_DBG.mean(axis=1, keepdims=True)
+        values_DBG = values_DBG - rows - columns + values_DBG.mean(axis=(1, 2), keepdims=True)
+    observed = _squares(values_DBG[None], name)[0]
+    above = 0
+    for _ in range(10):  # some at a time: a thousand grids of the paper's size take little memory
+        many_PDBG = np.broadcast_to(values_DBG, (_PERMUTATIONS // 10, *values_DBG.shape))
+        above += int((_squares(_shuffled(many_PDBG, name, random), name) >= observed * _LESS).sum())
+    # The observed order is one of the possible ones.
+    return (1 + above) / (1 + _PERMUTATIONS)
+
+
+def _shuffled(many_PDBG: np.ndarray, name: str, random: np.random.Generator) -> np.ndarray:
+    """Each grid with the levels of the named factor shuffled, or with both factors' whole rows and columns."""
+    if name != "β × γ":
+        return random.permuted(many_PDBG, axis={"β": 2, "γ": 3}[name])
+    beta_PDB1 = random.random(many_PDBG.shape[:3]).argsort(axis=2)[..., None]
+    gamma_PD1G = random.random((*many_PDBG.shape[:2], many_PDBG.shape[3])).argsort(axis=2)
+    rows_PDBG = np.take_along_axis(many_PDBG, beta_PDB1, axis=2)
+    return np.take_along_axis(rows_PDBG, gamma_PD1G[:, :, None, :], axis=3)
+
+
+def _squares(many_PDBG: np.ndarray, name: str) -> np.ndarray:
+    """Sum of squares of an effect, up to a factor, for each of P grids."""
+    cells_PBG = many_PDBG.mean(axis=1)
+    if name != "β × γ":
+        levels = cells_PBG.mean(axis={"β": 2, "γ": 1}[name])
+        cells_PBG = (levels - levels.mean(axis=1, keepdims=True))[..., None]
+    squares: np.ndarray = (cells_PBG**2).sum(axis=(1, 2))
+    return squares
 
 
 def expected_maximum(mean: float, deviation: float, count: int) -> float:
@@ -162,7 +195,10 @@ def grid_section(frame: pd.DataFrame) -> str:
     if not tested:
         sentences.append("The grid is too small to say whether β or γ has an effect.")
     elif clear:
-        sentences.append(f"{' and '.join(clear)} has an effect on test accuracy at the 5 % level.")
+        verb = "has" if len(clear) == 1 else "have"
+        sentences.append(
+            f"{', '.join(clear)} {verb} an effect on test accuracy at the 5 % level (F and permutation agree)."
+        )
     else:
         sentences.append("Neither β nor γ has a detectable effect on test accuracy.")
     sentences += [f"{effect.text}." for effect in tested]

@@ -66,7 +66,7 @@ def test_draws_are_blocks():
     values = random.normal(size=(4, 3, 2))
     values += np.array([0.0, 100.0, -50.0, 7.0])[:, None, None]
     values[:, 1] += 3.0
-    beta, gamma = effects(values)
+    beta, gamma, _ = effects(values)
     assert beta.p < 1e-3
     assert beta.permutation_p < 1e-3
     assert gamma.p > 0.05
@@ -81,6 +81,59 @@ def test_draws_are_blocks():
 def test_null_grids_have_uniform_p_values():
     random = np.random.default_rng(5)
     p = [effects(random.normal(size=(3, 2, 3)))[0].p for _ in range(40)]
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def design(shape, *factors):
+    """Columns of a model with the full interaction of each group of factors (0: draw, 1: beta, 2: gamma)."""
+    index = np.indices(shape).reshape(3, -1).T
+    groups = [np.unique(index[:, list(f)], axis=0, return_inverse=True)[1].ravel() for f in factors]
+    return np.hstack([np.eye(group.max() + 1)[group] for group in groups])
+
+
+def test_statistics_are_those_of_nested_least_squares_models():
+    """F by comparing fitted models, which knows nothing of orthogonal parts."""
+    values = np.random.default_rng(9).normal(size=(4, 3, 5)) + np.arange(3)[:, None] * 0.3
+    y = values.ravel()
+
+    def residual(*factors):
+        columns = design(values.shape, *factors)
+        return float(((y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]) ** 2).sum())
+
+    error = residual((0,), (1, 2)) / (3 * 14)
+    expected = {
+        "β": (residual((0,), (2,)) - residual((0,), (1,), (2,))) / 2 / error,
+        "γ": (residual((0,), (1,)) - residual((0,), (1,), (2,))) / 4 / error,
+        "β × γ": (residual((0,), (1,), (2,)) - residual((0,), (1, 2))) / 8 / error,
+    }
+    found = effects(values)
+    assert {effect.name: effect.statistic for effect in found} == pytest.approx(expected)
+    assert [effect.freedom for effect in found] == [(2, 42), (4, 42), (8, 42)]
+    for effect in found:
+        assert effect.permutation_p == pytest.approx(effect.p, abs=0.05)
+
+
+def test_an_interaction_alone_is_an_effect():
+    """Each factor turns the other's effect round: no main effect, and yet neither is without effect."""
+    crossed = np.outer([-1, 0, 1], [-1, 0, 0, 1])
+    values = 90 + crossed + 0.5 * np.random.default_rng(2).normal(size=(5, 3, 4))
+    beta, gamma, both = effects(values)
+    assert min(beta.p, gamma.p) > 0.05
+    assert max(both.p, both.permutation_p) < 1e-3
+    assert grid_section(frame_of(values)).startswith("β × γ has an effect")
+
+
+def test_main_effects_alone_are_no_interaction():
+    values = np.add.outer([-2.0, 0.0, 2.0], [-2.0, 0.0, 0.0, 2.0])
+    values = values + np.random.default_rng(4).normal(size=(5, 3, 4))
+    beta, gamma, both = effects(values)
+    assert max(beta.permutation_p, gamma.permutation_p) < 1e-3
+    assert min(both.p, both.permutation_p) > 0.05
+
+
+def test_permutation_p_values_of_the_interaction_are_uniform():
+    random = np.random.default_rng(6)
+    p = [effects(random.standard_t(3, size=(3, 2, 3)))[2].permutation_p for _ in range(40)]
     assert stats.kstest(p, "uniform").pvalue > 0.01
 
 
