@@ -72,7 +72,8 @@ def test_the_whole_grid_is_read_after_everything_was_chosen(compared):
     assert sorted(grid.index) == ["beta10-gamma0", "beta5-gamma0"]
     record = json.loads((results / "grid/3/0/beta5-gamma0/run.json").read_text())
     row = grid.loc["beta5-gamma0"]
-    assert row["hyper_validation_accuracy"] == record["hyper_validation_accuracy"]
+    for key in ("hyper_validation_accuracy", "hyper_validation_loss", "chosen_step"):
+        assert row[key] == record[key]
     assert 0 <= row["accuracy"] <= 1
     assert not (results / "grid/2/0/metrics.parquet").exists()
     assert (results / "tables/table2-k3.md").read_text().count("for reading only") >= 2
