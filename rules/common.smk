@@ -2,6 +2,7 @@
 import hashlib
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 # The package beside this workflow is the one that is fingerprinted, so it is the one that is used.
@@ -14,6 +15,9 @@ from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.registry import METHODS
 from gradmix.nets.registry import NETWORKS
 from gradmix.terms.registry import term_part
+
+# Asked for once per job, and the same for thousands of them.
+fingerprint = cache(fingerprint)
 
 try:
     experiment = load_config(config, ", ".join(map(str, workflow.configfiles)) or "--config")
@@ -127,6 +131,7 @@ def pseudo_labelled():
     return any(experiment.recipe(method).needs_pseudo_labels for method in experiment.methods)
 
 
+@cache
 def labellings():
     """Every way in which unlabelled images get labels, by its name in paths; empty for the configured one."""
     found = {"": experiment.pseudo_labels}
@@ -135,6 +140,7 @@ def labellings():
     return found
 
 
+@cache
 def labelling_of(method):
     """Name of a method's labelling."""
     own, default = experiment.labelling(method), experiment.pseudo_labels
@@ -148,6 +154,7 @@ def labelling_value(key):
     return lambda wildcards: getattr(labellings()[wildcards.labelling], key)
 
 
+@cache
 def trained_at(method, labels_per_class):
     """k of a method's run: 0 where no target label trains it, so that one run serves every k."""
     return labels_per_class if experiment.recipe(method).needs_target_labels else 0

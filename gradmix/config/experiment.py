@@ -1,5 +1,6 @@
 """The whole configuration, and the part of it that each stage needs, so that no other key reruns the stage."""
 
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -79,6 +80,10 @@ class Config(Section):
 
     def all_methods(self) -> dict[str, Method]:
         """The listed methods, then those that only ablations compare."""
+        return self._methods
+
+    @cached_property
+    def _methods(self) -> dict[str, Method]:
         found = dict(self.methods)
         for ablation in self.ablations.values():
             for name, method in ablation.methods.items():

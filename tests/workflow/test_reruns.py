@@ -10,6 +10,8 @@ import pytest
 import yaml
 from experiment import write_arrays
 
+from gradmix.methods.registry import METHODS, recipe_of
+
 RESULTS = {
     "tables",
     "report",
@@ -19,11 +21,15 @@ RESULTS = {
     "figure_hyper_validation_loss",
     "figure_layer_weights",
     "figure_pseudo_label_quality",
+    "figure_ranks",
     "figure_samples",
 }
 PSEUDO_LABELLED = {
-    f"labels_per_class=3, draw=0, method=gradmix_{kind}" for kind in ("hard", "soft")
+    f"labels_per_class=3, draw=0, method={method}"
+    for method in METHODS
+    if recipe_of(method).needs_pseudo_labels
 }
+WITHOUT_LABELS = [method for method in METHODS if not recipe_of(method).needs_target_labels]
 GRID = {"train_grid_0", "train_grid_1"}
 FROM_PSEUDO_LABELS = {"pseudo_label", "pseudo_label_quality", "enlarge", "train", "evaluate"}
 
@@ -85,16 +91,18 @@ def test_one_more_draw(finished):
     for job in done.jobs:
         assert "draw=1" in job.wildcards or job.rule in RESULTS | {"all"}, job
     assert "prepare_domain" not in done.rules()
-    assert len(done.of("train")) == 9
+    assert len(done.of("train")) == len(METHODS)
 
 
 def test_one_more_k(finished):
     done = finished.would_run(labels_per_class=[3, 4])
     for job in done.jobs:
-        assert "labels_per_class=4" in job.wildcards or job.rule in RESULTS | {"all"}, job
+        # With two k there is the figure that compares them.
+        results = RESULTS | {"all", "figure_hyper_validation_loss_pair"}
+        assert "labels_per_class=4" in job.wildcards or job.rule in results, job
     # What sees no target label was trained already, and is evaluated for every k.
-    assert len(done.of("train")) == 7
-    assert len(done.of("evaluate")) == 9
+    assert len(done.of("train")) == len(METHODS) - len(WITHOUT_LABELS)
+    assert len(done.of("evaluate")) == len(METHODS)
 
 
 def test_one_more_method(finished):
@@ -161,7 +169,7 @@ def test_the_mixing(finished):
 def test_the_training_loop(finished):
     with finished.appended("gradmix/training/loop.py", "\n_UNUSED = 1\n"):
         done = finished.would_run()
-    assert len(done.of("train")) == 9
+    assert len(done.of("train")) == len(METHODS)
     assert done.rules() >= GRID
     assert not done.rules() & {"prepare_domain", "split"}
 
@@ -170,7 +178,7 @@ def test_the_evaluation(finished):
     with finished.appended("gradmix/evaluation.py", "\n_UNUSED = 1\n"):
         done = finished.would_run()
     assert not done.of("train") - PSEUDO_LABELLED
-    assert len(done.of("evaluate")) == 9
+    assert len(done.of("evaluate")) == len(METHODS)
 
 
 def test_the_splits(finished):
@@ -213,7 +221,7 @@ def test_beta(finished):
 
 def test_the_network(finished):
     done = finished.would_run(network={"width": 6})
-    assert len(done.of("train")) == 9
+    assert len(done.of("train")) == len(METHODS)
     assert not done.rules() & {"prepare_domain", "split"}
 
 
