@@ -39,7 +39,8 @@ def evaluate_members(
         target: folder of the target domain.
         test: folder of the domain that the split's test rows belong to.
         split: this draw's split.
-        output: Parquet file with a row per member: beta, gamma, draw, accuracies on H and on test, H's loss.
+        output: Parquet file with a row per member: beta, gamma, draw, accuracies on H and on test, H's loss,
+            and the step of the kept checkpoint.
         device: "auto", "cpu" or "cuda".
         threads: CPU threads.
         log: gets one line per member.
@@ -66,6 +67,7 @@ def evaluate_members(
                     "hyper_validation_accuracy": record["hyper_validation_accuracy"],
                     "hyper_validation_loss": record["hyper_validation_loss"],
                     "accuracy": tested["accuracy"],
+                    "chosen_step": record["chosen_step"],
                 }
             )
             log(f"{member}: test accuracy {100 * tested['accuracy']:.2f} %")
