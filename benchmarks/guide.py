@@ -167,8 +167,8 @@ def figure_of(frame: pd.DataFrame) -> Any:
     columns = {
         "v_loss": "loss on V (nats)",
         "v_norm": "length of v",
-        "cosine_v_H": "cosine of v with the gradient on H",
-        "cosine_update_H": "cosine of the update with it",
+        "cosine_v_H": "cos(v, gradient on H)",
+        "cosine_update_H": "cos(update, gradient on H)",
     }
     for panel, (column, title) in zip(panels, columns.items(), strict=True):
         for position, (name, rows) in enumerate(frame.groupby("variant", sort=False)):
