@@ -8,9 +8,8 @@ domain.json    name, origin, label space, classes, counts and hashes; marks a wh
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,17 +100,38 @@ def write_domain(
         ValueError: images and index do not fit each other or the format.
         OSError: the disk is full, or the like; the folder then holds no domain.json.
     """
-    folder, classes = Path(folder), list(info["classes"])
-    labels_N = index["label"].to_numpy()
-    if len(index) == 0:
-        raise ValueError(f"domain {info['name']!r} is empty: it has no image")
-    if labels_N.min() < 0 or labels_N.max() >= len(classes):
-        raise ValueError(f"domain {info['name']!r}: labels must lie in 0..{len(classes) - 1}")
+    _check_index(index, info)
+    chunks = _chunks_of(images) if isinstance(images, np.ndarray) else iter(images)
+    stream_domain(folder, chunks, lambda: (index, info))
+
+
+def stream_domain(
+    folder: str | Path,
+    chunks: Iterable[np.ndarray],
+    described: Callable[[], tuple[pd.DataFrame, Mapping[str, Any]]],
+) -> None:
+    """Writes a domain of which nobody knows beforehand how many images it will have.
+
+    Args:
+        folder: as in `write_domain`.
+        chunks: (n,H,W,C) uint8; one at a time is held in memory.
+        described: called when all chunks are written; gives index and info as in `write_domain`.
+
+    Raises:
+        ValueError, OSError: as in `write_domain`.
+    """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INFO).unlink(missing_ok=True)
     remove_unfinished(folder)
-    chunks = _chunks_of(images) if isinstance(images, np.ndarray) else iter(images)
-    shape, sha256, content = _write_images(folder / IMAGES, chunks, len(index))
+    with atomic_path(folder / IMAGES) as temporary:
+        shape, content = _write_images(temporary, chunks)
+        index, info = described()
+        _check_index(index, info)
+        if len(content) != len(index):
+            raise ValueError(f"{len(content)} images, but {len(index)} rows in the index")
+        sha256 = sha256_of(temporary)
+    classes, labels_N = list(info["classes"]), index["label"].to_numpy()
     columns = {"label": labels_N.astype(np.int64)}
     columns |= {column: index[column].astype(str).to_numpy(object) for column in COLUMNS[1:-1]}
     write_parquet(folder / INDEX, pd.DataFrame(columns | {"content": content}))
@@ -150,14 +170,19 @@ def _chunks_of(images_NHWC: np.ndarray) -> Iterator[np.ndarray]:
         yield images_NHWC[start : start + _CHUNK]
 
 
-def _write_images(
-    path: Path, chunks: Iterator[np.ndarray], count: int
-) -> tuple[Sequence[int], str, list[str]]:
-    """Streams chunks into an .npy file; shape of an image, SHA-256 of the file, image hashes."""
+def _check_index(index: pd.DataFrame, info: Mapping[str, Any]) -> None:
+    labels_N, classes = index["label"].to_numpy(), info["classes"]
+    if len(index) == 0:
+        raise ValueError(f"domain {info['name']!r} is empty: it has no image")
+    if labels_N.min() < 0 or labels_N.max() >= len(classes):
+        raise ValueError(f"domain {info['name']!r}: labels must lie in 0..{len(classes) - 1}")
+
+
+def _write_images(path: Path, chunks: Iterable[np.ndarray]) -> tuple[Sequence[int], list[str]]:
+    """Streams chunks into an .npy file; shape of an image, and a content hash of each."""
     shape: tuple[int, ...] = ()
     content: list[str] = []
-    sha256 = hashlib.sha256()
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    with open(path, "wb") as file:
         for chunk in chunks:
             if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] not in (1, 3):
                 raise ValueError(
@@ -166,23 +191,22 @@ def _write_images(
                 )
             if not shape:
                 shape = chunk.shape[1:]
-                header = _header((count, *shape))
-                file.write(header)
-                sha256.update(header)
+                file.write(_header((0, *shape)))
             elif chunk.shape[1:] != shape:
                 raise ValueError(
                     f"all images of a domain have one shape, but got {shape} and {chunk.shape[1:]}"
                 )
             data = np.ascontiguousarray(chunk)
             content += content_hashes(data)
-            sha256.update(data.data)
             file.write(data.data)
-        if len(content) != count:
-            raise ValueError(f"{len(content)} images, but {count} rows in the index")
-    return shape, sha256.hexdigest(), content
+        if shape:
+            file.seek(0)
+            file.write(_header((len(content), *shape)))
+    return shape, content
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
+    """An .npy header; its length does not depend on the first number, for which NumPy leaves room."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         buffer, {"descr": "|u1", "fortran_order": False, "shape": shape}
