@@ -1,0 +1,88 @@
+"""What preparing a domain of files will take, before it starts: images, disk, time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from gradmix.domains.decoded import Decoded
+from gradmix.domains.listing import MediaFile
+from gradmix.domains.side_by_side import side_by_side
+
+_TRIED = 8
+_BYTES_PER_PIXEL = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Prediction of a preparation.
+
+    Attributes:
+        files: to decode.
+        images: that they give.
+        image: height and width, in pixels.
+        size: of the images on disk, in bytes.
+        seconds: with `processes`; `None` where no file could be tried.
+        processes: that decode at the same time.
+        tried: files that were decoded to know.
+    """
+
+    files: int
+    images: int
+    image: tuple[int, int]
+    size: int
+    seconds: float | None
+    processes: int
+    tried: int
+
+    def __str__(self) -> str:
+        height, width = self.image
+        what = (
+            f"{self.files:,} files, about {self.images:,} images of {height} x {width}, "
+            f"{self.size / 1e9:.2f} GB on disk"
+        )
+        if self.seconds is None:
+            return f"{what}; time unknown, because none of the files tried decodes"
+        minutes, seconds = divmod(round(self.seconds), 60)
+        clock = f"{minutes} min {seconds} s" if minutes else f"{max(1, seconds)} s"
+        by = "one process" if self.processes == 1 else f"{self.processes} processes"
+        return f"{what}, about {clock} with {by} (from {self.tried} files tried)"
+
+
+def estimate(
+    files: Sequence[MediaFile],
+    decode: Callable[[MediaFile], Decoded],
+    usual: float,
+    image: tuple[int, int],
+    processes: int,
+) -> Estimate:
+    """Decodes a few of the files, evenly spread, and reckons up.
+
+    A file that does not decode is passed over; the preparation itself will report it. Processes are
+    taken to share the work without loss, so on fewer cores than processes the time is longer.
+
+    Args:
+        files: all that will be decoded.
+        decode: gives a file's images; any exception is a file that does not decode.
+        usual: images per file, where none of those tried decodes.
+        image: height and width of the images.
+        processes: that will decode at the same time.
+    """
+    step = max(1, len(files) // _TRIED)
+    tried = side_by_side(partial(_timed, decode), files[::step][:_TRIED], 1)
+    found = [result for _, result in tried if not isinstance(result, Exception)]
+    per_file = sum(images for images, _ in found) / len(found) if found else usual
+    images = round(per_file * len(files))
+    # The first one pays for loading the decoder.
+    timed = [seconds for _, seconds in found[1:]]
+    seconds = sum(timed) / len(timed) * len(files) / processes if timed else None
+    size = images * image[0] * image[1] * _BYTES_PER_PIXEL
+    return Estimate(len(files), images, image, size, seconds, processes, len(found))
+
+
+def _timed(decode: Callable[[MediaFile], Decoded], file: MediaFile) -> tuple[int, float]:
+    started = time.perf_counter()
+    result = decode(file)
+    return len(result.frames_FHWC), time.perf_counter() - started
