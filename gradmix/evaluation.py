@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradmix.nets.inputs import to_input
+from gradmix.nets.inputs import evaluation_input
 
 
 @torch.no_grad()
@@ -19,7 +19,7 @@ def predict_logits(
     label_space: str,
     domain: str | None,
     device: torch.device,
-    batch_size: int = 512,
+    batch_size: int | None = None,
 ) -> Tensor:
     """Logits of the chosen rows in evaluation mode, (n, classes) float32 on the CPU.
 
@@ -30,11 +30,12 @@ def predict_logits(
         label_space: whose head.
         domain: whose normalisation statistics, where the network keeps them by domain.
         device: where the network is.
-        batch_size: images per forward pass.
+        batch_size: images per forward pass; ``None``: as many as `pass_size` says.
 
     Raises:
         ValueError: if there is no row, or the images do not fit the network.
     """
+    batch_size = batch_size or pass_size(network)
     rows = np.asarray(rows, dtype=np.int64)
     if len(rows) == 0:
         raise ValueError(f"there is no image to predict in label space {label_space}")
@@ -44,11 +45,17 @@ def predict_logits(
     try:
         for start in range(0, len(rows), batch_size):
             batch = torch.from_numpy(np.ascontiguousarray(images[rows[start : start + batch_size]]))
-            inputs = to_input(batch.to(device), channels=int(network.in_channels))  # type: ignore[arg-type]
+            inputs = evaluation_input(network, batch.to(device))
             parts.append(network(inputs, label_space, domain).float().cpu())
     finally:
         network.train(was_training)
     return torch.cat(parts)
+
+
+def pass_size(network: Any) -> int:
+    """Images of one forward pass without gradients: 500 of 32 x 32, fewer of larger ones."""
+    height, width = network.image_size
+    return min(500, max(16, 500 * 32 * 32 // (height * width)))
 
 
 def evaluate(
@@ -61,18 +68,44 @@ def evaluate(
     device: torch.device,
     *,
     classes: int,
+    clips: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Accuracy (a fraction) and confusion ([true][predicted] counts) on the chosen rows."""
+    """Accuracy (a fraction) and confusion ([true][predicted] counts) on the chosen rows.
+
+    Args:
+        network: its mode is put back afterwards.
+        images: (N, H, W, C) uint8.
+        labels: (N,) of all images.
+        rows: which images.
+        label_space: whose head.
+        domain: whose normalisation statistics.
+        device: where the network is.
+        classes: of the label space.
+        clips: (N,) names of the clips that the images are frames of; adds video_count and accuracy_per_video, for
+            which a clip's class is the largest mean probability over its frames (Li et al. 2020, section 4.3).
+    """
     logits = predict_logits(network, images, rows, label_space, domain, device)
     predicted = logits.argmax(dim=1).numpy()
     truth = np.asarray(labels)[np.asarray(rows)]
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (truth, predicted), 1)
+    per_video = {} if clips is None else _per_video(logits, truth, clips[np.asarray(rows)])
     return {
         "test_count": len(truth),
         "accuracy": float((predicted == truth).mean()),
+        **per_video,
         "confusion": confusion.tolist(),
     }
+
+
+def _per_video(logits_NC: Tensor, truth_N: np.ndarray, clips_N: np.ndarray) -> dict[str, Any]:
+    _, first_V, video_N = np.unique(clips_N, return_index=True, return_inverse=True)
+    probabilities = torch.softmax(logits_NC.double(), dim=1)
+    sums = torch.zeros(len(first_V), logits_NC.shape[1], dtype=torch.float64)
+    sums.index_add_(0, torch.from_numpy(video_N.reshape(-1)), probabilities)
+    # The mean over a clip's frames and their sum have the same largest class.
+    right = sums.argmax(dim=1).numpy() == truth_N[first_V]
+    return {"video_count": len(first_V), "accuracy_per_video": float(right.mean())}
 
 
 @torch.no_grad()
@@ -102,7 +135,7 @@ def reestimate_statistics(
         norm.train()
     device = next(renewed.parameters()).device
     batch = torch.from_numpy(np.array(images)).to(device)  # a copy: memory maps are read-only
-    renewed(to_input(batch, channels=int(renewed.in_channels)), label_space, domain)  # type: ignore[arg-type]
+    renewed(evaluation_input(renewed, batch), label_space, domain)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return renewed.eval()

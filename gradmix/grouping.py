@@ -1,6 +1,6 @@
-"""What may not be parted by a split: images with equal content, and images of one group.
+"""What may not be parted by a split: images with equal content, images of one group, and frames of one clip.
 
-Groups (frames of a clip, near-duplicate photographs) have names that mean something within the files that they
+Groups (clips of one recording, near-duplicate photographs) have names that mean something within the files that they
 were read from; two domains share group names only if they were cut from a common file.
 """
 
@@ -13,24 +13,40 @@ from gradmix.domains.format import Domain
 
 
 def units_of(index: pd.DataFrame) -> np.ndarray:
-    """Number of each image's unit, (N,): images with equal content or equal non-empty group are in one.
+    """Number of each image's unit, (N,): images of equal content, of one group or of one clip are in one.
 
-    Both relations chain: if a and b have equal content, and b and c are of one group, all three are one unit.
+    The relations chain: if a and b have equal content, and b and c are of one group, all three are one unit.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    # A graph with a node per image, per content and per group; units are its connected components.
-    count = len(index)
-    content_N, contents = pd.factorize(index["content"])
-    group_N, groups = pd.factorize(index["group"])
-    grouped = np.flatnonzero(index["group"].to_numpy() != "")
-    images = np.concatenate([np.arange(count), grouped])
-    keys = np.concatenate([count + content_N, count + len(contents) + group_N[grouped]])
-    size = count + len(contents) + len(groups)
-    graph = coo_array((np.ones(len(images), dtype=np.int8), (images, keys)), shape=(size, size))
+    # A graph with a node per image, and one per content, group and clip; units are its connected components.
+    count = size = len(index)
+    images, keys = [], []
+    for column in ("content", "group", "clip"):
+        named = np.flatnonzero(index[column].to_numpy() != "")
+        code_n, names = pd.factorize(index[column].to_numpy()[named])
+        images.append(named)
+        keys.append(size + code_n)
+        size += len(names)
+    edges = (np.concatenate(images), np.concatenate(keys))
+    graph = coo_array((np.ones(len(edges[0]), dtype=np.int8), edges), shape=(size, size))
     units: np.ndarray = connected_components(graph, directed=False)[1][:count]
     return units
+
+
+def samples_of(index: pd.DataFrame) -> np.ndarray:
+    """Number of what counts as one labelled sample, (N,): an image, or the clip that a frame belongs to."""
+    clip_N = index["clip"].to_numpy(dtype=object)
+    alone = clip_N == ""
+    samples: np.ndarray = np.arange(len(index))
+    if not alone.all():
+        # A clip is called by its first frame.
+        code_n, clips = pd.factorize(clip_N[~alone])
+        first = np.full(len(clips), len(index))
+        np.minimum.at(first, code_n, np.flatnonzero(~alone))
+        samples[~alone] = first[code_n]
+    return samples
 
 
 def whole_units(units: np.ndarray, rows: np.ndarray) -> np.ndarray:

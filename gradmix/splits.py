@@ -1,7 +1,7 @@
 """Which target images are V, H, U and test, and which are left out so that nothing leaks between them.
 
-A unit (see `gradmix.grouping`) is what is never parted: images with equal content or of one group.
-N images of the target domain.
+A unit (see `gradmix.grouping`) is what is never parted: images with equal content, of one group or of one clip.
+Numbers per class count samples: images, or clips with all their frames. N images of the target domain.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from gradmix.domains.format import Domain
-from gradmix.grouping import found_again, group_scopes, identities, units_of, whole_units
+from gradmix.grouping import (
+    found_again,
+    group_scopes,
+    identities,
+    samples_of,
+    units_of,
+    whole_units,
+)
 from gradmix.seeds import derive_seed
 
 Split = dict[str, Any]
@@ -41,8 +48,8 @@ def make_split(
         labels_per_class: k; 0, which leaves V empty, is for methods that see no target label.
         draw: number of the draw.
         seed: the experiment's seed.
-        hyper_validation_per_class: labelled images per class in H.
-        test_per_class: test images per class; ``None`` with a test domain: all of it.
+        hyper_validation_per_class: labelled samples per class in H.
+        test_per_class: test samples per class; ``None`` with a test domain: all of it.
 
     Raises:
         ValueError: if a class has too few images for test, H or V, nothing is left for U, or the test domain
@@ -189,29 +196,35 @@ def _pick(
     *,
     spread: bool = False,
 ) -> np.ndarray:
-    """``per_class`` free images of each class, in the given order of preference; sorted rows.
+    """``per_class`` free samples of each class, in the given order of preference; sorted rows, frames and all.
 
     ``spread``: of distinct units while there are any (the few labels should not be copies of one image);
     otherwise unit by unit, so that as few units as possible are touched and little is left out.
     """
     labels = np.asarray(domain.labels)
+    samples = samples_of(domain.index)
     candidates = order[free[order]]
+    # A clip stands in the order where its first frame there does; its frames share a unit, so all are free or none.
+    candidates = candidates[np.sort(np.unique(samples[candidates], return_index=True)[1])]
     _, first, unit = np.unique(units[candidates], return_index=True, return_inverse=True)
     by_unit = candidates[np.argsort(first[unit], kind="stable")]
     picked = []
     for label, name in enumerate(domain.classes):
         rows = by_unit[labels[by_unit] == label]
         if len(rows) < per_class:
+            all_of_class = np.unique(samples[labels == label])
+            what = "images" if len(all_of_class) == (labels == label).sum() else "clips"
             raise ValueError(
                 f"{key} is {per_class}, but class {name} of domain {domain.name} has "
-                f"{int((labels == label).sum())} images, of which {len(rows)} are left for it"
+                f"{len(all_of_class)} {what}, of which {len(rows)} are left for it"
             )
         if spread:
             is_first = np.zeros(len(rows), dtype=bool)
             is_first[np.unique(units[rows], return_index=True)[1]] = True
             rows = np.concatenate([rows[is_first], rows[~is_first]])
         picked.append(rows[:per_class])
-    return np.sort(np.concatenate(picked))
+    chosen = np.isin(samples, samples[np.concatenate(picked)])
+    return np.flatnonzero(chosen)
 
 
 def _from_test_domain(

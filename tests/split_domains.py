@@ -8,7 +8,9 @@ import pandas as pd
 from gradmix.domains.format import Domain
 
 
-def make_domain(name, labels, content=None, group=None, files=None, classes=None) -> Domain:
+def make_domain(
+    name, labels, content=None, group=None, files=None, classes=None, clip=None
+) -> Domain:
     """Every image has a content of its own unless `content` says otherwise."""
     labels = np.asarray(labels, dtype=np.int64)
     count = len(labels)
@@ -20,6 +22,7 @@ def make_domain(name, labels, content=None, group=None, files=None, classes=None
         {
             "label": labels,
             "group": list(group) if group is not None else [""] * count,
+            "clip": list(clip) if clip is not None else [""] * count,
             "content": list(content)
             if content is not None
             else [f"{name}-{i}" for i in range(count)],

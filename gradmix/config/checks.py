@@ -11,13 +11,28 @@ Problem = tuple[str, str]
 
 def problems_of(config: Config) -> list[Problem]:
     """All problems of a configuration whose keys and types are right."""
-    problems = [*_label_spaces(config), *_domains(config), *_target(config), *names_of(config)]
+    problems = [
+        *_image(config),
+        *_label_spaces(config),
+        *_domains(config),
+        *_target(config),
+        *names_of(config),
+    ]
     # What follows asks for the methods' recipes.
     return problems or list(dict.fromkeys([*settings_of(config), *pseudo_labels_of(config)]))
 
 
+def _image(config: Config) -> Iterator[Problem]:
+    image = config.image
+    if image.crop is not None and image.crop > min(image.height, image.width):
+        yield (
+            "image.crop",
+            f"{image.crop} is more than the images of {image.height} x {image.width} have",
+        )
+
+
 def _label_spaces(config: Config) -> Iterator[Problem]:
-    spaces = list(config.label_spaces.items())
+    spaces = [(name, space) for name, space in config.label_spaces.items() if space != "auto"]
     for index, (name, classes) in enumerate(spaces):
         for other, other_classes in spaces[:index]:
             if classes == other_classes:

@@ -22,10 +22,12 @@ Momentum = Annotated[NonNegative, Field(lt=1)]
 
 
 class Image(Section):
-    """Size that the images of all domains are brought to, in pixels."""
+    """Size that the images of all domains are brought to, in pixels, and what of them the network sees."""
 
     height: Count = 32
     width: Count = 32
+    crop: Count | None = None
+    flip: bool = False
 
 
 class Target(Section):

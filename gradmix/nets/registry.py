@@ -17,7 +17,7 @@ NETWORKS: dict[str, str] = {
 def build_network(
     settings: Mapping[str, Any],
     label_spaces: Mapping[str, int],
-    image: Mapping[str, int],
+    image: Mapping[str, Any],
     domains: Sequence[str],
     *,
     seed: int,
@@ -27,7 +27,7 @@ def build_network(
     Args:
         settings: ``name`` and the options of its class.
         label_spaces: number of classes of each label space.
-        image: ``height`` and ``width`` in pixels.
+        image: ``height`` and ``width`` in pixels; ``crop``, where only a square of this side is seen.
         domains: names of the domains, for per-domain statistics.
         seed: of the initial weights; torch's global generator is left as it was.
 
@@ -45,7 +45,7 @@ def build_network(
         torch.manual_seed(seed)
         network: nn.Module = getattr(import_module(module), kind)(
             label_spaces,
-            image_size=(image["height"], image["width"]),
+            image_size=input_size(image),
             domains=domains,
             **options,
         )
@@ -54,3 +54,9 @@ def build_network(
             torch.manual_seed(derive_seed(seed, "head", name))
             head.reset_parameters()
     return network
+
+
+def input_size(image: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width that a network sees of stored images."""
+    crop = image.get("crop")
+    return (crop, crop) if crop else (image["height"], image["width"])

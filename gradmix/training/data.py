@@ -15,6 +15,7 @@ from gradmix.domains.format import Domain
 from gradmix.methods.recipe import Recipe, Set, Stream
 from gradmix.seeds import derive_seed
 from gradmix.training.batches import Sampler, Shuffled, target_sampler
+from gradmix.training.images import located_images
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class ImageSet:
 
     Attributes:
         name: for records and messages ("V", "S_u", or the source's name).
-        images: (N, height, width, channels) uint8, on the device.
+        images: (M, height, width, channels) uint8, the images where they lie: on the device, or the memory-mapped
+            file of the whole domain.
         labels: (N,) int64 class indices or (N, C) float32 probabilities, on the device.
         label_space: the head that the images use.
         domain: the domain that they come from (per-domain normalisation statistics go by it).
+        rows: (N,) int64, which of `images` belong to the set, on the same device; ``None``: all of them.
     """
 
     name: str
@@ -34,9 +37,24 @@ class ImageSet:
     labels: Tensor
     label_space: str
     domain: str
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where training happens."""
+        return self.labels.device
+
+    def take(self, positions: Tensor) -> Tensor:
+        """(n, height, width, channels) uint8 images at these positions of the set, on the device.
+
+        One gather, whether from the device or from the memory map.
+        """
+        positions = positions.to(self.images.device)
+        rows = positions if self.rows is None else self.rows[positions]
+        return self.images.index_select(0, rows).to(self.device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -130,8 +148,9 @@ def hyper_validation(
     if per_class is None:
         return whole
     labels = whole.labels.cpu()
-    kept = torch.cat([(labels == c).nonzero()[:per_class, 0] for c in labels.unique()]).to(device)
-    return replace(whole, images=whole.images[kept], labels=whole.labels[kept])
+    kept = torch.cat([(labels == c).nonzero()[:per_class, 0] for c in labels.unique()])
+    rows = kept if whole.rows is None else whole.rows.cpu()[kept]
+    return replace(whole, labels=whole.labels[kept.to(device)], rows=rows.to(whole.images.device))
 
 
 def _sets(name: Set | Literal["H"], inputs: RunInputs, device: torch.device) -> list[ImageSet]:
@@ -178,9 +197,8 @@ def _source_set(name: str, domain: Domain, left_out: list[int], device: torch.de
         raise ValueError(
             f"source {name}: no image is left after the leak guard took out duplicates"
         )
-    labels = torch.from_numpy(np.asarray(domain.labels)[rows].astype(np.int64))
-    images = torch.from_numpy(np.ascontiguousarray(domain.images[rows]))
-    return ImageSet(name, images.to(device), labels.to(device), domain.label_space, name)
+    labels = np.asarray(domain.labels)[rows].astype(np.int64)
+    return _set(name, domain, rows, labels, device)
 
 
 def _target_set(
@@ -192,15 +210,16 @@ def _target_set(
     *,
     labelled: bool = True,
 ) -> ImageSet:
-    images = torch.from_numpy(np.ascontiguousarray(target.images[rows]))
     values = np.asarray(labels)
     values = values.astype(np.float32 if values.ndim == 2 else np.int64)
     if labelled:
         assert values.size == 0 or values.min() >= 0, f"{name} holds an image without a label"
-    return ImageSet(
-        name,
-        images.to(device),
-        torch.from_numpy(values).to(device),
-        target.label_space,
-        target.name,
-    )
+    return _set(name, target, np.asarray(rows, dtype=np.int64), values, device)
+
+
+def _set(
+    name: str, domain: Domain, rows: np.ndarray, labels: np.ndarray, device: torch.device
+) -> ImageSet:
+    images, chosen = located_images(domain, rows, device)
+    values = torch.from_numpy(labels).to(device)
+    return ImageSet(name, images, values, domain.label_space, domain.name, chosen)

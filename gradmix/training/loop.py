@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradmix.nets.inputs import to_input
+from gradmix.evaluation import pass_size
+from gradmix.nets.inputs import evaluation_input, training_input
 from gradmix.terms.context import Context
 from gradmix.terms.term import Term
 from gradmix.training.curves import Curves
@@ -50,6 +51,7 @@ class Schedule:
     momentum: float
     weight_decay: float
     precision: str
+    flip: bool = False
 
 
 @dataclass
@@ -157,7 +159,6 @@ class _Run:
         schedule: Schedule,
     ) -> None:
         self.network = network
-        self.channels = _channels(network)
         self.mixer = mixer
         self.streams = list(streams)
         self.schedule = schedule
@@ -171,7 +172,7 @@ class _Run:
         )
         self.terms = list(terms)
         self.groups, self.guide = gradient_groups(self.streams)
-        device = streams[0].set.images.device
+        device = streams[0].set.device
         self.device = device
         # bfloat16 only inside the forward pass: weights, gradients and the mixing stay in float32.
         self.autocast = (
@@ -183,7 +184,8 @@ class _Run:
     def advance(self, count: int, curves: Curves) -> None:
         """Take ``count`` steps."""
         self.network.train()
-        rows = [stream.sampler.take(count).to(self.device) for stream in self.streams]
+        # Positions go to where the images lie; those in a file are gathered on the host.
+        rows = [s.sampler.take(count).to(s.set.images.device) for s in self.streams]
         for offset in range(count):
             contexts = self._contexts([rows_[offset] for rows_ in rows])
             losses = {
@@ -211,8 +213,8 @@ class _Run:
             images = stream.set
             context = Context(
                 self.network,
-                to_input(images.images[batch], channels=self.channels),
-                images.labels[batch],
+                training_input(self.network, images.take(batch), flip=self.schedule.flip),
+                images.labels[batch.to(self.device)],
                 images.label_space,
                 images.domain,
                 step=self.step,
@@ -328,25 +330,23 @@ def sum_of(losses: Sequence[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def evaluate_on_device(
-    network: nn.Module, images: ImageSet, batch_size: int = 500
+    network: nn.Module, images: ImageSet, batch_size: int | None = None
 ) -> tuple[float, float]:
     """Mean cross entropy and accuracy of a set that lies on the device; the network's mode is put back."""
     was_training = network.training
     network.eval()
-    loss = torch.zeros((), device=images.images.device)
-    correct = torch.zeros((), device=images.images.device)
-    for start in range(0, len(images), batch_size):
-        part = slice(start, start + batch_size)
-        inputs = to_input(images.images[part], channels=_channels(network))
+    loss = torch.zeros((), device=images.device)
+    correct = torch.zeros((), device=images.device)
+    size = batch_size or pass_size(network)
+    for start in range(0, len(images), size):
+        part = torch.arange(start, min(start + size, len(images)))
+        labels = images.labels[start : start + size]
+        inputs = evaluation_input(network, images.take(part))
         logits = network(inputs, images.label_space, images.domain).float()
-        loss += functional.cross_entropy(logits, images.labels[part], reduction="sum")
-        correct += (logits.argmax(dim=1) == images.labels[part]).sum()
+        loss += functional.cross_entropy(logits, labels, reduction="sum")
+        correct += (logits.argmax(dim=1) == labels).sum()
     network.train(was_training)
     return float(loss) / len(images), float(correct) / len(images)
-
-
-def _channels(network: nn.Module) -> int:
-    return int(network.in_channels)  # type: ignore[arg-type]
 
 
 def _status(row: dict[str, float]) -> str:

@@ -109,7 +109,11 @@ def evaluate_run(
         "labels_per_class": labels_per_class,
         "draw": record["draw"],
         **plain,
-        "accuracy_statistics_on_V": on_target["accuracy"],
+        **{
+            f"{name}_statistics_on_V": value
+            for name, value in on_target.items()
+            if "accuracy" in name
+        },
         "hyper_validation_accuracy": record["hyper_validation_accuracy"],
         "chosen_step": record["chosen_step"],
         "classes": domain.classes,
@@ -139,5 +143,11 @@ def _test(
 ) -> dict[str, Any]:
     return evaluate(
         network, test.images, test.labels, rows, test.label_space, statistics_of, device,
-        classes=len(test.classes),
+        classes=len(test.classes), clips=clips_of(test),
     )  # fmt: skip
+
+
+def clips_of(domain: Domain) -> np.ndarray | None:
+    """(N,) name of the clip that each image is a frame of; ``None`` for a domain without clips."""
+    clips = domain.index["clip"].to_numpy(dtype=str)
+    return clips if (clips != "").any() else None

@@ -196,7 +196,7 @@ def _train_one(
     curves = Curves(_with_losses(streams), layers, trained)
     torch.manual_seed(seeds["batches"])  # of random terms, and a user's dropout
     terms = make_terms(streams, settings.get("options", {}))
-    schedule = _schedule(settings["training"], recipe.schedule)
+    schedule = _schedule(settings, recipe.schedule)
     title = f"{settings['name']} k={job.labels_per_class} draw={job.draw}"
     log(f"{title}: {schedule.steps} steps on {device}, " + _sizes(streams))
     with progress_bar(title, schedule.steps) as progress:
@@ -257,9 +257,9 @@ def _fine_tune_last(
     guide = next(stream.images for stream in recipe.streams if stream.role == "guide")
     alone = Recipe(recipe.name, recipe.title, streams=(Stream(guide),))
     network.load_state_dict(first.state)
-    device = validation.images.device
+    device = validation.device
     streams, _ = load_streams(alone, inputs, settings["training"], seeds["batches"], device)
-    schedule = _schedule(settings["training"], "fine_tune")
+    schedule = _schedule(settings, "fine_tune")
     curves = Curves(_with_losses(streams), [], [])
     log(f"H2: fine-tuning on {guide} for {schedule.steps} steps")
     with progress_bar("H2", schedule.steps) as progress:
@@ -323,7 +323,8 @@ def _soft_labels(predictions: Path, target: Domain) -> dict[int, np.ndarray]:
     return dict(zip(frame["row"].tolist(), frame[columns].to_numpy(np.float32), strict=True))
 
 
-def _schedule(training: Mapping[str, Any], name: ScheduleName) -> Schedule:
+def _schedule(settings: Mapping[str, Any], name: ScheduleName) -> Schedule:
+    training = settings["training"]
     steps, evaluate_every, learning_rate = (training[key] for key in SCHEDULES[name])
     return Schedule(
         optimizer="adam" if name == "adam" else "sgd",
@@ -333,6 +334,7 @@ def _schedule(training: Mapping[str, Any], name: ScheduleName) -> Schedule:
         momentum=float(training.get("momentum", 0.0)),
         weight_decay=float(training["weight_decay"]),
         precision=str(training["precision"]),
+        flip=bool(settings["image"].get("flip", False)),
     )
 
 

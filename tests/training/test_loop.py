@@ -102,7 +102,7 @@ class Explodes(nn.Module):
     def __init__(self, network, space):
         super().__init__()
         self.network, self.space, self.calls = network, space, 0
-        self.in_channels = network.in_channels
+        self.in_channels, self.image_size = network.in_channels, network.image_size
         self.features = network.features
 
     def forward(self, images, label_space, domain=None):
