@@ -17,6 +17,7 @@ localrules:
     all,
     domains,
     splits,
+    estimate_extraction,
     select,
     enlarge,
 

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 
 from gradmix.config import ConfigError, load_config
-from gradmix.domains.registry import ORIGINS, raw_files_of
+from gradmix.domains.registry import ORIGINS, inventory_of, is_files, raw_files_of
 from gradmix.fingerprint import fingerprint
 from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.registry import METHODS
@@ -24,6 +24,8 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
+FILE_DOMAINS = [name for name, domain in experiment.domains.items() if is_files(domain.origin)]
+ARRAY_DOMAINS = [name for name in experiment.domains if name not in FILE_DOMAINS]
 CONDA = "../envs/gradmix.yaml"
 OUT = experiment.output_dir
 DOMAIN_FILES = ("images.npy", "index.parquet", "domain.json")

@@ -20,6 +20,8 @@ rule prepare_domain:
         log_of("prepare_domain", "{domain}"),
     benchmark:
         benchmark_of("prepare_domain", "{domain}")
+    wildcard_constraints:
+        domain=one_of(ARRAY_DOMAINS) or "none",
     conda:
         CONDA
     threads: 1
@@ -34,6 +36,52 @@ rule prepare_domain:
         ),
     script:
         "../workflow_scripts/prepare_domain.py"
+
+
+# Photographs and clips: every file is decoded once, many side by side. Thousands of clips would make
+# slow work of Snakemake's own bookkeeping, so the rule watches the lists, the newest file and an
+# inventory of names and sizes.
+rule extract_frames:
+    input:
+        raw_files,
+    output:
+        expand(f"{DOMAIN}/{{file}}", file=DOMAIN_FILES, allow_missing=True),
+    log:
+        log_of("extract_frames", "{domain}"),
+    benchmark:
+        benchmark_of("extract_frames", "{domain}")
+    wildcard_constraints:
+        domain=one_of(FILE_DOMAINS) or "none",
+    conda:
+        CONDA
+    threads: experiment.resources.extraction_threads
+    resources:
+        mem_mb=memory,
+        runtime=experiment.resources.runtime_minutes,
+        gpu=0,
+    params:
+        domain=lambda wildcards: experiment.domain_settings(wildcards.domain),
+        inventory=lambda wildcards: inventory_of(
+            experiment.domains[wildcards.domain].model_dump(mode="json"), experiment.data_dir
+        ),
+        code=lambda wildcards: fingerprint(
+            "gradmix.domains.prepare_files", ORIGINS[experiment.domains[wildcards.domain].origin]
+        ),
+    script:
+        "../workflow_scripts/extract_frames.py"
+
+
+# What extracting all frames would take, on the terminal; makes nothing.
+rule estimate_extraction:
+    log:
+        log_of("estimate_extraction"),
+    conda:
+        CONDA
+    threads: experiment.resources.extraction_threads
+    params:
+        domains={name: experiment.domain_settings(name) for name in FILE_DOMAINS},
+    script:
+        "../workflow_scripts/estimate_extraction.py"
 
 
 rule split:

@@ -51,9 +51,20 @@ def _domains(config: Config) -> Iterator[Problem]:
             hint = nearest(space, config.label_spaces)
             yield f"domains.{name}.label_space", f"there is no label space {space!r}{hint}"
             continue
+        classes = config.label_spaces[space]
+        if classes == "auto":
+            users = [other for other, d in config.domains.items() if d.label_space == space]
+            if len(users) > 1:
+                what = (
+                    f"auto takes the classes that one domain has, but {' and '.join(users)} use it"
+                )
+                yield f"label_spaces.{space}", f"{what}; list them"
+            if domain.classes:
+                yield f"domains.{name}.classes", f"has no effect: label space {space} is auto"
+            continue
         for old, new in (domain.classes or {}).items():
-            if new not in config.label_spaces[space]:
-                known = ", ".join(config.label_spaces[space])
+            if new not in classes:
+                known = ", ".join(classes)
                 yield (
                     f"domains.{name}.classes.{old}",
                     f"{new!r} is no class of label space {space} ({known})",

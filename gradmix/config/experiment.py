@@ -35,7 +35,9 @@ from gradmix.config.types import (
 from gradmix.methods.recipe import SCHEDULES, Recipe
 from gradmix.methods.registry import recipe_of
 
-LabelSpace = Annotated[tuple[ClassName, ...], AsList, Field(min_length=2), Distinct]
+LabelSpace = (
+    Literal["auto"] | Annotated[tuple[ClassName, ...], AsList, Field(min_length=2), Distinct]
+)
 GRID_RECIPE = "gradmix"
 
 
@@ -127,9 +129,10 @@ class Config(Section):
     def domain_settings(self, domain: str) -> dict[str, Any]:
         """What preparing a domain depends on: settings, classes and image as `prepare_domain` takes them."""
         settings = self.domains[domain]
+        space = self.label_spaces[settings.label_space]
         return {
             "settings": settings.model_dump(mode="json"),
-            "classes": list(self.label_spaces[settings.label_space]),
+            "classes": None if space == "auto" else list(space),
             "image": [self.image.height, self.image.width],
         }
 

@@ -166,3 +166,4 @@ class Resources(Section):
     memory_mb: Count = 4000
     runtime_minutes: Count = 120
     gpu: Natural = 0
+    extraction_threads: Count = 4

@@ -21,7 +21,7 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return [path] if path.is_file() else []
 
 
-def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
+def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
     """Reads the arrays that the settings name.
 
     Settings: `file` (relative to data_dir, or absolute), and the names of the arrays in it:

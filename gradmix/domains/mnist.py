@@ -42,7 +42,7 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return [path for path in found if path is not None]
 
 
-def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
+def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
     """All images of `split` (train: 60,000, test: 10,000), (N,28,28,1) uint8, ink bright on dark.
 
     Raises:

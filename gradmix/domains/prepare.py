@@ -22,7 +22,7 @@ _CHUNK = 1024
 def prepare_domain(
     name: str,
     settings: Mapping[str, Any],
-    classes: Sequence[str],
+    classes: Sequence[str] | None,
     image: tuple[int, int],
     data_dir: str | Path,
     folder: str | Path,
@@ -37,7 +37,7 @@ def prepare_domain(
             needs, and optionally `classes` (origin class -> class of the label space; unnamed
             classes keep their names) and `resize` ("bilinear", the default, or "none").
         classes: the label space's class names; a label is a position here. Images of other classes
-            are left out and counted in domain.json's notes.
+            are left out and counted in domain.json's notes. `None`: all that the origin has.
         image: height and width of the written images, unless `resize` is "none". Channels stay as
             the origin has them.
         data_dir: where raw files lie.
@@ -52,13 +52,14 @@ def prepare_domain(
     resize = settings.get("resize") or "bilinear"
     if resize not in ("bilinear", "none"):
         raise ValueError(f"domains.{name}.resize must be bilinear or none, but got {resize!r}")
-    classes = [str(label) for label in classes]
     renamed = {str(old): str(new) for old, new in (settings.get("classes") or {}).items()}
     try:
-        wanted = wanted_classes(renamed, classes)
+        wanted = None if classes is None else wanted_classes(renamed, classes)
         raw = _origin(settings).load(settings, Path(data_dir), wanted)
         _check_raw(raw)
-        labels, left_out = labels_of(np.asarray(raw.class_names), renamed, classes)
+        found = np.asarray(raw.class_names, dtype=str)
+        classes = [str(label) for label in (np.unique(found) if classes is None else classes)]
+        labels, left_out = labels_of(found, renamed, classes)
     except ValueError as error:
         raise ValueError(f"domains.{name}: {error}") from error
     rows = np.flatnonzero(labels >= 0)

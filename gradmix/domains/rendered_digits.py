@@ -16,7 +16,7 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return []
 
 
-def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
+def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
     """`count` images (N,32,32,3) uint8 RGB of the wanted digits, each digit in turn.
 
     The n-th image of a digit depends on `seed`, the digit and n alone: more images, or fewer other
@@ -41,11 +41,11 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -
         raise ValueError(
             f"origin 'rendered_digits': `seed` must be a whole number from 0, but got {seed!r}"
         )
-    digits = [digit for digit in DIGITS if digit in wanted]
+    digits = [digit for digit in DIGITS if wanted is None or digit in wanted]
     if not digits:
         raise ValueError(
             f"origin 'rendered_digits' draws the classes 0 to 9, but none of them is wanted "
-            f"({sorted(wanted)})"
+            f"({sorted(wanted or [])})"
         )
     painter = DigitPainter()
     images_NHWC = np.empty((count, 32, 32, 3), np.uint8)

@@ -15,7 +15,7 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return []
 
 
-def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
+def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
     """All ten digits, (1797,8,8,1) uint8; the grey levels 0..16 are spread over 0..255."""
     import numpy as np
     from sklearn.datasets import load_digits

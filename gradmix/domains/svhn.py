@@ -38,7 +38,7 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return [path] if path is not None else []
 
 
-def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]) -> RawImages:
+def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
     """All images of `split`, (N,32,32,3) uint8 RGB; the official label 10 is the digit 0.
 
     Raises:

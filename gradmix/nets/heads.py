@@ -78,6 +78,11 @@ class Heads(nn.Module):
         parts = [self.linear[index], *([self.norms[index]] if self.norms else [])]
         return [parameter for part in parts for parameter in part.parameters()]
 
+    def weight_of(self, label_space: str) -> Tensor:
+        """(classes, features), of the label space's linear map."""
+        weight: Tensor = self.linear[self._index(label_space)].weight  # type: ignore[assignment]
+        return weight
+
     def _index(self, label_space: str) -> int:
         if label_space not in self._names:
             raise ValueError(

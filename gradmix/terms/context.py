@@ -26,6 +26,7 @@ class Context:
         domain: where they come from.
         step: training step, from 0.
         progress: step / steps, in [0, 1).
+        autocast: under which forward passes run; what they give is made float32 behind it.
         streams: the contexts of all streams of this step by set name ("V", "S_u", a source's name), this one
             included; read others' features and logits through `of`.
         used_by_others: whether another stream's term read this one's features, so that its graph must outlive
@@ -54,12 +55,12 @@ class Context:
         self.progress = step / steps
         self.streams = streams
         self.used_by_others = False
-        self._autocast = autocast
+        self.autocast = autocast
 
     @cached_property
     def features_BF(self) -> Tensor:  # noqa: N802
         """The backbone's output, float32 whatever the precision of the forward pass."""
-        with self._autocast:
+        with self.autocast:
             features: Tensor = self.network.features(self.inputs, self.domain)
         return features.float()
 
@@ -70,19 +71,19 @@ class Context:
 
     def classify(self, features_BF: Tensor) -> Tensor:
         """Logits of features, float32, by this stream's head."""
-        with self._autocast:
+        with self.autocast:
             logits: Tensor = self.network.classify(features_BF, self.label_space, self.domain)
         return logits.float()
 
     def changed_logits(self, inputs: Tensor) -> Tensor:
         """Logits of this mini-batch's images after a random change, float32; running statistics follow them."""
-        with self._autocast:
+        with self.autocast:
             logits: Tensor = self.network(inputs, self.label_space, self.domain)
         return logits.float()
 
     def extra_logits(self, inputs: Tensor) -> Tensor:
         """Logits of other images (perturbed, mixed, ...), float32; running statistics stay as they are."""
-        with frozen_statistics(self.network), self._autocast:
+        with frozen_statistics(self.network), self.autocast:
             logits: Tensor = self.network(inputs, self.label_space, self.domain)
         return logits.float()
 
@@ -91,7 +92,7 @@ class Context:
         training = self.network.training
         self.network.eval()
         try:
-            with torch.no_grad(), self._autocast:
+            with torch.no_grad(), self.autocast:
                 logits: Tensor = self.network(self.inputs, self.label_space, self.domain)
         finally:
             self.network.train(training)

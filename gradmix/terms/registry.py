@@ -28,6 +28,10 @@ TERMS: dict[str, TermPart] = {
     ),
     "soft_labels": TermPart("gradmix.terms.soft_labels"),
     "entropy": TermPart("gradmix.terms.entropy", options={"weight": 0.1}, on_unlabelled=True),
+    "energy": TermPart(
+        "gradmix.terms.energy",
+        options={"learning_rate": 0.001, "margin": 1.0, "triplet_margin": 0.2},
+    ),
     "minimax_entropy": TermPart(
         "gradmix.terms.minimax_entropy", options={"weight": 0.1}, on_unlabelled=True
     ),

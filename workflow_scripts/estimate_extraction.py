@@ -1,0 +1,24 @@
+"""What extracting the frames of every domain of files would take: files, images, disk, time."""
+
+from gradmix_stage import experiment, stage
+
+with stage(snakemake) as log:
+    from gradmix.domains.prepare_files import chosen_files, expected_cost
+
+    data_dir = experiment(snakemake).data_dir
+    total = 0
+    for name, domain in snakemake.params.domains.items():
+        try:
+            chosen = chosen_files(domain["settings"], domain["classes"], data_dir)
+            cost = expected_cost(
+                domain["settings"], chosen, tuple(domain["image"]), snakemake.threads
+            )
+        except ValueError as error:
+            line = f"{name}: cannot be prepared: {error}"
+        else:
+            missing = len(chosen.listing.left_out)
+            line = f"{name}: {cost}" + (f"; {missing:,} files cannot be used" if missing else "")
+            total += cost.size
+        print(line)
+        log(line)
+    print(f"in all: {total / 1e9:.2f} GB on disk")

@@ -1,0 +1,19 @@
+"""Photographs or clips of one origin to a domain on disk."""
+
+from gradmix_stage import experiment, folder, stage
+
+with stage(snakemake) as log:
+    from gradmix.domains.prepare_files import prepare_files
+
+    domain = snakemake.params.domain
+    prepare_files(
+        snakemake.wildcards.domain,
+        domain["settings"],
+        domain["classes"],
+        tuple(domain["image"]),
+        experiment(snakemake).data_dir,
+        folder(snakemake.output),
+        snakemake.params.code,
+        processes=snakemake.threads,
+        log=log,
+    )
