@@ -3,9 +3,11 @@
 from functools import cache
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from gradmix.config.types import ClassName, Count, Name, Natural, Section
+from gradmix.config.types import ClassName, Count, Name, Natural, NonNegative, Section
+
+Path = Annotated[str, Field(min_length=1)]
 
 
 class Domain(Section):
@@ -18,12 +20,54 @@ class Domain(Section):
             description="renaming: class of the origin -> class of the label space; null: same names"
         ),
     ] = None
+
+    @property
+    def has_clips(self) -> bool:
+        """Whether its images are frames of clips."""
+        return False
+
+
+class ArrayDomain(Domain):
+    """Images that come as arrays."""
+
     resize: Annotated[
         Literal["bilinear", "none"], Field(description="how images get the size of `image`")
     ] = "bilinear"
 
 
-class RenderedDigits(Domain):
+class FileDomain(Domain):
+    """Photographs or clips in files."""
+
+    resize: Annotated[
+        Literal["cover", "stretch"],
+        Field(description="how images get the size of `image`: keeping proportions, or not"),
+    ] = "cover"
+    most_left_out: Annotated[
+        NonNegative, Field(le=1, description="largest share of files that may be unusable")
+    ] = 0.02
+
+
+class ClipDomain(FileDomain):
+    """Clips, of which some frames become images."""
+
+    frames_per_clip: Annotated[
+        Count | None, Field(description="frames kept of a clip, uniformly spread")
+    ] = None
+    every: Annotated[Count | None, Field(description="every n-th frame is kept")] = None
+
+    @model_validator(mode="after")
+    def _one_sampling(self) -> "ClipDomain":
+        if self.has_clips and (self.frames_per_clip is None) == (self.every is None):
+            raise ValueError("needs one of frames_per_clip and every")
+        return self
+
+    @property
+    def has_clips(self) -> bool:
+        """Whether its images are frames of clips."""
+        return True
+
+
+class RenderedDigits(ArrayDomain):
     """Street-like digits, generated from fonts."""
 
     origin: Literal["rendered_digits"]
@@ -31,27 +75,27 @@ class RenderedDigits(Domain):
     seed: Annotated[Natural, Field(description="seed of the generator")] = 0
 
 
-class SklearnDigits(Domain):
+class SklearnDigits(ArrayDomain):
     """The 8x8 handwritten digits that come with scikit-learn."""
 
     origin: Literal["sklearn_digits"]
 
 
-class Mnist(Domain):
+class Mnist(ArrayDomain):
     """MNIST, from files in `data_dir` or downloaded."""
 
     origin: Literal["mnist"]
     split: Annotated[Literal["train", "test"], Field(description="part of the data set")]
 
 
-class Svhn(Domain):
+class Svhn(ArrayDomain):
     """SVHN's cropped digits, from files in `data_dir` or downloaded."""
 
     origin: Literal["svhn"]
     split: Annotated[Literal["train", "test", "extra"], Field(description="part of the data set")]
 
 
-class Arrays(Domain):
+class Arrays(ArrayDomain):
     """Anybody's own images, in an .npz file."""
 
     origin: Literal["arrays"]
@@ -71,7 +115,87 @@ class Arrays(Domain):
     ] = None
 
 
-AnyDomain = RenderedDigits | SklearnDigits | Mnist | Svhn | Arrays
+class Ucf101(ClipDomain):
+    """UCF101's clips, in the official tree, by the official lists."""
+
+    origin: Literal["ucf101"]
+    part: Annotated[Literal["train", "test"], Field(description="part of the split")]
+    list_split: Annotated[Literal[1, 2, 3], Field(description="official split")] = 1
+    clips: Annotated[Path, Field(description="folder of class folders of clips")] = "UCF-101"
+    lists: Annotated[Path, Field(description="folder of the official lists")] = "ucfTrainTestlist"
+
+
+class Bu101(FileDomain):
+    """BU101's web images, in a folder per class of UCF101."""
+
+    origin: Literal["bu101"]
+    folder: Annotated[Path, Field(description="folder of class folders of images")] = "BU101"
+
+
+class Mpii(FileDomain):
+    """MPII Human Pose as activities."""
+
+    origin: Literal["mpii"]
+    annotations: Annotated[Path, Field(description="the official .mat, or a JSON conversion")] = (
+        "mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat"
+    )
+    images: Annotated[Path, Field(description="folder of the images")] = "images"
+    labels: Annotated[
+        Literal["act_name", "cat_name"], Field(description="activities, or their categories")
+    ] = "act_name"
+    part: Annotated[
+        Literal["train", "all"], Field(description="the training images, or all with an activity")
+    ] = "train"
+
+
+class ImageFolder(FileDomain):
+    """Anybody's own images, in a folder per class."""
+
+    origin: Literal["image_folder"]
+    folder: Annotated[Path, Field(description="folder of class folders of images")]
+    group_pattern: Annotated[
+        str | None, Field(description="regular expression whose one group names a file's group")
+    ] = None
+
+
+class ClipFolder(ClipDomain):
+    """Anybody's own clips, in a folder per class."""
+
+    origin: Literal["clip_folder"]
+    folder: Annotated[Path, Field(description="folder of class folders of clips")]
+    group_pattern: Annotated[
+        str | None, Field(description="regular expression whose one group names a file's group")
+    ] = None
+
+
+class Manifest(ClipDomain):
+    """Anybody's own images or clips, by a table."""
+
+    origin: Literal["manifest"]
+    kind: Annotated[Literal["images", "clips"], Field(description="what the files are")]
+    file: Annotated[Path, Field(description="CSV with path, label, and maybe group and split")]
+    folder: Annotated[Path | None, Field(description="of the paths; null: the CSV's own")] = None
+    split: Annotated[str | None, Field(description="only rows of this split; null: all")] = None
+
+    @property
+    def has_clips(self) -> bool:
+        """Whether its images are frames of clips."""
+        return self.kind == "clips"
+
+
+AnyDomain = (
+    RenderedDigits
+    | SklearnDigits
+    | Mnist
+    | Svhn
+    | Arrays
+    | Ucf101
+    | Bu101
+    | Mpii
+    | ImageFolder
+    | ClipFolder
+    | Manifest
+)
 
 
 @cache

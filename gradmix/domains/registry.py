@@ -1,13 +1,20 @@
 """The origins that a domain can come from, by name. A new origin is its module and one line here.
 
-An origin module offers
+An origin of arrays offers
 
     load(settings, data_dir, wanted) -> RawImages    wanted: names of the classes that will be kept
                                                      (it may give others too)
     raw_files(settings, data_dir) -> list[Path]      existing files, laid there by hand, that
                                                      `load` will read
 
-The workflow calls `raw_files_of` while it is parsed: neither this file nor an origin imports
+An origin of files (photographs or clips, decoded side by side) offers
+
+    listing(settings, data_dir, wanted) -> Listing   the files, their classes and groups; wanted may be
+                                                     None: all classes
+    raw_files(settings, data_dir) -> list[Path]      lists and annotations, and the newest of the files
+    inventory(settings, data_dir) -> str             hash over names and sizes of the files on disk
+
+The workflow calls `raw_files_of` and `inventory_of` while it is parsed: neither this file nor an origin imports
 anything heavy at its top.
 """
 
@@ -26,6 +33,12 @@ ORIGINS: dict[str, str] = {
     "rendered_digits": "gradmix.domains.rendered_digits",
     "sklearn_digits": "gradmix.domains.sklearn_digits",
     "svhn": "gradmix.domains.svhn",
+    "bu101": "gradmix.domains.bu101",
+    "clip_folder": "gradmix.domains.clip_folder",
+    "image_folder": "gradmix.domains.image_folder",
+    "manifest": "gradmix.domains.manifest",
+    "mpii": "gradmix.domains.mpii",
+    "ucf101": "gradmix.domains.ucf101",
 }
 
 
@@ -47,3 +60,14 @@ def raw_files_of(settings: Mapping[str, Any], data_dir: str | Path) -> list[Path
     """The existing files that preparing such a domain will read, for the workflow to watch."""
     files: list[Path] = origin_module(settings).raw_files(settings, Path(data_dir))
     return files
+
+
+def is_files(origin: str) -> bool:
+    """Whether an origin gives files to decode, rather than arrays."""
+    return hasattr(origin_module({"origin": origin}), "listing")
+
+
+def inventory_of(settings: Mapping[str, Any], data_dir: str | Path) -> str:
+    """Hash over names and sizes of the files that an origin of files finds."""
+    found: str = origin_module(settings).inventory(settings, Path(data_dir))
+    return found

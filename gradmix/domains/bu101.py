@@ -1,0 +1,63 @@
+"""BU101 (Ma, Bargal, Zhang, Sigal, Sclaroff 2017): web images of UCF101's 101 actions, a folder per class.
+
+Its folders differ from UCF101's in case and separators, so classes are matched by letters and digits alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gradmix.domains.folder import list_folder, tree_files, tree_inventory
+from gradmix.domains.listing import Listing
+
+_DEFAULT = "BU101"
+
+
+def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """The newest image."""
+    return tree_files(_with_folder(settings), data_dir)
+
+
+def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
+    """Hash over names and sizes of the images."""
+    return tree_inventory(_with_folder(settings), data_dir)
+
+
+def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
+    """All images of the wanted classes, under these classes' names.
+
+    Raises:
+        ValueError: the folder is missing, two folders are of one class, or a wanted class has none.
+    """
+    found = list_folder("images", _with_folder(settings), data_dir, None)
+    folders = sorted({file.class_name for file in found.files})
+    if wanted is None:
+        return found
+    by_key: dict[str, str] = {}
+    for folder in folders:
+        other = by_key.setdefault(_key(folder), folder)
+        if other != folder:
+            raise ValueError(f"the folders {other} and {folder} are of one class")
+    names = {by_key[_key(name)]: name for name in wanted if _key(name) in by_key}
+    missing = sorted(name for name in wanted if _key(name) not in by_key)
+    if missing:
+        raise ValueError(
+            f"no folder of class {missing[0]!r}"
+            + (f" and of {len(missing) - 1} more" if len(missing) > 1 else "")
+            + f"; there are {', '.join(folders[:10])}{', ...' if len(folders) > 10 else ''}"
+        )
+    # Folders of no wanted class keep their names, and are left out by them.
+    files = [replace(f, class_name=names.get(f.class_name, f.class_name)) for f in found.files]
+    return replace(found, files=files)
+
+
+def _with_folder(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {**settings, "folder": settings.get("folder") or _DEFAULT}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,0 +1,18 @@
+"""Anybody's own clips: a folder with a folder of clips per class."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from gradmix.domains.folder import list_folder, tree_files, tree_inventory
+from gradmix.domains.listing import Listing
+
+raw_files = tree_files
+inventory = tree_inventory
+
+
+def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
+    """All clips below `folder` (see `gradmix.domains.folder.list_folder`)."""
+    return list_folder("clips", settings, data_dir, wanted)

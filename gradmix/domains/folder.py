@@ -1,0 +1,84 @@
+"""Anybody's own images or clips: a folder with a folder per class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from gradmix.domains.listing import Kind, Listing, MediaFile
+from gradmix.domains.tree import Entry, inventory_of, is_kind, newest, scan
+
+_NAMED = 5
+
+
+def list_folder(
+    kind: Kind, settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None
+) -> Listing:
+    """The files of a kind below `folder`, at any depth below their class's folder.
+
+    Settings: `folder` (relative to data_dir, or absolute), and optionally `group_pattern`, a regular
+    expression with one group: files of one class in which it captures the same are one group.
+
+    Raises:
+        ValueError: the folder is missing or has no class folders; or the pattern is none.
+    """
+    folder = data_dir / str(settings["folder"])
+    if not folder.is_dir():
+        raise ValueError(f"{folder} does not exist (`folder` is relative to data_dir, {data_dir})")
+    pattern = _pattern(settings.get("group_pattern"))
+    files, other, loose, ungrouped = [], [], [], 0
+    for entry in scan(folder):
+        class_name, _, rest = entry.path.partition("/")
+        if not rest:
+            loose.append(entry)
+        elif not is_kind(entry.path, kind):
+            other.append(entry)
+        elif wanted is None or class_name in wanted:
+            match = pattern.search(entry.path) if pattern else None
+            group = f"{class_name}/{match[1]}" if match and match[1] else ""
+            ungrouped += pattern is not None and not group
+            files.append(MediaFile(folder / entry.path, class_name, entry.path, group))
+    if not files and loose:
+        raise ValueError(
+            f"{folder}: {loose[0].path} lies there itself; {kind} belong into a folder per class"
+        )
+    notes = [
+        *_note(other, f"files that are no {kind}"),
+        *_note(loose, "files in no class folder"),
+    ]
+    if ungrouped:
+        notes.append(f"{ungrouped} {kind} do not match group_pattern and have no group")
+    return Listing(kind, files, notes=notes)
+
+
+def tree_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """The newest file below `folder`."""
+    folder = data_dir / str(settings["folder"])
+    return newest(folder, scan(folder))
+
+
+def tree_inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
+    """Hash over names and sizes of the files below `folder`."""
+    return inventory_of(scan(data_dir / str(settings["folder"])))
+
+
+def _pattern(text: str | None) -> re.Pattern[str] | None:
+    if text is None:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise ValueError(f"group_pattern {text!r} is no regular expression: {error}") from None
+    if pattern.groups != 1:
+        raise ValueError(f"group_pattern {text!r} must have one group, such as '_g(\\d+)_'")
+    return pattern
+
+
+def _note(entries: list[Entry], what: str) -> list[str]:
+    if not entries:
+        return []
+    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
+    names = ", ".join(entry.path for entry in entries[:_NAMED])
+    return [f"{len(entries)} {what}, passed over: {names}{more}"]

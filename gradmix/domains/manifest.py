@@ -1,0 +1,134 @@
+"""Anybody's own images or clips by a table: a CSV with the columns path, label, and optionally group and split."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradmix.domains.listing import LeftOut, Listing, MediaFile
+from gradmix.domains.tree import copies_elsewhere, inventory_of, newest, scan, without
+from gradmix.files import sha256_of
+
+_REQUIRED = ("path", "label")
+_KNOWN = (*_REQUIRED, "group", "split")
+
+
+@dataclass(frozen=True)
+class _Row:
+    number: int
+    split: str
+    file: MediaFile
+
+
+def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """The table, and the newest file of the folder."""
+    table, folder = _places(settings, data_dir)
+    return [path for path in (table,) if path.is_file()] + newest(folder, scan(folder))
+
+
+def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
+    """Hash over names and sizes of the files in the folder."""
+    return inventory_of(scan(_places(settings, data_dir)[1]))
+
+
+def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
+    """The files of the table's rows; of those of `split`, where it is given.
+
+    Paths are relative to `folder` (by default the table's own) and may not lead out of it.
+
+    Raises:
+        ValueError: the table is missing or has no such column or split; or a row has an empty cell, a
+            path that leads out of the folder, or one that stood there before (names file and row).
+    """
+    table, folder = _places(settings, data_dir)
+    rows = list(_rows(table, folder))
+    split = settings.get("split")
+    splits = sorted({row.split for row in rows} - {""})
+    if split is not None and split not in splits:
+        known = ", ".join(splits) or "none"
+        raise ValueError(f"{table}: no row is of split {split!r}; there are {known}")
+    mine = [row.file for row in rows if split is None or row.split == split]
+    mine = [file for file in mine if wanted is None or file.class_name in wanted]
+    found = [file for file in mine if file.path.is_file()]
+    missing = [LeftOut(f.original, "not on disk") for f in mine if not f.path.is_file()]
+    # A test set keeps its files; the other parts lose what it holds too.
+    others = (
+        {}
+        if split is None or "test" in split.lower()
+        else {
+            f"split {other}": [row.file for row in rows if row.split == other]
+            for other in splits
+            if other != split and "test" in other.lower()
+        }
+    )
+    copies = copies_elsewhere(found, others)
+    return Listing(
+        kind=settings["kind"],
+        files=without(found, copies),
+        left_out=[*missing, *copies.values()],
+        sources={table.name: sha256_of(table)},
+    )
+
+
+def _places(settings: Mapping[str, Any], data_dir: Path) -> tuple[Path, Path]:
+    table = data_dir / str(settings["file"])
+    folder = settings.get("folder")
+    return table, data_dir / str(folder) if folder else table.parent
+
+
+def _rows(table: Path, folder: Path) -> Iterator[_Row]:
+    if not table.is_file():
+        raise ValueError(f"{table} does not exist (`file` is relative to data_dir)")
+    first: dict[str, _Row] = {}
+    with open(table, encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, strict=True)
+        try:
+            _check_header(table, reader.fieldnames or [])
+            # The header is row 1, as in a spreadsheet.
+            for number, cells in enumerate(reader, start=2):
+                row = _row(table, folder, number, cells)
+                other = first.setdefault(row.file.original, row)
+                if other is not row:
+                    raise ValueError(_twice(table, other, row))
+                yield row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f"{table}, line {reader.line_num}: {error}") from error
+    if not first:
+        raise ValueError(f"{table}: has no row")
+
+
+def _check_header(table: Path, columns: Collection[str]) -> None:
+    missing = [column for column in _REQUIRED if column not in columns]
+    unknown = [column for column in columns if column not in _KNOWN]
+    if missing or unknown:
+        what = f"lacks the column {missing[0]!r}" if missing else f"has a column {unknown[0]!r}"
+        raise ValueError(f"{table}: {what}; its header must be path,label[,group][,split]")
+
+
+def _row(table: Path, folder: Path, number: int, cells: Mapping[str | None, Any]) -> _Row:
+    where = f"{table}, row {number}"
+    if None in cells or None in cells.values():
+        raise ValueError(f"{where}: has another number of cells than the header")
+    values = {str(column): str(cell).strip() for column, cell in cells.items()}
+    for column in _REQUIRED:
+        if not values[column]:
+            raise ValueError(f"{where}: {column} is empty")
+    path = Path(values["path"])
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{where}: {values['path']} leads out of {folder}")
+    original = path.as_posix()
+    group = values.get("group", "")
+    file = MediaFile(folder / path, values["label"], original, group)
+    return _Row(number, values.get("split", ""), file)
+
+
+def _twice(table: Path, first: _Row, second: _Row) -> str:
+    what = f"{table}, row {second.number}: {second.file.original} stands in row {first.number} too"
+    if first.file.class_name != second.file.class_name:
+        return f"{what}, as {first.file.class_name!r} there and {second.file.class_name!r} here"
+    if first.split != second.split:
+        return f"{what}, in split {first.split!r} there and {second.split!r} here"
+    return what

@@ -1,0 +1,172 @@
+"""MPII Human Pose (Andriluka, Pishchulin, Gehler, Schiele 2014) as a data set of activities.
+
+The annotations are the official .mat (struct RELEASE: annolist(i).image.name, img_train(i), act(i).act_name and
+.cat_name), or a conversion of it to JSON: nested in the same way, or a list with an object per image that has
+`image` (or `name`), `act_name`, `cat_name` and `img_train`. Test images have no activity.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gradmix.domains.listing import LeftOut, Listing, MediaFile
+from gradmix.domains.tree import inventory_of, newest, scan
+from gradmix.files import sha256_of
+
+URL = "http://human-pose.mpi-inf.mpg.de"
+_ANNOTATIONS = "mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat"
+_IMAGES = "images"
+
+
+def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """The annotations and the newest image."""
+    annotations, images = _annotations(settings, data_dir), _images(settings, data_dir)
+    return [path for path in (annotations,) if path.is_file()] + newest(images, scan(images))
+
+
+def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
+    """Hash over names and sizes of the images."""
+    return inventory_of(scan(_images(settings, data_dir)))
+
+
+def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
+    """The images with an activity; the class is `labels`, act_name (410 activities) or cat_name.
+
+    `part` "train" takes images of the training set, "all" every image that has an activity.
+
+    Raises:
+        ValueError: annotations or images are missing, or the annotations have another layout; names
+            the file and the field.
+    """
+    path, folder = _annotations(settings, data_dir), _images(settings, data_dir)
+    what = f"MPII (from {URL}; both settings are relative to data_dir)"
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist: `annotations` is the .mat or .json of {what}")
+    if not folder.is_dir():
+        raise ValueError(f"{folder} does not exist: `images` is the folder of images of {what}")
+    column, part = settings["labels"], settings["part"]
+    files: dict[str, MediaFile] = {}
+    without, twice, test = 0, [], 0
+    for record in _records(path):
+        name, class_name = record["name"], record[column]
+        if part == "train" and not record["img_train"]:
+            test += 1
+        elif not class_name:
+            without += 1
+        elif name in files:
+            twice.append(name)
+        else:
+            files[name] = MediaFile(folder / name, class_name, name)
+    if not files:
+        raise ValueError(f"{path}: no image has a {column}")
+    chosen = [
+        file for _, file in sorted(files.items()) if wanted is None or file.class_name in wanted
+    ]
+    on_disk = {entry.path for entry in scan(folder)}
+    notes = []
+    if test:
+        notes.append(f"{test} images of the test set passed over")
+    if without:
+        notes.append(f"{without} images without {column} passed over")
+    if twice:
+        notes.append(f"{len(twice)} images are annotated more than once, the first one counts")
+    return Listing(
+        kind="images",
+        files=[file for file in chosen if file.original in on_disk],
+        left_out=[
+            LeftOut(file.original, "not on disk") for file in chosen if file.original not in on_disk
+        ],
+        sources={path.name: sha256_of(path)},
+        notes=notes,
+    )
+
+
+def _annotations(settings: Mapping[str, Any], data_dir: Path) -> Path:
+    return data_dir / str(settings.get("annotations") or _ANNOTATIONS)
+
+
+def _images(settings: Mapping[str, Any], data_dir: Path) -> Path:
+    return data_dir / str(settings.get("images") or _IMAGES)
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    """name, act_name, cat_name and img_train of every image."""
+    try:
+        content = _read_json(path) if path.suffix.lower() == ".json" else _read_mat(path)
+        yield from (_flat(content) if isinstance(content, list) else _nested(content))
+    except _LayoutError as error:
+        raise ValueError(f"{path}: not MPII's layout: {error}") from None
+
+
+class _LayoutError(ValueError):
+    """A field that is not there, by its path."""
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: no JSON ({error})") from error
+
+
+def _read_mat(path: Path) -> Any:
+    from scipy.io import loadmat
+
+    try:
+        # Structs come as objects with attributes, single elements without their arrays.
+        return loadmat(path, squeeze_me=True, struct_as_record=False)
+    except (ValueError, TypeError, OSError, NotImplementedError, KeyError) as error:
+        raise ValueError(f"{path}: no .mat file that can be read ({error})") from error
+
+
+def _flat(records: list[Any]) -> Iterator[dict[str, Any]]:
+    for number, record in enumerate(records):
+        where = f"[{number}]"
+        image = _field(record, "image" if _has(record, "image") else "name", where)
+        name = _field(image, "name", f"{where}.image") if not isinstance(image, str) else image
+        yield {
+            "name": _text(name),
+            "act_name": _text(_field(record, "act_name", where)),
+            "cat_name": _text(_field(record, "cat_name", where)),
+            "img_train": bool(_field(record, "img_train", where)),
+        }
+
+
+def _nested(content: Any) -> Iterator[dict[str, Any]]:
+    release = _field(content, "RELEASE", "")
+    columns = {key: _field(release, key, "RELEASE") for key in ("annolist", "img_train", "act")}
+    try:
+        sizes = {key: len(column) for key, column in columns.items()}
+    except TypeError:
+        raise _LayoutError("annolist, img_train and act must be lists") from None
+    if len(set(sizes.values())) != 1:
+        raise _LayoutError(f"annolist, img_train and act differ in length: {sizes}")
+    rows = zip(columns["annolist"], columns["img_train"], columns["act"], strict=True)
+    for number, (annotation, is_train, activity) in enumerate(rows):
+        where = f"RELEASE.annolist[{number}]"
+        image = _field(annotation, "image", where)
+        act = f"RELEASE.act[{number}]"
+        yield {
+            "name": _text(_field(image, "name", f"{where}.image")),
+            "act_name": _text(_field(activity, "act_name", act)),
+            "cat_name": _text(_field(activity, "cat_name", act)),
+            "img_train": bool(is_train),
+        }
+
+
+def _has(record: Any, key: str) -> bool:
+    return key in record if isinstance(record, Mapping) else hasattr(record, key)
+
+
+def _field(record: Any, key: str, where: str) -> Any:
+    if not _has(record, key):
+        raise _LayoutError(f"{where}{'.' if where else ''}{key} is missing")
+    return record[key] if isinstance(record, Mapping) else getattr(record, key)
+
+
+def _text(value: Any) -> str:
+    """A .mat has an empty array for an empty text; some JSON conversions have null."""
+    return value.strip() if isinstance(value, str) else ""

@@ -1,0 +1,114 @@
+"""Folders of images and clips: what lies in them, read in a moment, because workflows ask while they are parsed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradmix.domains.listing import Kind, LeftOut, MediaFile
+
+EXTENSIONS: dict[Kind, frozenset[str]] = {
+    "images": frozenset({"jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff"}),
+    "clips": frozenset(
+        {"avi", "mp4", "mkv", "mov", "webm", "mpg", "mpeg", "m4v", "wmv", "3gp", "flv"}
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file below a folder: path with `/`, size in bytes, time of its last change in nanoseconds."""
+
+    path: str
+    size: int
+    changed: int
+
+
+def scan(folder: Path) -> list[Entry]:
+    """All files below a folder in the order of their paths, hidden ones left out; none if there is no folder."""
+    found: list[Entry] = []
+    waiting = [("", str(folder))]
+    while waiting:
+        prefix, place = waiting.pop()
+        try:
+            inside = os.scandir(place)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        with inside:
+            for entry in inside:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    waiting.append((f"{prefix}{entry.name}/", entry.path))
+                else:
+                    status = entry.stat()
+                    path = f"{prefix}{entry.name}"
+                    found.append(Entry(path, status.st_size, status.st_mtime_ns))
+    return sorted(found, key=lambda entry: entry.path)
+
+
+def is_kind(path: str, kind: Kind) -> bool:
+    """Whether the file's name says that it is an image, or a clip."""
+    return path.rpartition(".")[2].lower() in EXTENSIONS[kind]
+
+
+def inventory_of(entries: Iterable[Entry]) -> str:
+    """Hash over names and sizes: another one when files are added, taken away or changed in size."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.path}\0{entry.size}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def newest(folder: Path, entries: Iterable[Entry]) -> list[Path]:
+    """The file that changed last, for a workflow that compares times; none of none."""
+    last = max(entries, key=lambda entry: (entry.changed, entry.path), default=None)
+    return [] if last is None else [folder / last.path]
+
+
+def copies_elsewhere(
+    kept: Iterable[MediaFile], others: Mapping[str, Iterable[MediaFile]]
+) -> dict[str, LeftOut]:
+    """Files whose content also lies in another part of the data, by path: they would leak between the parts.
+
+    Contents are compared only where sizes are equal; empty files are no copies.
+
+    Args:
+        kept: files of the part that is listed.
+        others: files of the other parts, by what to call the part.
+    """
+    sizes: dict[int, list[tuple[str, MediaFile]]] = defaultdict(list)
+    for part, files in others.items():
+        for file in files:
+            size = _size(file.path)
+            if size:
+                sizes[size].append((part, file))
+    found = {}
+    for file in kept:
+        for part, other in sizes.get(_size(file.path), []):
+            if _content(file.path) == _content(other.path):
+                reason = f"the same file as {other.original} of {part}"
+                found[file.original] = LeftOut(file.original, reason)
+                break
+    return found
+
+
+def without(files: list[MediaFile], left_out: Mapping[str, LeftOut]) -> list[MediaFile]:
+    """The files that are not left out."""
+    return [file for file in files if file.original not in left_out]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _content(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,162 @@
+"""UCF101 (Soomro, Zamir, Shah 2012): the official tree of .avi clips and the official lists of the three splits.
+
+clips   <class>/v_<Class>_g<group>_c<clip>.avi      13,320 clips, 101 classes, 25 groups of each
+lists   classInd.txt, trainlist0<n>.txt (with labels from 1), testlist0<n>.txt (without); CRLF line ends
+
+Clips of one group come from one recording; the official splits never part a group.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from gradmix.domains.listing import LeftOut, Listing, MediaFile
+from gradmix.domains.tree import copies_elsewhere, inventory_of, is_kind, newest, scan, without
+from gradmix.files import sha256_of
+
+Part = Literal["train", "test"]
+URL = "https://www.crcv.ucf.edu/data/UCF101.php"
+_NAMED = 5
+
+
+def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """The lists that will be read, and the newest clip."""
+    lists = [path for path in _list_files(settings, data_dir).values() if path.is_file()]
+    clips = _clips(settings, data_dir)
+    return lists + newest(clips, scan(clips))
+
+
+def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
+    """Hash over names and sizes of the clips on disk."""
+    return inventory_of(scan(_clips(settings, data_dir)))
+
+
+def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
+    """The clips of `part` (train or test) of the official split `list_split` (1 to 3).
+
+    Raises:
+        ValueError: the clips' folder or a list is missing; or a line of a list is malformed, names an
+            unknown class, a label of another class, or a clip that stood there before (names file
+            and line); or a group stands in both lists.
+    """
+    part: Part = settings["part"]
+    files = _list_files(settings, data_dir)
+    folder = _clips(settings, data_dir)
+    classes = _read_classes(files["classes"])
+    listed: dict[Part, list[MediaFile]] = {
+        "train": _read_list(files["train"], classes, folder, labelled=True),
+        "test": _read_list(files["test"], classes, folder, labelled=False),
+    }
+    _check_parts(listed, files)
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder} does not exist: the clips of UCF101 belong there, a folder per class "
+            f"(from {URL}; `clips` is relative to data_dir)"
+        )
+    entries = [entry for entry in scan(folder) if is_kind(entry.path, "clips")]
+    on_disk = {entry.path for entry in entries}
+    mine = [file for file in listed[part] if wanted is None or file.class_name in wanted]
+    found = [file for file in mine if file.original in on_disk]
+    left_out = [LeftOut(f.original, "not on disk") for f in mine if f.original not in on_disk]
+    # Between the lists, the test clips stay: they are the same for everybody.
+    copies = copies_elsewhere(found, {"the test list": listed["test"]}) if part == "train" else {}
+    return Listing(
+        kind="clips",
+        files=without(found, copies),
+        left_out=[*left_out, *copies.values()],
+        sources={path.name: sha256_of(path) for path in files.values()},
+        notes=_not_listed(on_disk, listed),
+    )
+
+
+def group_of(name: str) -> str:
+    """`<class>_g08` of a clip's file name `v_<class>_g08_c01.avi`; "" for another name."""
+    match = re.fullmatch(r"v_(.+_g\d+)_c\d+\.\w+", name)
+    return match[1] if match else ""
+
+
+def _clips(settings: Mapping[str, Any], data_dir: Path) -> Path:
+    return data_dir / str(settings.get("clips") or "UCF-101")
+
+
+def _list_files(settings: Mapping[str, Any], data_dir: Path) -> dict[str, Path]:
+    folder = data_dir / str(settings.get("lists") or "ucfTrainTestlist")
+    number = f"{int(settings['list_split']):02d}"
+    return {
+        "classes": folder / "classInd.txt",
+        "train": folder / f"trainlist{number}.txt",
+        "test": folder / f"testlist{number}.txt",
+    }
+
+
+def _lines(path: Path) -> list[tuple[int, str]]:
+    """Numbered lines of a list, without empty ones."""
+    if not path.is_file():
+        raise ValueError(
+            f"{path} does not exist: the official lists (ucfTrainTestlist) belong there "
+            f"(from {URL}; `lists` is relative to data_dir)"
+        )
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _read_classes(path: Path) -> dict[str, int]:
+    """Class -> label, from 1."""
+    classes: dict[str, int] = {}
+    for number, line in _lines(path):
+        label, _, name = line.partition(" ")
+        if not label.isdigit() or not name or name in classes:
+            raise ValueError(
+                f"{path}, line {number}: expected a label and a new class, found {line!r}"
+            )
+        classes[name] = int(label)
+    return classes
+
+
+def _read_list(
+    path: Path, classes: Mapping[str, int], folder: Path, *, labelled: bool
+) -> list[MediaFile]:
+    files: dict[str, MediaFile] = {}
+    for number, line in _lines(path):
+        where = f"{path}, line {number}"
+        original, _, label = line.partition(" ")
+        class_name, _, name = original.rpartition("/")
+        if not class_name or not name or (labelled and not label.strip().isdigit()):
+            what = "class/clip.avi and a label" if labelled else "class/clip.avi"
+            raise ValueError(f"{where}: expected {what}, found {line!r}")
+        if class_name not in classes:
+            raise ValueError(f"{where}: class {class_name!r} is not in classInd.txt")
+        if labelled and int(label) != classes[class_name]:
+            raise ValueError(
+                f"{where}: label {label.strip()}, but classInd.txt gives {class_name} "
+                f"the label {classes[class_name]}"
+            )
+        if original in files:
+            raise ValueError(f"{where}: {original} is listed twice")
+        files[original] = MediaFile(folder / original, class_name, original, group_of(name))
+    return sorted(files.values(), key=lambda file: file.original)
+
+
+def _check_parts(listed: Mapping[Part, list[MediaFile]], files: Mapping[str, Path]) -> None:
+    both = f"{files['train'].name} and {files['test'].name}"
+    clips = {file.original for file in listed["train"]}
+    groups = {file.group: file.original for file in listed["train"] if file.group}
+    for file in listed["test"]:
+        if file.original in clips:
+            raise ValueError(f"{file.original} stands in {both}")
+        if file.group in groups:
+            raise ValueError(
+                f"group {file.group} stands in {both}: {groups[file.group]} and {file.original}"
+            )
+
+
+def _not_listed(on_disk: set[str], listed: Mapping[Part, list[MediaFile]]) -> list[str]:
+    known = {file.original for files in listed.values() for file in files}
+    unknown = sorted(on_disk - known)
+    if not unknown:
+        return []
+    more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
+    return [f"{len(unknown)} clips on disk are in no list: {', '.join(unknown[:_NAMED])}{more}"]
