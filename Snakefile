@@ -17,6 +17,7 @@ localrules:
     all,
     domains,
     splits,
+    initial_weights,
     select,
     enlarge,
 
@@ -41,6 +42,7 @@ rule all:
 
 
 include: "rules/domains.smk"
+include: "rules/weights.smk"
 include: "rules/grid.smk"
 include: "rules/pseudo_labels.smk"
 include: "rules/train.smk"

@@ -1,4 +1,6 @@
-"""From stored images to the network's input, on the device."""
+"""From stored images to the network's input, on the device; and the check that they fit."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,3 +21,19 @@ def to_input(images_NHWC: Tensor, *, channels: int) -> Tensor:
         raise ValueError(f"images have {found} channels, but the network takes {channels}")
     inputs = images_NHWC.permute(0, 3, 1, 2).to(torch.float32).div(127.5).sub(1.0)
     return inputs.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def check_images(
+    images: Tensor, channels: int, image_size: Sequence[int], domain: str | None
+) -> None:
+    """Refuse images that are not (N, channels, *image_size).
+
+    Raises:
+        ValueError: with both sizes, and the domain if it is known.
+    """
+    expected = (channels, *image_size)
+    if tuple(images.shape[1:]) != expected:
+        raise ValueError(
+            f"the network takes images of (channels, height, width) {expected}, "
+            f"but got {tuple(images.shape[1:])}" + (f" from {domain}" if domain else "")
+        )
