@@ -18,6 +18,7 @@ localrules:
     domains,
     splits,
     estimate_extraction,
+    initial_weights,
     select,
     enlarge,
 
@@ -42,6 +43,7 @@ rule all:
 
 
 include: "rules/domains.smk"
+include: "rules/weights.smk"
 include: "rules/grid.smk"
 include: "rules/pseudo_labels.smk"
 include: "rules/train.smk"

@@ -14,6 +14,7 @@ from gradmix.fingerprint import fingerprint
 from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.registry import METHODS
 from gradmix.nets.registry import NETWORKS
+from gradmix.nets.weights import weight_files
 from gradmix.terms.registry import term_part
 
 # Asked for once per job, and the same for thousands of them.
@@ -32,6 +33,7 @@ DOMAIN_FILES = ("images.npy", "index.parquet", "domain.json")
 RUN_FILES = ("model.safetensors", "curves.parquet", "run.json")
 FORMATS = ("svg", "png", "pdf")
 DOMAIN = f"{OUT}/domains/{{domain}}"
+WEIGHTS = f"{OUT}/weights/{{network}}.safetensors"
 SPLIT = f"{OUT}/splits/{{labels_per_class}}/{{draw}}.json"
 GRID = f"{OUT}/grid/{{labels_per_class}}/{{draw}}"
 # The labelling is empty, or the name of another number of models, threshold or size than `pseudo_labels` has.
@@ -70,7 +72,7 @@ def memory(wildcards, attempt):
 
 def network_module():
     """Module of the network, which is loaded by name at run time."""
-    return NETWORKS[experiment.network.name].split(":")[0]
+    return NETWORKS[experiment.network.name].module
 
 
 def training_code(recipe):
@@ -162,6 +164,14 @@ def trained_at(method, labels_per_class):
     return labels_per_class if experiment.recipe(method).needs_target_labels else 0
 
 
+def pretrained(settings):
+    """The file of pretrained weights, where training by these settings starts from it; else none."""
+    tried = settings.get("candidates", {"": settings}).values()
+    if all(one["network"].get("weights", "none") == "none" for one in tried):
+        return []
+    return WEIGHTS.format(network=settings["network"]["name"])
+
+
 def training_input(wildcards):
     """What training a method reads: exactly the sets that its recipe names, and H in the split."""
     recipe = experiment.recipe(wildcards.method)
@@ -179,6 +189,8 @@ def training_input(wildcards):
         k = trained_at(recipe.starts_from, wildcards.labels_per_class)
         start = RUN.format(labels_per_class=k, draw=wildcards.draw, method=recipe.starts_from)
         files["initial"] = f"{start}/model.safetensors"
+    elif pretrained(settings):
+        files["weights"] = pretrained(settings)
     return files
 
 

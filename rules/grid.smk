@@ -10,6 +10,7 @@ for number, members in enumerate(packs()):
         input:
             domains=domain_files(*experiment.sources, experiment.target.domain),
             split=SPLIT,
+            weights=pretrained(experiment.grid_settings()),
         output:
             expand(
                 f"{GRID}/{{member}}/{{file}}", member=members, file=RUN_FILES, allow_missing=True

@@ -13,7 +13,7 @@ def training_job(snakemake: Any) -> Any:
     config = experiment(snakemake)
     optional = {
         name: Path(snakemake.input.get(name))
-        for name in ("enlarged", "predictions", "initial")
+        for name in ("enlarged", "predictions", "initial", "weights")
         if snakemake.input.get(name)
     }
     return Job(

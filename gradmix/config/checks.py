@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gradmix.config.experiment import Config
 from gradmix.config.messages import nearest
 from gradmix.config.method_checks import names_of, pseudo_labels_of, settings_of
+from gradmix.config.network_checks import networks_of
 
 Problem = tuple[str, str]
 
@@ -19,7 +20,9 @@ def problems_of(config: Config) -> list[Problem]:
         *names_of(config),
     ]
     # What follows asks for the methods' recipes.
-    return problems or list(dict.fromkeys([*settings_of(config), *pseudo_labels_of(config)]))
+    return problems or list(
+        dict.fromkeys([*networks_of(config), *settings_of(config), *pseudo_labels_of(config)])
+    )
 
 
 def _image(config: Config) -> Iterator[Problem]:

@@ -34,6 +34,7 @@ from gradmix.config.types import (
 )
 from gradmix.methods.recipe import SCHEDULES, Recipe
 from gradmix.methods.registry import recipe_of
+from gradmix.nets.registry import NETWORKS
 
 LabelSpace = (
     Literal["auto"] | Annotated[tuple[ClassName, ...], AsList, Field(min_length=2), Distinct]
@@ -75,6 +76,7 @@ class Config(Section):
         """Every key with its value, as JSON knows it; of a method, only what is set for it."""
         short = ("methods", "tuning", "ablations")
         full = self.model_dump(mode="json", exclude=set(short))
+        full["network"] = self._taken(full["network"])
         return full | {
             name: self.model_dump(mode="json", include={name}, exclude_unset=True).get(name, {})
             for name in short
@@ -214,7 +216,7 @@ class Config(Section):
             "sources": sources,
             "target": self.target.domain,
             "image": self.image.model_dump(mode="json"),
-            "network": network | dict(recipe.network),
+            "network": self._network_settings(network | dict(recipe.network)),
             "training": {key: training[key] for key in dict.fromkeys(keys)},
         }
         settings |= {"options": options} if options else {}
@@ -222,6 +224,17 @@ class Config(Section):
             unused = recipe.unused_gradmix_keys
             settings["gradmix"] = {k: v for k, v in gradmix.items() if k not in unused}
         return settings
+
+    def _network_settings(self, network: dict[str, Any]) -> dict[str, Any]:
+        """The keys that the network takes; of a file of weights no path, since its content is an input."""
+        taken = self._taken(network)
+        if taken.get("weights", "none") not in ("imagenet", "none"):
+            taken["weights"] = "file"
+        return taken
+
+    def _taken(self, network: dict[str, Any]) -> dict[str, Any]:
+        options = NETWORKS[self.network.name].options
+        return {key: value for key, value in network.items() if key in ("name", *options)}
 
     def _sources(self, recipe: Recipe) -> list[str]:
         # A method that starts from another's network has that network's heads, the sources' among them.

@@ -59,7 +59,7 @@ def _names(path: str, name: str, method: Method) -> Iterator[Problem]:
 
 def settings_of(config: Config) -> Iterator[Problem]:
     """Overrides that have an effect, and no more candidates than the budget."""
-    for path, name, method in _paths(config):
+    for path, name, method in paths_of(config):
         settings, recipe = config.method_settings(name), config.recipe(name)
         known = recipe.default_options()
         yield from _overrides(path, method, settings, known)
@@ -86,7 +86,8 @@ def settings_of(config: Config) -> Iterator[Problem]:
             yield f"{path}.network", f"has no effect: it starts from {recipe.starts_from}'s network"
 
 
-def _paths(config: Config) -> Iterator[tuple[str, str, Method]]:
+def paths_of(config: Config) -> Iterator[tuple[str, str, Method]]:
+    """Path, name and section of every method, those of ablations included."""
     for name, method in config.all_methods().items():
         homes = [key for key, ablation in config.ablations.items() if name in ablation.methods]
         home = "methods" if name in config.methods else f"ablations.{homes[0]}.methods"
@@ -136,7 +137,7 @@ def pseudo_labels_of(config: Config) -> Iterator[Problem]:
         if k not in config.labels_per_class:
             yield "grid.evaluate_at", f"{k} is none of labels_per_class"
     members = len(config.grid_members())
-    for path, name, method in _paths(config):
+    for path, name, method in paths_of(config):
         own = method.overrides("pseudo_labels")
         if "sweep" in own:
             yield f"{path}.pseudo_labels.sweep", "has no effect in a method"

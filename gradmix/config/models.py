@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gradmix.config.types import (
     AsList,
@@ -39,10 +39,19 @@ class Target(Section):
     hyper_validation_per_class: Count
 
 
-class Network(Section):
-    """The network that is trained."""
+def _weights(value: str) -> str:
+    if value in ("imagenet", "none") or value.endswith((".pth", ".safetensors")):
+        return value
+    raise ValueError(
+        f"must be imagenet, none, or the path of a .pth or .safetensors file, but is {value!r}"
+    )
 
-    name: Literal["convnet"] = "convnet"
+
+class Network(Section):
+    """The network that is trained; which keys a network takes, `gradmix.nets.registry` says."""
+
+    name: Literal["convnet", "resnet18"] = "convnet"
+    weights: Annotated[str, AfterValidator(_weights)] = "imagenet"
     width: Count = 64
     hidden: Count = 128
     norm_statistics: Literal["shared", "per_domain"] = "shared"

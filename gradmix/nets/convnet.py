@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from gradmix.nets.heads import HeadKind, Heads
+from gradmix.nets.inputs import check_images
 from gradmix.nets.norm import Statistics, make_norm
 
 _BLOCKS = 4
@@ -158,12 +159,7 @@ class ConvNet(nn.Module):
 
     def features(self, images: Tensor, domain: str | None = None) -> Tensor:
         """(N, hidden) features of the images; arguments and errors as in `forward`."""
-        expected = (self.in_channels, *self.image_size)
-        if tuple(images.shape[1:]) != expected:
-            raise ValueError(
-                f"the network takes images of (channels, height, width) {expected}, "
-                f"but got {tuple(images.shape[1:])}" + (f" from {domain}" if domain else "")
-            )
+        check_images(images, self.in_channels, self.image_size, domain)
         features: Tensor = self.backbone(images, domain)
         return features
 

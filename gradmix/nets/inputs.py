@@ -1,4 +1,6 @@
-"""From stored images to the network's input, on the device."""
+"""From stored images to the network's input, on the device; and the check that they fit."""
+
+from collections.abc import Sequence
 
 from typing import Any
 
@@ -63,3 +65,19 @@ def training_input(network: Any, images_NHWC: Tensor, *, flip: bool) -> Tensor:
             image_B[:, None, None], down_BH[:, :, None], across_BW[:, None, :]
         ]
     return to_input(images_NHWC, channels=int(network.in_channels))
+
+
+def check_images(
+    images: Tensor, channels: int, image_size: Sequence[int], domain: str | None
+) -> None:
+    """Refuse images that are not (N, channels, *image_size).
+
+    Raises:
+        ValueError: with both sizes, and the domain if it is known.
+    """
+    expected = (channels, *image_size)
+    if tuple(images.shape[1:]) != expected:
+        raise ValueError(
+            f"the network takes images of (channels, height, width) {expected}, "
+            f"but got {tuple(images.shape[1:])}" + (f" from {domain}" if domain else "")
+        )

@@ -23,7 +23,7 @@ from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.recipe import SCHEDULES, Recipe, Stream
 from gradmix.methods.recipe import Schedule as ScheduleName
 from gradmix.methods.registry import recipe_of
-from gradmix.nets.registry import build_network
+from gradmix.nets.registry import build_network, load_pretrained
 from gradmix.seeds import derive_seed
 from gradmix.splits import check_split, labels_for_training
 from gradmix.terms.registry import term_part
@@ -49,6 +49,7 @@ class Job:
         enlarged: enlarged V and S_u, for methods that need pseudo-labels.
         predictions: the ensemble's predictions, for soft labels.
         initial: checkpoint to start from, for fine-tuning.
+        weights: pretrained weights of the backbone, for networks that take them.
         labels_per_class: k; 0 for methods that see no target label.
         draw: number of the draw.
         seed: the experiment's seed.
@@ -68,6 +69,7 @@ class Job:
     enlarged: Path | None = None
     predictions: Path | None = None
     initial: Path | None = None
+    weights: Path | None = None
     device: str = "auto"
     threads: int = 1
 
@@ -178,6 +180,8 @@ def _train_one(
     network = build_network(
         settings["network"], label_spaces, settings["image"], domains, seed=seeds["init"]
     )
+    if job.initial is None:
+        load_pretrained(network, settings["network"], job.weights)
     network = network.to(device).to(memory_format=torch.channels_last)
     if job.initial is not None:
         network.load_state_dict(load_file(job.initial, device=str(device)))
@@ -351,7 +355,7 @@ def _input_hashes(job: Job) -> dict[str, str]:
     files = {f"domain {name}": Path(folder) / "domain.json" for name, folder in job.domains.items()}
     files |= {
         name: path
-        for name in ("split", "enlarged", "predictions", "initial")
+        for name in ("split", "enlarged", "predictions", "initial", "weights")
         if (path := getattr(job, name)) is not None
     }
     return {name: sha256_of(path) for name, path in files.items()}

@@ -100,9 +100,11 @@ def test_colour_images_keep_their_channels_and_do_not_enter_a_grey_network():
 
 
 def build(seed=1, **settings):
+    name = settings.setdefault("name", "convnet")
+    small = {"width": 4, "hidden": 6} if name == "convnet" else {}
     return build_network(
-        {"name": "convnet", "width": 4, "hidden": 6, "norm_statistics": "shared"} | settings,
-        SPACES, {"height": 16, "width": 8}, ["d"], seed=seed,
+        {"norm_statistics": "shared"} | small | settings,
+        SPACES, {"height": 40, "width": 32}, ["d"], seed=seed,
     )  # fmt: skip
 
 
@@ -116,9 +118,15 @@ def test_the_registry_builds_every_network_by_its_seed_and_leaves_the_generator_
         state, same = first.state_dict(), second.state_dict()
         assert all(torch.equal(state[key], same[key]) for key in state)
         assert not torch.equal(next(first.parameters()), next(other.parameters()))
-        assert first(torch.zeros(2, 3, 16, 8), "digits_0_4", "d").shape == (2, 5)
+        assert first(torch.zeros(2, 3, 40, 32), "digits_0_4", "d").shape == (2, 5)
 
 
 def test_an_unknown_network_is_refused():
-    with pytest.raises(ValueError, match="unknown network 'resnet'; known are convnet"):
+    with pytest.raises(ValueError, match="unknown network 'resnet'; known are convnet, resnet18"):
         build(name="resnet")
+
+
+@pytest.mark.parametrize(("name", "option"), [("convnet", "weights"), ("resnet18", "width")])
+def test_an_option_of_another_network_is_refused(name, option):
+    with pytest.raises(ValueError, match=rf"network\.{option}: has no effect: {name} takes "):
+        build(name=name, **{option: 4})

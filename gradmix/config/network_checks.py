@@ -1,0 +1,53 @@
+"""What must hold for the network, and for what methods change of it. Each yields ``(path of the key, fault)``."""
+
+from collections.abc import Iterable, Iterator
+
+from gradmix.config.experiment import Config
+from gradmix.config.method_checks import paths_of
+from gradmix.config.models import Overrides
+from gradmix.nets.registry import NETWORKS, no_effect
+
+Problem = tuple[str, str]
+
+
+def networks_of(config: Config) -> Iterator[Problem]:
+    """Keys that the network takes, here and in methods and candidates; images that are large enough for it."""
+    name = config.network.name
+    part = NETWORKS[name]
+    yield from _untaken(config, "network", config.network.model_fields_set)
+    for side in ("height", "width"):
+        pixels = getattr(config.image, side)
+        if pixels < part.smallest_image:
+            yield (
+                f"image.{side}",
+                f"is {pixels}, but {name} takes images of at least {part.smallest_image} pixels",
+            )
+    for path, method, section in paths_of(config):
+        recipe = config.recipe(method)
+        for key in recipe.network:
+            if key not in part.options:
+                yield path, f"recipe {recipe.name} sets network.{key}, which {no_effect(name)}"
+        yield from _overrides(config, path, section)
+        for candidate, overrides in section.candidates.items():
+            yield from _overrides(config, f"{path}.candidates.{candidate}", overrides)
+    for candidate, overrides in config.tuning.candidates.items():
+        yield from _overrides(config, f"tuning.candidates.{candidate}", overrides)
+
+
+def _overrides(config: Config, path: str, own: Overrides) -> Iterator[Problem]:
+    values = own.overrides("network")
+    yield from _untaken(config, f"{path}.network", values)
+    if values.get("name", config.network.name) != config.network.name:
+        yield f"{path}.network.name", f"all methods train one network, {config.network.name}"
+    # One file of weights serves an experiment; whether a method starts from it is the method's choice.
+    if values.get("weights", "none") not in ("none", config.network.weights):
+        yield (
+            f"{path}.network.weights",
+            f"must be none or, as network.weights, {config.network.weights}",
+        )
+
+
+def _untaken(config: Config, path: str, keys: Iterable[str]) -> Iterator[Problem]:
+    for key in keys:
+        if key not in ("name", *NETWORKS[config.network.name].options):
+            yield f"{path}.{key}", no_effect(config.network.name)

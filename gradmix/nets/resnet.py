@@ -1,0 +1,240 @@
+"""ResNet-18 (He et al. 2016) with heads, the network of the paper's action recognition (Li et al. 2020, section 4.3).
+
+Layers and names are torchvision's, so that its ImageNet weights, and files in its layout, fit.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import ResNet18_Weights, resnet18
+from torchvision.models.resnet import BasicBlock
+
+from gradmix.nets.heads import HeadKind, Heads
+from gradmix.nets.inputs import check_images
+from gradmix.nets.norm import DomainBatchNorm, Statistics, make_norm
+
+FEATURES = 512
+SMALLEST = 32  # the network halves five times
+# Of ImageNet's images in [0, 1]; torchvision's weights were trained on images normalised by these.
+MEAN = (0.485, 0.456, 0.406)
+STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+WEIGHTS_URL: str = ResNet18_Weights.IMAGENET1K_V1.url
+# Where per-domain statistics keep what torch's own batch normalisation calls otherwise.
+_PER_DOMAIN = {"running_mean": "means_DC", "running_var": "variances_DC"}
+_NO_WEIGHT = "num_batches_tracked"
+
+
+class Backbone(nn.Module):
+    """The part that all domains share: torchvision's ResNet-18 without its classifier.
+
+    Its blocks are torchvision's modules, but they are applied here: torchvision's own ``forward`` has no way to
+    tell a normalisation which domain the images come from. Nothing of the domain is kept between passes.
+    """
+
+    def __init__(self, statistics: Statistics, domains: Sequence[str]) -> None:
+        super().__init__()
+        whole = resnet18(
+            weights=None, norm_layer=lambda channels: make_norm(channels, statistics, domains)
+        )
+        self.conv1, self.bn1, self.maxpool = whole.conv1, whole.bn1, whole.maxpool
+        self.layer1, self.layer2 = whole.layer1, whole.layer2
+        self.layer3, self.layer4 = whole.layer3, whole.layer4
+
+    def forward(self, x: Tensor, domain: str | None = None) -> Tensor:
+        """(N, 3, H, W) to the last block's (N, 512, H/32, W/32), rounded up."""
+        x = functional.relu(_normalised(self.bn1, self.conv1(x), domain), inplace=True)
+        x = self.maxpool(x)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                x = _residual(block, x, domain)
+        return x
+
+
+def _residual(block: BasicBlock, x: Tensor, domain: str | None) -> Tensor:
+    """A block of torchvision's: relu(norm(conv(relu(norm(conv(x))))) + x), x downsampled where sizes differ."""
+    out = functional.relu(_normalised(block.bn1, block.conv1(x), domain), inplace=True)
+    out = _normalised(block.bn2, block.conv2(out), domain)
+    if block.downsample is not None:
+        conv, norm = block.downsample
+        x = _normalised(norm, conv(x), domain)
+    return functional.relu(out + x, inplace=True)
+
+
+def _normalised(norm: nn.Module, x: Tensor, domain: str | None) -> Tensor:
+    out: Tensor = norm(x, domain) if isinstance(norm, DomainBatchNorm) else norm(x)
+    return out
+
+
+class ResNet18(nn.Module):
+    """ResNet-18 with a head per label space.
+
+    Args:
+        label_spaces: number of classes of each label space.
+        image_size: height and width of the images, in pixels, at least 32.
+        in_channels: 3 (`to_input` repeats grey images).
+        norm_statistics: ``"shared"`` by all domains (plain torch), or ``"per_domain"``.
+        normalise: ``"convolutions"`` only, or ``"all"``: the heads' scores too.
+        head: ``"linear"`` or ``"cosine"``, see `Heads`.
+        temperature: of the cosine head.
+        domains: names of the domains, for ``"per_domain"``.
+
+    Attributes:
+        backbone: the shared layers; `layers_of(net.backbone)` are the 20 convolutions with the normalisations
+            behind them (17 in sequence, 3 in the blocks' shortcuts).
+        heads: the heads.
+        label_spaces: names of the label spaces.
+        in_channels: of the images.
+        image_size: of the images.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        label_spaces: Mapping[str, int],
+        *,
+        image_size: tuple[int, int] = (224, 224),
+        in_channels: int = 3,
+        norm_statistics: Statistics = "shared",
+        normalise: Literal["convolutions", "all"] = "convolutions",
+        head: HeadKind = "linear",
+        temperature: float = 0.05,
+        domains: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        if min(image_size) < SMALLEST:
+            raise ValueError(f"image_size must be at least {SMALLEST}, but got {image_size}")
+        if in_channels != 3:
+            raise ValueError(f"in_channels must be 3 for ResNet-18, but got {in_channels}")
+        if normalise not in ("convolutions", "all"):
+            raise ValueError(f'normalise must be "convolutions" or "all", but got {normalise!r}')
+        self.label_spaces = list(label_spaces)
+        self.in_channels = in_channels
+        self.image_size = image_size
+        mean_C11 = torch.tensor(MEAN)[:, None, None]
+        deviation_C11 = torch.tensor(STANDARD_DEVIATION)[:, None, None]
+        # From [-1, 1] over [0, 1] to ImageNet's normalisation: ((x + 1) / 2 - mean) / deviation. Constants, hence
+        # in no state dict.
+        self.register_buffer("scale_C11", 0.5 / deviation_C11, persistent=False)
+        self.register_buffer("shift_C11", (0.5 - mean_C11) / deviation_C11, persistent=False)
+        self.scale_C11: Tensor
+        self.shift_C11: Tensor
+        self.backbone = Backbone(norm_statistics, domains)
+        self.heads = Heads(
+            FEATURES,
+            label_spaces,
+            kind=head,
+            temperature=temperature,
+            normalise_scores=normalise == "all",
+            statistics=norm_statistics,
+            domains=domains,
+        )
+
+    def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
+        """(N, classes) logits.
+
+        Args:
+            images: (N, 3, *image_size) float in [-1, 1]; ImageNet's normalisation happens inside.
+            label_space: whose classes.
+            domain: where the images come from; only per-domain statistics need it.
+
+        Raises:
+            ValueError: if the images have another size or number of channels, or a name is unknown.
+        """
+        return self.classify(self.features(images, domain), label_space, domain)
+
+    def features(self, images: Tensor, domain: str | None = None) -> Tensor:
+        """(N, 512) features of the images, ``pool(feature_maps(images))``; arguments and errors as in `forward`."""
+        return self.pool(self.feature_maps(images, domain))
+
+    def feature_maps(self, images: Tensor, domain: str | None = None) -> Tensor:
+        """(N, 512, H/32, W/32), rounded up: what the last block sees where; arguments and errors as in `forward`."""
+        check_images(images, self.in_channels, self.image_size, domain)
+        maps: Tensor = self.backbone(images * self.scale_C11 + self.shift_C11, domain)
+        return maps
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """(N, 512) means of (N, 512, h, w) maps over their places."""
+        return functional.adaptive_avg_pool2d(maps, 1).flatten(1)
+
+    def classify(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
+        """(N, classes) logits of (N, 512) features."""
+        logits: Tensor = self.heads(features, label_space, domain)
+        return logits
+
+    @torch.no_grad()
+    def load_backbone(self, state: Mapping[str, Tensor], origin: str = "weights") -> None:
+        """Start the backbone from pretrained weights; heads stay as they are.
+
+        With statistics per domain, every domain starts from the pretrained running mean and variance.
+
+        Args:
+            state: as `backbone_state` gives it.
+            origin: where it comes from, for messages.
+
+        Raises:
+            ValueError: as `backbone_state`.
+        """
+        modules = dict(self.backbone.named_modules())
+        for name, tensor in backbone_state(state, origin).items():
+            owner, _, leaf = name.rpartition(".")
+            module = modules[owner]
+            if isinstance(module, DomainBatchNorm):
+                leaf = _PER_DOMAIN.get(leaf, leaf)
+            own: Tensor = getattr(module, leaf)
+            own.copy_(tensor.expand_as(own))
+
+
+def backbone_state(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
+    """The part of a state dict in torchvision's layout that belongs to the backbone, in float32.
+
+    Without the classifier (``fc.*``), whose classes are others, and without the counters of batches, which nothing
+    reads.
+
+    Args:
+        state: tensors by name.
+        origin: where it comes from, for messages.
+
+    Raises:
+        ValueError: names what is missing, unknown, of another shape, or not finite.
+    """
+    with torch.device("meta"):
+        expected = _without_classifier(resnet18(weights=None).state_dict())
+    found = _without_classifier(state)
+    fault = f"{origin}: not the weights of a ResNet-18 in torchvision's layout"
+    missing = [name for name in expected if name not in found]
+    if missing:
+        raise ValueError(f"{fault}: without {_listed(missing)}" + _instead(found, expected))
+    if unknown := [name for name in found if name not in expected]:
+        raise ValueError(f"{fault}: {_listed(unknown)} not known")
+    for name, tensor in found.items():
+        if tensor.shape != expected[name].shape:
+            raise ValueError(
+                f"{fault}: {name} has shape {tuple(tensor.shape)}, "
+                f"expected {tuple(expected[name].shape)}"
+            )
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise ValueError(f"{origin}: {name} has values that are no finite numbers")
+    return {name: found[name].to(torch.float32) for name in expected}
+
+
+def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if not name.startswith("fc.") and not name.endswith(_NO_WEIGHT)
+    }
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _instead(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    others = [name for name in found if name not in expected]
+    return f"; it has {_listed(others)}" if others else ""

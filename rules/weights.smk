@@ -1,0 +1,33 @@
+# Pretrained weights of the network: laid into data_dir by hand, or downloaded (by the head node of a cluster).
+
+
+def weights_by_hand(wildcards):
+    """The file in data_dir that the weights come from, if it exists."""
+    return weight_files(experiment.network.weights, experiment.data_dir)
+
+
+rule initial_weights:
+    input:
+        weights_by_hand,
+    output:
+        WEIGHTS,
+    log:
+        log_of("initial_weights", "{network}"),
+    benchmark:
+        benchmark_of("initial_weights", "{network}")
+    wildcard_constraints:
+        network=one_of(name for name, part in NETWORKS.items() if part.takes_weights),
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+        gpu=0,
+    params:
+        weights=experiment.network.weights,
+        code=lambda wildcards: fingerprint(
+            "gradmix.nets.weights", NETWORKS[wildcards.network].module
+        ),
+    script:
+        "../workflow_scripts/initial_weights.py"
