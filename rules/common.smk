@@ -44,6 +44,11 @@ RUN = f"{OUT}/runs/{{labels_per_class}}/{{draw}}/{{method}}"
 FIGURE = f"{OUT}/figures"
 REPORT = f"{OUT}/report.html"
 TABLE_STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
+if experiment.has_clips():
+    TABLE_STEMS += (
+        *("accuracy_per_video", "accuracy_per_video_statistics_on_V"),
+        *("paired_differences_per_video", "table3"),
+    )
 TABLES = [
     *expand(f"{OUT}/tables/{{stem}}.{{kind}}", stem=TABLE_STEMS, kind=("csv", "md", "tex")),
     f"{OUT}/tables/runs.csv",

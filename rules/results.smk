@@ -24,6 +24,7 @@ rule tables:
     params:
         methods=experiment.rows(),
         paper=experiment.paper_numbers,
+        has_clips=experiment.has_clips(),
         code=lambda wildcards: fingerprint("gradmix.results.tables"),
     script:
         "../workflow_scripts/tables.py"
@@ -244,6 +245,7 @@ rule report:
         methods=experiment.rows(),
         figures=report_figures(),
         ablations=reported_ablations(),
+        has_clips=experiment.has_clips(),
         templates=templates(),
         code=lambda wildcards: fingerprint("gradmix.results.report"),
     script:

@@ -25,4 +25,5 @@ with stage(snakemake) as log:
         ablations=snakemake.params.ablations,
         ablation_metric_files=snakemake.input.ablations,
         paper=configuration["paper_numbers"],
+        has_clips=snakemake.params.has_clips,
     )

@@ -11,6 +11,7 @@ with stage(snakemake) as log:
         snakemake.params.methods,
         folder(snakemake.output),
         paper=snakemake.params.paper,
+        has_clips=snakemake.params.has_clips,
         split_files=snakemake.input.splits,
         enlarged_files=snakemake.input.enlarged,
         domain_files=snakemake.input.domains,

@@ -50,7 +50,7 @@ class Config(Section):
     data_dir: Annotated[str, Field(min_length=1)] = "data"
     seed: Natural = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    paper_numbers: Literal["digits"] | None = None
+    paper_numbers: Literal["digits", "actions"] | None = None
     image: Image = Image()
     label_spaces: Annotated[dict[Name, LabelSpace], Field(min_length=1)]
     domains: Annotated[
@@ -127,6 +127,10 @@ class Config(Section):
     def test_domain(self) -> str:
         """The domain that test images belong to."""
         return self.target.test_domain or self.target.domain
+
+    def has_clips(self) -> bool:
+        """Whether test images are frames of clips, so that accuracy per video exists."""
+        return bool(getattr(self.domains[self.test_domain()], "has_clips", False))
 
     def domain_settings(self, domain: str) -> dict[str, Any]:
         """What preparing a domain depends on: settings, classes and image as `prepare_domain` takes them."""

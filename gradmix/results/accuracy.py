@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from gradmix.results.layout import Cell, Table, percent
-from gradmix.results.paper import SELECTION_NOTE, SETTING, PaperNumber
+from gradmix.results.paper import PaperNumber
 from gradmix.results.records import Method
 from gradmix.results.statistics import Summary, paired_difference, summarise
 
@@ -58,6 +58,18 @@ def columns_k(cells: Mapping[tuple[str, int], object]) -> list[int]:
     return sorted({labels_per_class for _, labels_per_class in cells})
 
 
+def few_draws_remarks(draws: int) -> list[str]:
+    """What stands below a table of means over one draw or two: what so few can tell."""
+    if draws == 1:
+        return ["One draw says nothing of how far accuracies vary from draw to draw."]
+    if draws == 2:
+        return [
+            "Of two draws, mean ± standard error are the two values themselves. Their distance is a poor measure of "
+            "how far draws vary: Student's 95 % interval of the mean is 12.7 standard errors wide to each side."
+        ]
+    return []
+
+
 def _draws_text(cells: Summaries) -> tuple[str, int]:
     counts = {summary.count for summary in cells.values()}
     most = max(counts, default=0)
@@ -67,7 +79,8 @@ def _draws_text(cells: Summaries) -> tuple[str, int]:
     return f"mean ± standard error over {most} draws{unless} of the few labels", most
 
 
-def _text(summary: Summary | None, most: int, *, signed: bool = False) -> str:
+def cell_text(summary: Summary | None, most: int, *, signed: bool = False) -> str:
+    """Return mean ± standard error, with the number of draws where it is not `most`, and a dash for None."""
     if summary is None:
         return "–"
     text = percent(summary.mean, summary.error, signed=signed)
@@ -84,11 +97,12 @@ def accuracy_table(
     marks: Marks,
     footnotes: list[tuple[str, str]],
     tried: Mapping[str, int] | None = None,
+    paper_remark: str = "",
 ) -> Table:
     """Return the table of `cells` (percent), rows in the order of `methods`, the paper's numbers beside ours.
 
     `what` names the quantity in the caption. Methods without any cell are left out. `tried`: how many settings each
-    method tried on H; a column where any tried more than one.
+    method tried on H; a column where any tried more than one. `paper_remark` stands below the paper's numbers.
     """
     draws, most = _draws_text(cells)
     shown = [method for method in methods if any(key[0] == method["name"] for key in cells)]
@@ -99,7 +113,7 @@ def accuracy_table(
         keys = [(method["name"], labels_per_class) for method in shown]
         head.append(f"k = {labels_per_class}")
         for row, key in zip(rows, keys, strict=True):
-            row.append(Cell(_text(cells.get(key), most), tuple(marks.get(key, ()))))
+            row.append(Cell(cell_text(cells.get(key), most), tuple(marks.get(key, ()))))
         if any(key in paper for key in keys):
             paper_shown = True
             head.append(f"paper, k = {labels_per_class}")
@@ -110,9 +124,7 @@ def accuracy_table(
         head.append("tried")
         for row, method in zip(rows, shown, strict=True):
             row.append(Cell(str(counts.get(method["name"], 1))))
-    remarks = (
-        [f"Paper: {SETTING} (arXiv:2002.03264, Table 1). {SELECTION_NOTE}"] if paper_shown else []
-    )
+    remarks = few_draws_remarks(most) + ([paper_remark] if paper_shown else [])
     caption = f"{what} in %, {draws}; k labelled target images per class."
     return Table(
         name, caption, tuple(head), rows, footnotes if any(marks.values()) else [], remarks
@@ -128,17 +140,24 @@ def interval_text(interval: tuple[float, float] | None, star: bool = False) -> s
 
 
 def difference_table(
-    by_reference: Mapping[str, Summaries], methods: Sequence[Method], labels_per_class: int
+    by_reference: Mapping[str, Summaries],
+    methods: Sequence[Method],
+    labels_per_class: int,
+    *,
+    name: str = "paired_differences",
+    what: str = "Accuracy differences",
 ) -> Table:
     """Return the table of paired differences (points) at one k to each reference, with both intervals.
 
-    A star stands behind a bootstrap interval where both it and Student's exclude zero.
+    A star stands behind a bootstrap interval where both it and Student's exclude zero. With fewer than three draws
+    there is Student's interval only, and the star behind it.
     """
     at_k = {
         reference: {key: cell for key, cell in cells.items() if key[1] == labels_per_class}
         for reference, cells in by_reference.items()
     }
     _, most = _draws_text({key: c for cells in at_k.values() for key, c in cells.items()})
+    has_bootstrap = most > 2
     titles = {method["name"]: method["title"] for method in methods}
     rows = []
     for method in methods:
@@ -147,17 +166,25 @@ def difference_table(
             continue
         row = [Cell(method["title"])]
         for summary in found:
-            row.append(Cell(_text(summary, most, signed=True)))
-            row.append(Cell(interval_text(summary.bootstrap, summary.is_clear) if summary else "–"))
-            row.append(Cell(interval_text(summary.student) if summary else "–"))
+            row.append(Cell(cell_text(summary, most, signed=True)))
+            clear = summary is not None and summary.is_clear
+            if has_bootstrap:
+                row.append(Cell(interval_text(summary.bootstrap, clear) if summary else "–"))
+            star = clear and (summary is None or summary.bootstrap is None)
+            row.append(Cell(interval_text(summary.student, star) if summary else "–"))
         rows.append(row)
     head = ["Method"]
     for reference in at_k:
-        head += [f"minus {titles.get(reference, reference)}", "bootstrap 95 %", "Student 95 %"]
+        head.append(f"minus {titles.get(reference, reference)}")
+        head += ["bootstrap 95 %", "Student 95 %"] if has_bootstrap else ["Student 95 %"]
     over = "one common draw" if most == 1 else f"{most} common draws"
-    caption = (
-        f"Accuracy differences at k = {labels_per_class}, in percentage points, paired over {over}: mean ± standard "
-        "error, bootstrap and Student's 95 % intervals over draws (*: both exclude zero; not corrected for many "
-        "comparisons)."
+    intervals = (
+        "bootstrap and Student's 95 % intervals" if has_bootstrap else "Student's 95 % interval"
     )
-    return Table(f"paired_differences-k{labels_per_class}", caption, tuple(head), rows)
+    excludes = "both exclude" if has_bootstrap else "excludes"
+    caption = (
+        f"{what} at k = {labels_per_class}, in percentage points, paired over {over}: mean ± standard "
+        f"error, {intervals} over draws (*: {excludes} zero; not corrected for many comparisons)."
+    )
+    table = f"{name}-k{labels_per_class}"
+    return Table(table, caption, tuple(head), rows, remarks=few_draws_remarks(most) if rows else [])

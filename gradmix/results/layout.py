@@ -16,7 +16,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: column heads, rows of cells (the first cell names the row), and footnotes by mark."""
+    """A table: column heads, rows of cells (the first cell names the row), and footnotes by mark.
+
+    `groups` are heads above the heads, each with the number of columns that it spans; all columns, or none at all.
+    """
 
     name: str
     caption: str
@@ -25,6 +28,15 @@ class Table:
     footnotes: list[tuple[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     text_columns: int = 1
+    groups: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def flat_head(self) -> tuple[str, ...]:
+        """The heads, each with its group's before it, for formats in which no cell spans columns."""
+        above = [group for group, span in self.groups for _ in range(span)]
+        if not above:
+            return self.head
+        return tuple(f"{a}, {b}" if a else b for a, b in zip(above, self.head, strict=True))
 
 
 def percent(mean: float | None, error: float | None, *, signed: bool = False) -> str:
@@ -54,6 +66,7 @@ def mark_letter(position: int) -> str:
     return letters
 
 
+_WIDE = 9  # with more columns a table needs smaller type in LaTeX
 _MARKDOWN_SPECIAL = "\\`*_{}[]<>#|~$&"
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -102,12 +115,31 @@ def to_markdown(table: Table) -> str:
         return escape_markdown(content.text) + marks
 
     rule = [":--" if i < table.text_columns else "--:" for i in range(len(table.head))]
-    lines = [escape_markdown(table.caption), "", line([escape_markdown(h) for h in table.head])]
+    lines = [
+        escape_markdown(table.caption),
+        "",
+        line([escape_markdown(h) for h in table.flat_head]),
+    ]
     lines += [line(rule), *(line([cell(content) for content in row]) for row in table.rows)]
     notes = [f"<sup>{mark}</sup> {escape_markdown(text)}" for mark, text in table.footnotes]
     for note in [*notes, *(escape_markdown(remark) for remark in table.remarks)]:
         lines += ["", note]
     return "\n".join(lines) + "\n"
+
+
+def _latex_groups(table: Table) -> list[str]:
+    """The line of heads above the heads with a rule below each, where there are any."""
+    if not table.groups:
+        return []
+    cells, rules, column = [], [], 1
+    for text, span in table.groups:
+        cells.append(
+            f"\\multicolumn{{{span}}}{{c}}{{{escape_latex(text)}}}" if text else "&" * (span - 1)
+        )
+        if text:
+            rules.append(f"\\cmidrule(lr){{{column}-{column + span - 1}}}")
+        column += span
+    return [f"    {' & '.join(cells)} \\\\", f"    {' '.join(rules)}"]
 
 
 def to_latex(table: Table) -> str:
@@ -123,7 +155,10 @@ def to_latex(table: Table) -> str:
     columns = "l" * table.text_columns + "r" * (len(table.head) - table.text_columns)
     lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"  \centering"]
     lines += [f"  \\caption{{{escape_latex(table.caption)}}}", f"  \\label{{tab:{table.name}}}"]
+    if len(table.head) > _WIDE:
+        lines.append(r"  \footnotesize\setlength{\tabcolsep}{3pt}")
     lines += [f"  \\begin{{tabular}}{{{columns}}}", r"    \toprule"]
+    lines += _latex_groups(table)
     lines += [line([escape_latex(head) for head in table.head]), r"    \midrule"]
     lines += [line([cell(content) for content in row]) for row in table.rows]
     lines += [r"    \bottomrule", r"  \end{tabular}"]

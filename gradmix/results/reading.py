@@ -13,7 +13,7 @@ import pandas as pd
 
 from gradmix.results.accuracy import Summaries, columns_k, differences, summaries
 from gradmix.results.paper import paper_numbers
-from gradmix.results.records import Method
+from gradmix.results.records import Method, has_videos
 from gradmix.results.statistics import t_quantile
 
 _K = "k\u00a0=\u00a0"  # not to be broken at the end of a line
@@ -27,14 +27,25 @@ def _listing(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+def _both(pair: tuple[float, float], decimals: int = 2) -> str:
+    low, high = (f"{value:+.{decimals}f}" for value in pair)
+    return f"{low} in both draws" if low == high else f"{low} and {high} in the two draws"
+
+
 def comparison_sentences(
-    metrics: pd.DataFrame, methods: Sequence[Method], reference: str
+    metrics: pd.DataFrame,
+    methods: Sequence[Method],
+    reference: str,
+    *,
+    column: str = "accuracy",
+    unit: str = "",
 ) -> list[tuple[str, list[str]]]:
     """Per k its heading and up to three sentences: which methods lie clearly above or below `reference`, which do not.
 
-    Clear: zero is outside both 95 % intervals of the paired differences, the bootstrap's and Student's.
+    Clear: zero is outside both 95 % intervals of the paired differences, the bootstrap's (of three draws or more) and
+    Student's. `unit` (" per video") stands behind k in the heading.
     """
-    cells = differences(metrics, reference)
+    cells = differences(metrics, reference, column)
     titles = {method["name"]: method["title"] for method in methods}
     sentences = []
     for labels_per_class in columns_k(cells):
@@ -44,7 +55,9 @@ def comparison_sentences(
             if summary is None:
                 continue
             ratio = summary.errors_from_zero
-            if ratio is not None:
+            if summary.pair is not None:
+                in_errors = _both(summary.pair)
+            elif ratio is not None:
                 in_errors = f"{ratio:+.1f} SE"
             else:
                 in_errors = "one draw" if summary.count == 1 else "the same in every draw"
@@ -58,24 +71,30 @@ def comparison_sentences(
             parts.append(f"Clearly worse: {_listing(groups['below'])}.")
         if groups["near"]:
             parts.append(f"Not told apart from it by these draws: {_listing(groups['near'])}.")
-        sentences.append((f"{_K}{labels_per_class}", parts))
+        sentences.append((f"{_K}{labels_per_class}{unit}", parts))
     return sentences
 
 
-def lead_sentences(metrics: pd.DataFrame, methods: Sequence[Method]) -> list[str]:
-    """What the experiment says at the fewest and at the most labels: the best row, and GradMix against its rivals."""
-    cells = summaries(metrics)
+def lead_sentences(
+    metrics: pd.DataFrame, methods: Sequence[Method], *, column: str = "accuracy", unit: str = ""
+) -> list[str]:
+    """What the experiment says at the fewest and at the most labels: the best row, and GradMix against its rivals.
+
+    `column` of the metrics is read, and `unit` (" per video") says in words what it counts by.
+    """
+    cells = summaries(metrics, column)
     titles = {method["name"]: method["title"] for method in methods}
     sentences = []
     for k in dict.fromkeys([*columns_k(cells)[:1], *columns_k(cells)[-1:]]):
         at_k = {name: cell for (name, labels), cell in cells.items() if labels == k}
         best = max(at_k, key=lambda name: at_k[name].mean)
         text = (
-            f"With {_K}{k}, {titles[best]} has the highest mean accuracy ({at_k[best].mean:.1f} %)"
+            f"With {_K}{k}, {titles[best]} has the highest mean accuracy{unit} "
+            f"({at_k[best].mean:.1f} %)"
         )
         pairs = [(best, "pooled"), ("gradmix", "source_only"), ("gradmix", "pooled")]
         parts = [
-            _against(metrics, titles, k, name, reference)
+            _against(metrics, titles, k, name, reference, column)
             for name, reference in pairs
             if name in at_k and reference in at_k and name != reference
         ]
@@ -84,34 +103,55 @@ def lead_sentences(metrics: pd.DataFrame, methods: Sequence[Method]) -> list[str
 
 
 def _against(
-    metrics: pd.DataFrame, titles: Mapping[str, str], k: int, name: str, reference: str
+    metrics: pd.DataFrame,
+    titles: Mapping[str, str],
+    k: int,
+    name: str,
+    reference: str,
+    column: str,
 ) -> str:
     """`GradMix lies 7.4 points below Pooled (95 % interval −9.3 to −5.5)`, or that it is not told from it."""
-    difference = differences(metrics, reference)[name, k]
+    difference = differences(metrics, reference, column).get((name, k))
+    if difference is None:
+        return f"{titles[name]} and {titles[reference]} share no draw"
     side = "above" if difference.mean > 0 else "below"
-    if difference.bootstrap is None or difference.student is None:
-        return (
-            f"{titles[name]} lies {abs(difference.mean):.1f} points {side} {titles[reference]} in the one draw, which "
-            "proves nothing"
-        )
-    low = min(difference.bootstrap[0], difference.student[0])
-    high = max(difference.bootstrap[1], difference.student[1])
+    points = f"{abs(difference.mean):.1f} points {side}"
+    if difference.student is None:
+        return f"{titles[name]} lies {points} {titles[reference]} in the one draw, which proves nothing"
+    low, high = difference.student
+    if difference.bootstrap is not None:
+        low, high = min(difference.bootstrap[0], low), max(difference.bootstrap[1], high)
     interval = _minus(f"{low:+.1f} to {high:+.1f}")
+    if difference.pair is not None:
+        both = _minus(_both(difference.pair, 1))
+        if difference.is_clear:
+            return (
+                f"{titles[name]} lies {points} {titles[reference]} ({both}; Student's 95 % interval {interval}, which "
+                "takes the draws for normal: two cannot show whether they are)"
+            )
+        return (
+            f"{titles[name]} is not told from {titles[reference]} by two draws ({both}; Student's 95 % interval "
+            f"{interval})"
+        )
     if not difference.is_clear:
         return (
             f"{titles[name]} is not told from {titles[reference]} by {difference.count} draws (difference "
             f"{_minus(f'{difference.mean:+.1f}')} points, 95 % interval {interval})"
         )
     return (
-        f"{titles[name]} lies {abs(difference.mean):.1f} points {side} {titles[reference]} (95 % interval {interval}, "
+        f"{titles[name]} lies {points} {titles[reference]} (95 % interval {interval}, "
         f"{difference.count} draws)"
     )
 
 
-def rule_sentence(metrics: pd.DataFrame, reference: str) -> str:
-    """What "clearly" means here, and how many comparisons were made by that rule."""
-    cells = differences(metrics, reference)
-    counts = sorted({summary.count for summary in cells.values()})
+def rule_sentence(
+    metrics: pd.DataFrame, reference: str, columns: Sequence[str] = ("accuracy",)
+) -> str:
+    """What "clearly" means here, and how many comparisons were made by that rule, over all `columns` of the metrics."""
+    cells = [
+        cell for column in columns for cell in differences(metrics, reference, column).values()
+    ]
+    counts = sorted({summary.count for summary in cells})
     if not cells:
         return "There is no reference method with which the others could be compared."
     if counts == [1]:
@@ -120,21 +160,37 @@ def rule_sentence(metrics: pd.DataFrame, reference: str) -> str:
             "more draws are needed before anything is concluded."
         )
     thresholds = [f"{t_quantile(n - 1):.1f} for {n} draws" for n in counts if n > 1]
+    intervals = "both the bootstrap's and Student's 95 % interval over draws exclude zero"
+    if counts[-1] == 2:
+        intervals = "Student's 95 % interval over draws excludes zero"
+    few = ""
+    if 2 in counts:
+        few = (
+            " Two draws show very large differences only: Student's interval reaches 6.4 times the distance between "
+            "the two differences to each side, and it relies on draws being normal, which two cannot show. A "
+            "bootstrap of two draws says nothing and is left out. “Not told apart” then means that two draws are too "
+            "few, not that methods are equally good."
+        )
     return (
-        "Differences are taken draw by draw (every method sees the same few labels). “Clearly” means that both the "
-        "bootstrap's and Student's 95 % interval over draws exclude zero (more standard errors than "
+        "Differences are taken draw by draw (every method sees the same few labels). “Clearly” means that "
+        f"{intervals} (more standard errors than "
         f"{', '.join(thresholds)}), without a correction for the "
         f"{len(cells)} comparisons made here: about one in twenty would pass by chance. The draws share H, U and "
-        "the test set, so they say nothing about other target images."
+        f"the test set, so they say nothing about other target images.{few}"
     )
 
 
 def paper_sentences(
-    metrics: pd.DataFrame, methods: Sequence[Method], paper: str | None
+    metrics: pd.DataFrame,
+    methods: Sequence[Method],
+    paper: str | None,
+    *,
+    column: str = "accuracy",
+    unit: str = "",
 ) -> list[str]:
     """One sentence per row that the paper has: ours minus the paper's, in standard errors of the difference."""
-    numbers = paper_numbers(methods, paper)
-    cells = summaries(metrics)
+    numbers = paper_numbers(methods, paper, column)
+    cells = summaries(metrics, column)
     sentences = []
     for method in methods:
         parts = []
@@ -150,7 +206,7 @@ def paper_sentences(
                 text += f" ({difference / math.hypot(ours, error):+.1f} SE)"
             parts.append(_minus(text))
         if parts:
-            sentences.append(f"{method['title']}: {_listing(parts)}.")
+            sentences.append(f"{method['title']}{unit}: {_listing(parts)}.")
     return sentences
 
 
@@ -173,16 +229,7 @@ def caveat_sentences(
             "methods is fair, but nobody with only V's labels "
             "could choose checkpoints this well, so the accuracies are not what the few labels alone would give."
         )
-    best = max(summaries(metrics).values(), key=lambda summary: summary.mean, default=None)
-    counts = sorted(set(metrics["test_count"]))
-    if best is not None and counts:
-        share = best.mean / 100
-        error = 100 * math.sqrt(share * (1 - share) / counts[0])
-        sentences.append(
-            f"The test set has {counts[0]:,} images: one image is {100 / counts[0]:.3g} points, and the standard "
-            f"error of one accuracy of {best.mean:.1f} % from the choice of these images alone is {error:.2g} points. "
-            "It is the same for all methods and is not part of the standard errors in the table."
-        )
+    sentences += _test_set_sentences(metrics)
     late = [run for run in runs if run.get("chosen_in_last_tenth")]
     if late:
         names = list(dict.fromkeys(str(run.get("title") or run["method"]) for run in late))
@@ -191,6 +238,31 @@ def caveat_sentences(
             "last tenth of training: longer training might have given a better one."
         )
     return sentences
+
+
+def _test_set_sentences(metrics: pd.DataFrame) -> list[str]:
+    """How exact the test set is, by its images or, where they are frames, by its videos."""
+    column, counted, unit = "accuracy", "test_count", "image"
+    videos = has_videos(metrics)
+    if videos:
+        column, counted, unit = "accuracy_per_video", "video_count", "video"
+    best = max(summaries(metrics, column).values(), key=lambda summary: summary.mean, default=None)
+    counts = sorted({int(count) for count in metrics[counted].dropna()})
+    if best is None or not counts:
+        return []
+    share = best.mean / 100
+    error = 100 * math.sqrt(share * (1 - share) / counts[0])
+    frames = ""
+    if videos:
+        frames = (
+            f" Its {min(metrics['test_count']):,} frames are no independent images (those of one video look alike), "
+            "so an accuracy per frame is not more exact than that."
+        )
+    return [
+        f"The test set has {counts[0]:,} {unit}s: one {unit} is {100 / counts[0]:.3g} points, and the standard "
+        f"error of one accuracy of {best.mean:.1f} % from the choice of these {unit}s alone is {error:.2g} points. "
+        f"It is the same for all methods and is not part of the standard errors in the table.{frames}"
+    ]
 
 
 def statistics_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str | None:

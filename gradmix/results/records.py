@@ -28,8 +28,15 @@ METRICS_COLUMNS = [
     "confusion",
     "notes",
     "file",
+    "accuracy_per_video",
+    "accuracy_per_video_statistics_on_V",
+    "video_count",
 ]
-_OPTIONAL = {"accuracy_statistics_on_V", "notes"}
+PER_VIDEO = ("accuracy_per_video", "accuracy_per_video_statistics_on_V", "video_count")
+"""Columns that only experiments on clips have; empty in others."""
+
+_OPTIONAL = {"accuracy_statistics_on_V", "notes", *PER_VIDEO}
+_ACCURACIES = ("accuracy", "accuracy_statistics_on_V", *PER_VIDEO[:2])
 RUN_KEYS = ("method", "labels_per_class", "draw", "steps", "seconds", "chosen_step")
 
 
@@ -66,20 +73,40 @@ def read_metrics(files: Iterable[str | Path]) -> pd.DataFrame:
         record = read_json(file)
         _require(record, (c for c in METRICS_COLUMNS if c not in _OPTIONAL | {"file"}), file)
         row = {column: record.get(column) for column in METRICS_COLUMNS}
-        accuracy = row["accuracy"]
-        if not isinstance(accuracy, (int, float)) or not 0 <= accuracy <= 1:
-            raise ValueError(
-                f"{file}: accuracy must be a fraction from 0 to 1, but got {accuracy!r}"
-            )
+        _check_accuracies(row, file)
         key = (record["method"], record["labels_per_class"], record["draw"])
         if key in seen:
             raise ValueError(f"{file}: the same method, labels per class and draw as {seen[key]}")
         seen[key] = file
         rows.append(row | {"notes": list(row["notes"] or []), "file": str(file)})
     frame = pd.DataFrame(rows, columns=METRICS_COLUMNS)
-    for column in ("accuracy", "accuracy_statistics_on_V", "hyper_validation_accuracy"):
+    for column in (*_ACCURACIES, "hyper_validation_accuracy", "video_count"):
         frame[column] = frame[column].astype("float64")
     return frame
+
+
+def _check_accuracies(row: Mapping[str, Any], file: str | Path) -> None:
+    for column in _ACCURACIES:
+        value = row[column]
+        if value is None and column in _OPTIONAL:
+            continue
+        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise ValueError(f"{file}: {column} must be a fraction from 0 to 1, but got {value!r}")
+    if (row["accuracy_per_video"] is None) != (row["video_count"] is None):
+        raise ValueError(f"{file}: accuracy_per_video and video_count come together")
+
+
+def has_videos(metrics: pd.DataFrame) -> bool:
+    """Whether any of the records of `read_metrics` has an accuracy per video."""
+    return bool(metrics["accuracy_per_video"].notna().any())
+
+
+def require_videos(metrics: pd.DataFrame) -> None:
+    """Raise `ValueError` naming the first record that has no accuracy per video."""
+    for file in metrics.loc[metrics["accuracy_per_video"].isna(), "file"]:
+        raise ValueError(
+            f"{file}: lacks accuracy_per_video, though the test domain has clips; evaluate the run again"
+        )
 
 
 def run_folders(paths: Iterable[str | Path]) -> list[Path]:

@@ -19,8 +19,9 @@ from gradmix.results.facts import (
     quality_table,
     transfer,
 )
+from gradmix.results.left_out import left_out_sentences
 from gradmix.results.marks import collect_notes
-from gradmix.results.paper import CITATION, SETTING, URL
+from gradmix.results.paper import URL, citation, paper_table
 from gradmix.results.reading import (
     caveat_sentences,
     comparison_sentences,
@@ -29,8 +30,14 @@ from gradmix.results.reading import (
     rule_sentence,
     statistics_sentence,
 )
-from gradmix.results.records import Method, listed_metrics, read_metrics, read_runs
-from gradmix.results.tables import REFERENCES, experiment_tables, tried_settings
+from gradmix.results.records import (
+    Method,
+    listed_metrics,
+    read_metrics,
+    read_runs,
+    require_videos,
+)
+from gradmix.results.tables import REFERENCES, experiment_tables, tried_settings, units
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 """The page's template; an input of whoever makes the page, because it is no Python and has no fingerprint."""
@@ -94,6 +101,7 @@ def write_report(
     ablation_metric_files: Iterable[str | Path] = (),
     paper: str | None = None,
     reference: str = "gradmix",
+    has_clips: bool = False,
 ) -> Path:
     """Write the page to `output` and return its path.
 
@@ -114,8 +122,9 @@ def write_report(
             absent} for every figure to embed, in order.
         ablations: {"name", "title", "methods"} of every ablation, its first method the reference.
         ablation_metric_files: metrics.json of all their methods, k and draws.
-        paper: None, or "digits": the paper's numbers beside ours.
+        paper: None, or "digits" or "actions": the paper's numbers beside ours.
         reference: the method with which the others are compared.
+        has_clips: whether test images are frames of clips, so that every record has an accuracy per video.
 
     All text from records and configuration is escaped. Raises `ValueError` for a broken record or figure.
     """
@@ -124,11 +133,20 @@ def write_report(
     split_files, domain_files = list(split_files), list(domain_files)  # both are read twice
     titles = {method["name"]: method["title"] for method in methods}
     metrics = listed_metrics(read_metrics(metric_files), methods)
+    if has_clips:
+        require_videos(metrics)
     runs = read_runs(run_files)
     splits, domains = read_splits(split_files), read_domains(domain_files)
     notes = collect_notes(metrics, runs, methods)
+    quoted = paper_table(paper)
     tables = experiment_tables(
-        metrics, notes, methods, paper=paper, references=REFERENCES, tried=tried_settings(runs)
+        metrics,
+        notes,
+        methods,
+        paper=paper,
+        references=REFERENCES,
+        tried=tried_settings(runs),
+        has_clips=has_clips,
     )
     sizes = data_sizes(split_files, enlarged_files, domain_files)
     environment = Environment(
@@ -139,11 +157,9 @@ def write_report(
         story=transfer(splits, domains),
         tables=tables,
         data_table=data_table(sizes) if len(sizes) else None,
-        lead=lead_sentences(metrics, methods),
-        rule=rule_sentence(metrics, reference),
-        comparisons=comparison_sentences(metrics, methods, reference),
-        paper_comparisons=paper_sentences(metrics, methods, paper),
-        paper_setting=SETTING,
+        rule=rule_sentence(metrics, reference, list(units(has_clips))),
+        **_sentences(metrics, methods, reference, paper, has_clips),
+        paper_setting=quoted.setting if quoted else "",
         caveats=caveat_sentences(metrics, runs, splits),
         statistics=statistics_sentence(metrics, methods),
         sections=_figure_groups(figures, titles),
@@ -154,12 +170,26 @@ def write_report(
         total_time=duration(sum(run["seconds"] for run in runs)),
         machine=machine_rows(runs),
         notes=_notes(notes, titles),
+        left_out=left_out_sentences(domains),
         configuration=configuration,
-        citation=CITATION,
+        citation=citation(paper),
         citation_url=URL,
     )
     write_text(output, page)
     return Path(output)
+
+
+def _sentences(
+    metrics: Any, methods: Sequence[Method], reference: str, paper: str | None, has_clips: bool
+) -> dict[str, list[Any]]:
+    """The lead and the comparisons, per frame and per video where there are clips."""
+    found: dict[str, list[Any]] = {"lead": [], "comparisons": [], "paper_comparisons": []}
+    for column, unit in units(has_clips).items():
+        of: dict[str, str] = {"column": column, "unit": unit}
+        found["lead"] += lead_sentences(metrics, methods, **of)
+        found["comparisons"] += comparison_sentences(metrics, methods, reference, **of)
+        found["paper_comparisons"] += paper_sentences(metrics, methods, paper, **of)
+    return found
 
 
 def _notes(notes: Any, titles: Mapping[str, str]) -> list[dict[str, Any]]:

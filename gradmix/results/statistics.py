@@ -19,18 +19,28 @@ _T_QUANTILES = (
     *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
 )
 
+_BOOTSTRAP_FROM = 3
+
 
 @dataclass(frozen=True)
 class Summary:
     """A mean over `count` draws with its standard error (None for a single draw), and a difference's interval.
 
-    `bootstrap` is the percentile bootstrap interval over draws; None where it was not asked for, or of one draw.
+    `bootstrap` is the percentile bootstrap interval over draws; None where it was not asked for, or of fewer than
+    three draws.
     """
 
     mean: float
     error: float | None
     count: int
     bootstrap: tuple[float, float] | None = None
+
+    @property
+    def pair(self) -> tuple[float, float] | None:
+        """The two values themselves, the lower one first, where there are two draws: mean ± standard error."""
+        if self.error is None or self.count != 2:
+            return None
+        return self.mean - self.error, self.mean + self.error
 
     @property
     def student(self) -> tuple[float, float] | None:
@@ -56,8 +66,9 @@ class Summary:
         if self.count == 1:
             return False
         ratio = self.errors_from_zero
-        if ratio is None:  # the same value in every draw
-            return abs(self.mean) > 1e-9
+        if ratio is None:
+            # The same value in every draw: of two it may be chance, since accuracies are multiples of one image.
+            return self.count > 2 and abs(self.mean) > 1e-9
         outside = self.bootstrap is None or self.bootstrap[0] > 0 or self.bootstrap[1] < 0
         return outside and abs(ratio) > t_quantile(self.count - 1)
 
@@ -87,8 +98,11 @@ def paired_difference(
 ) -> Summary | None:
     """Return the mean of `values` minus `reference` over the draws that both have, with error and intervals.
 
-    Both map draw -> value. None if they share no draw.
+    Both map draw -> value. None if they share no draw. Two draws have no bootstrap interval: it would run from one
+    difference to the other, which the true one lies between in one case of two, not in 95 of 100.
     """
     common = [values[draw] - reference[draw] for draw in values if draw in reference]
     summary = summarise(common)
-    return summary and replace(summary, bootstrap=bootstrap_interval(common))
+    if summary is None or summary.count < _BOOTSTRAP_FROM:
+        return summary
+    return replace(summary, bootstrap=bootstrap_interval(common))

@@ -20,20 +20,43 @@ from gradmix.results.accuracy import (
 from gradmix.results.data import data_sizes, data_table
 from gradmix.results.layout import Table, to_latex, to_markdown
 from gradmix.results.marks import collect_notes, mark_cells
-from gradmix.results.paper import PaperNumber, paper_numbers
-from gradmix.results.records import Method, listed_metrics, read_metrics, read_runs
+from gradmix.results.paper import PaperNumber, paper_numbers, paper_table
+from gradmix.results.records import (
+    PER_VIDEO,
+    Method,
+    listed_metrics,
+    read_metrics,
+    read_runs,
+    require_videos,
+)
+from gradmix.results.table3 import table3, tidy_table3
 
 STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
-TABLE_FILES = (*(f"{stem}.{kind}" for stem in STEMS for kind in ("csv", "md", "tex")), "runs.csv")
-"""The files that `write_tables` always writes."""
+VIDEO_STEMS = (
+    "accuracy_per_video",
+    "accuracy_per_video_statistics_on_V",
+    "paired_differences_per_video",
+    "table3",
+)
+"""The tables that only experiments on clips have."""
 
 REFERENCES = ("gradmix", "pooled", "source_only")
 """The methods that the others are compared with, where they are listed."""
 
-WHAT = {
-    "accuracy": "Test accuracy",
-    "accuracy_statistics_on_V": "Test accuracy with batch-norm statistics re-estimated on V (same checkpoints)",
-}
+_RENEWED = " with batch-norm statistics re-estimated on V (same checkpoints)"
+
+
+def table_files(has_clips: bool = False) -> tuple[str, ...]:
+    """The files that `write_tables` writes."""
+    stems = (*STEMS, *(VIDEO_STEMS if has_clips else ()))
+    return (*(f"{stem}.{kind}" for stem in stems for kind in ("csv", "md", "tex")), "runs.csv")
+
+
+def units(has_clips: bool) -> dict[str, str]:
+    """What accuracies are counted by: column of metrics -> words for captions, empty where there are images only."""
+    if not has_clips:
+        return {"accuracy": ""}
+    return {"accuracy": " per frame", "accuracy_per_video": " per video"}
 
 
 def experiment_tables(
@@ -44,34 +67,60 @@ def experiment_tables(
     paper: str | None,
     references: Sequence[str],
     tried: Mapping[str, int],
+    has_clips: bool = False,
 ) -> dict[str, list[Table]]:
     """Return the tables of accuracies by stem, from records already read (see `write_tables`)."""
     marks, footnotes = mark_cells(notes, methods)
-    numbers = paper_numbers(methods, paper)
+    quoted = paper_table(paper)
     tables: dict[str, list[Table]] = {}
-    for column in ("accuracy", "accuracy_statistics_on_V"):
-        is_main = column == "accuracy"
-        table = accuracy_table(
-            summaries(metrics, column),
-            methods,
-            name=column,
-            what=WHAT[column],
-            paper=numbers if is_main else {},
-            marks=marks if is_main else {},
-            footnotes=footnotes if is_main else [],
-            tried=tried if is_main else None,
-        )
-        tables[column] = [table]
-    compared = all_differences(metrics, references)
-    tables["paired_differences"] = [
-        difference_table(compared, methods, k) for k in columns_k(summaries(metrics))
-    ]
+    for column, unit in units(has_clips).items():
+        tables[column] = [
+            accuracy_table(
+                summaries(metrics, column),
+                methods,
+                name=column,
+                what=f"Test accuracy{unit}",
+                paper=paper_numbers(methods, paper, column),
+                marks=marks,
+                footnotes=footnotes,
+                tried=tried,
+                paper_remark=quoted.remark if quoted else "",
+            )
+        ]
+        renewed = f"{column}_statistics_on_V"
+        tables[renewed] = [
+            accuracy_table(
+                summaries(metrics, renewed),
+                methods,
+                name=renewed,
+                what=f"Test accuracy{unit}{_RENEWED}",
+                paper={},
+                marks={},
+                footnotes=[],
+            )
+        ]
+        compared = all_differences(metrics, references, column)
+        name = differences_stem(column)
+        what = f"Accuracy differences{unit}"
+        tables[name] = [
+            difference_table(compared, methods, k, name=name, what=what)
+            for k in columns_k(summaries(metrics, column))
+        ]
+    if has_clips:
+        tables["table3"] = [table3(metrics, methods, paper)]
     return tables
 
 
-def all_differences(metrics: pd.DataFrame, references: Sequence[str]) -> dict[str, Summaries]:
+def differences_stem(column: str) -> str:
+    """The name of the table of paired differences of a column of metrics."""
+    return column.replace("accuracy", "paired_differences", 1)
+
+
+def all_differences(
+    metrics: pd.DataFrame, references: Sequence[str], column: str = "accuracy"
+) -> dict[str, Summaries]:
     """Return the paired differences to each of the references that was evaluated."""
-    found = {reference: differences(metrics, reference) for reference in references}
+    found = {reference: differences(metrics, reference, column) for reference in references}
     return {reference: cells for reference, cells in found.items() if cells}
 
 
@@ -152,46 +201,58 @@ def write_tables(
     enlarged_files: Iterable[str | Path] = (),
     domain_files: Iterable[str | Path] = (),
     references: Sequence[str] = REFERENCES,
+    has_clips: bool = False,
 ) -> list[Path]:
-    """Write `TABLE_FILES` into `folder` and return their paths.
+    """Write `table_files` into `folder` and return their paths.
 
     Args:
         metric_files: metrics.json of every method, k (> 0) and draw.
         run_files: run.json (or folders) of the runs, those under k = 0 included; their notes become footnotes.
         methods: name, title and recipe of every row, in order. Rows without records are left out.
         folder: where the tables go; made if missing.
-        paper: None, or "digits": the paper's Table 1 beside ours.
+        paper: None, or the paper's numbers beside ours: "digits" for its Table 1, "actions" for Table 3.
         split_files: the splits, for the table of set sizes.
         enlarged_files: the enlarged splits (.enlarged.json), if there are any.
         domain_files: domain.json of the sources and the target.
         references: the methods to which differences are taken, over the draws that both have.
+        has_clips: whether test images are frames of clips, so that every record has an accuracy per video.
 
     The accuracy CSVs are in percent with full precision; runs.csv has every single number behind them.
     Raises `ValueError` for a broken record (naming the file) or an unknown `paper`.
     """
     metrics = listed_metrics(read_metrics(metric_files), methods)
+    if has_clips:
+        require_videos(metrics)
     runs = read_runs(run_files)
     notes = collect_notes(metrics, runs, methods)
     sizes = data_sizes(split_files, enlarged_files, domain_files)
     tables = experiment_tables(
-        metrics, notes, methods, paper=paper, references=references, tried=tried_settings(runs)
+        metrics,
+        notes,
+        methods,
+        paper=paper,
+        references=references,
+        tried=tried_settings(runs),
+        has_clips=has_clips,
     )
     tables["data"] = [data_table(sizes)]
-    numbers = paper_numbers(methods, paper)
-    single = metrics.drop(columns=["order", "classes", "confusion", "file"])
-    csv = {
-        "accuracy": _tidy(summaries(metrics), methods, numbers, notes),
-        "accuracy_statistics_on_V": _tidy(
-            summaries(metrics, "accuracy_statistics_on_V"), methods, {}, notes
-        ).drop(columns=["paper_mean_percent", "paper_standard_error_percent"], errors="ignore"),
-        "paired_differences": _tidy_differences(all_differences(metrics, references), methods),
-        "data": sizes,
-        "runs": single.assign(notes=single["notes"].map("; ".join)),
-    }
+    hidden = ["order", "classes", "confusion", "file", *(() if has_clips else PER_VIDEO)]
+    single = metrics.drop(columns=hidden)
+    csv = {"data": sizes, "runs": single.assign(notes=single["notes"].map("; ".join))}
+    for column in units(has_clips):
+        numbers, renewed = paper_numbers(methods, paper, column), f"{column}_statistics_on_V"
+        csv[column] = _tidy(summaries(metrics, column), methods, numbers, notes)
+        csv[renewed] = _tidy(summaries(metrics, renewed), methods, {}, notes).drop(
+            columns=["paper_mean_percent", "paper_standard_error_percent"], errors="ignore"
+        )
+        compared = all_differences(metrics, references, column)
+        csv[differences_stem(column)] = _tidy_differences(compared, methods)
+    if has_clips:
+        csv["table3"] = tidy_table3(metrics, methods, paper)
     folder = Path(folder)
     for stem, parts in tables.items():
         write_text(folder / f"{stem}.md", "\n".join(map(to_markdown, parts)))
         write_text(folder / f"{stem}.tex", "\n".join(map(to_latex, parts)))
     for stem, frame in csv.items():
         write_text(folder / f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    return [folder / name for name in TABLE_FILES]
+    return [folder / name for name in table_files(has_clips)]

@@ -8,10 +8,10 @@ def row(name, recipe=None):
 
 
 def test_numbers_of_table_1():
-    assert TABLES["digits"]["gradmix"][3] == (91.45, 0.52)
-    assert TABLES["digits"]["target_only"][2] == (71.35, 1.85)
-    assert TABLES["digits"]["source_only"][5] == (82.39, None)
-    assert all(set(numbers) == {2, 3, 4, 5} for numbers in TABLES["digits"].values())
+    assert TABLES["digits"].numbers["gradmix"][3] == (91.45, 0.52)
+    assert TABLES["digits"].numbers["target_only"][2] == (71.35, 1.85)
+    assert TABLES["digits"].numbers["source_only"][5] == (82.39, None)
+    assert all(set(numbers) == {2, 3, 4, 5} for numbers in TABLES["digits"].numbers.values())
 
 
 def test_one_row_per_recipe():
@@ -23,5 +23,5 @@ def test_one_row_per_recipe():
 
 def test_only_where_asked():
     assert paper_numbers([row("gradmix")], None) == {}
-    with pytest.raises(ValueError, match="must be null or one of digits, but got 'actions'"):
-        paper_numbers([row("gradmix")], "actions")
+    with pytest.raises(ValueError, match="must be null or one of actions, digits, but got 'birds'"):
+        paper_numbers([row("gradmix")], "birds")

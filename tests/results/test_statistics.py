@@ -20,7 +20,7 @@ def test_single_and_missing_values():
 
 def test_paired_difference_over_common_draws():
     difference = paired_difference({0: 5.0, 1: 7.0, 4: 100.0}, {1: 4.0, 0: 4.0, 9: 0.0})
-    assert difference == Summary(2.0, pytest.approx(1.0), 2, (1.0, 3.0))
+    assert difference == Summary(2.0, pytest.approx(1.0), 2)
     assert paired_difference({0: 1.0}, {1: 1.0}) is None
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from gradmix.results.layout import Cell, Table, mark_letter, to_latex, to_markdown
-from gradmix.results.tables import TABLE_FILES, write_tables
+from gradmix.results.tables import table_files, write_tables
 
 A = {"name": "a", "title": "A & b_1 | 50 %", "recipe": "target_only"}
 GRADMIX = {"name": "gradmix", "title": "GradMix", "recipe": "gradmix"}
@@ -20,7 +20,7 @@ def test_numbers_by_hand(empty_experiment, tmp_path):
         empty_experiment.metrics("gradmix", 3, draw, gradmix)
     files = empty_experiment.files["metrics"]
     written = write_tables(files, [], [A, GRADMIX], tmp_path / "t", paper="digits")
-    assert [path.name for path in written] == list(TABLE_FILES)
+    assert [path.name for path in written] == list(table_files())
     assert all(path.is_file() for path in written)
     table = csv(tmp_path / "t", "accuracy").set_index("method")
     # 70, 72, 80: mean 74, deviations -4, -2, 6: variance 56 / 2 = 28
@@ -113,7 +113,7 @@ def test_sizes(experiment, tmp_path, methods):
 
 def test_nothing_at_all(tmp_path):
     write_tables([], [], [GRADMIX], tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == set(TABLE_FILES)
+    assert {path.name for path in tmp_path.iterdir()} == set(table_files())
 
 
 def test_escapes():
