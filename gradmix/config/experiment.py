@@ -237,8 +237,9 @@ class Config(Section):
         return taken
 
     def _taken(self, network: dict[str, Any]) -> dict[str, Any]:
-        options = NETWORKS[self.network.name].options
-        return {key: value for key, value in network.items() if key in ("name", *options)}
+        part = NETWORKS[self.network.name]
+        known = ("name", *part.options, *part.by_recipe)
+        return {key: value for key, value in network.items() if key in known}
 
     def _sources(self, recipe: Recipe) -> list[str]:
         # A method that starts from another's network has that network's heads, the sources' among them.

@@ -15,9 +15,9 @@ def networks_of(config: Config) -> Iterator[Problem]:
     name = config.network.name
     part = NETWORKS[name]
     yield from _untaken(config, "network", config.network.model_fields_set)
-    for side in ("height", "width"):
+    for side in ("height", "width", "crop"):
         pixels = getattr(config.image, side)
-        if pixels < part.smallest_image:
+        if pixels is not None and pixels < part.smallest_image:
             yield (
                 f"image.{side}",
                 f"is {pixels}, but {name} takes images of at least {part.smallest_image} pixels",
@@ -25,7 +25,7 @@ def networks_of(config: Config) -> Iterator[Problem]:
     for path, method, section in paths_of(config):
         recipe = config.recipe(method)
         for key in recipe.network:
-            if key not in part.options:
+            if key not in (*part.options, *part.by_recipe):
                 yield path, f"recipe {recipe.name} sets network.{key}, which {no_effect(name)}"
         yield from _overrides(config, path, section)
         for candidate, overrides in section.candidates.items():

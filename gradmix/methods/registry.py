@@ -18,6 +18,7 @@ METHODS: dict[str, str] = {
     "pooled_augmented": "gradmix.methods.pooled_augmented",
     "fixed_weights": "gradmix.methods.fixed_weights",
     "fine_tune": "gradmix.methods.fine_tune",
+    "energy_net": "gradmix.methods.energy_net",
     "gradmix_sgd": "gradmix.methods.gradmix_sgd",
     "gradmix_fixed_rate": "gradmix.methods.gradmix_fixed_rate",
     "gradmix": "gradmix.methods.gradmix",

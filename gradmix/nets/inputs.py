@@ -1,7 +1,6 @@
 """From stored images to the network's input, on the device; and the check that they fit."""
 
 from collections.abc import Sequence
-
 from typing import Any
 
 import torch

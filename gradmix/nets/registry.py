@@ -13,7 +13,7 @@ from gradmix.seeds import derive_seed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import nn
+    from torch import Tensor, nn
 
 _COMMON = ("norm_statistics", "normalise", "head", "temperature")
 
@@ -27,12 +27,14 @@ class NetworkPart:
         kind: its class.
         options: the keys of the configuration's ``network`` that it takes, besides ``name``. ``weights`` is no
             argument of the class: it says that there are pretrained weights, which `load_backbone` takes.
+        by_recipe: further arguments of the class, which only a method's recipe sets.
         smallest_image: least height and width of its images, in pixels.
     """
 
     module: str
     kind: str
     options: tuple[str, ...]
+    by_recipe: tuple[str, ...] = ()
     smallest_image: int = 1
 
     @property
@@ -44,7 +46,7 @@ class NetworkPart:
 NETWORKS: dict[str, NetworkPart] = {
     "convnet": NetworkPart("gradmix.nets.convnet", "ConvNet", ("width", "hidden", *_COMMON)),
     "resnet18": NetworkPart(
-        "gradmix.nets.resnet", "ResNet18", ("weights", *_COMMON), smallest_image=32
+        "gradmix.nets.resnet", "ResNet18", ("weights", *_COMMON), ("energy",), smallest_image=32
     ),
 }
 
@@ -82,7 +84,7 @@ def build_network(
         raise ValueError(f"network.name: unknown network {name!r}; known are {', '.join(NETWORKS)}")
     part = NETWORKS[name]
     for key in options:
-        if key not in part.options:
+        if key not in (*part.options, *part.by_recipe):
             raise ValueError(f"network.{key}: {no_effect(name)}")
     options.pop("weights", None)
     with torch.random.fork_rng(devices=[]):
@@ -126,3 +128,22 @@ def load_pretrained(
     if weights is None:
         raise ValueError(f"network.weights: {settings['weights']}, but no file of weights is given")
     network.load_backbone(load_file(weights), str(weights))  # type: ignore[operator]
+
+
+def start_from(network: "nn.Module", state: "Mapping[str, Tensor]", origin: str) -> None:
+    """Load another method's network; parts that only this method's recipe asks for keep their initial weights.
+
+    Args:
+        network: where to.
+        state: a finished run's model.
+        origin: its file, for messages.
+
+    Raises:
+        ValueError: if it is another network's.
+    """
+    own = tuple(f"{part}." for part in getattr(network, "recipe_parts", ()))
+    found = network.load_state_dict(state, strict=False)
+    missing = [name for name in found.missing_keys if not name.startswith(own)]
+    if missing or found.unexpected_keys:
+        first = (missing or found.unexpected_keys)[0]
+        raise ValueError(f"{origin}: the model of another network ({first})")

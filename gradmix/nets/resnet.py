@@ -12,6 +12,7 @@ from torch.nn import functional
 from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.models.resnet import BasicBlock
 
+from gradmix.nets.energy import EnergyNet, rescored
 from gradmix.nets.heads import HeadKind, Heads
 from gradmix.nets.inputs import check_images
 from gradmix.nets.norm import DomainBatchNorm, Statistics, make_norm
@@ -25,6 +26,11 @@ WEIGHTS_URL: str = ResNet18_Weights.IMAGENET1K_V1.url
 # Where per-domain statistics keep what torch's own batch normalisation calls otherwise.
 _PER_DOMAIN = {"running_mean": "means_DC", "running_var": "variances_DC"}
 _NO_WEIGHT = "num_batches_tracked"
+
+
+def _places(image_size: tuple[int, int]) -> int:
+    """Number of places of the last feature maps."""
+    return -(-image_size[0] // SMALLEST) * -(-image_size[1] // SMALLEST)
 
 
 class Backbone(nn.Module):
@@ -80,6 +86,7 @@ class ResNet18(nn.Module):
         head: ``"linear"`` or ``"cosine"``, see `Heads`.
         temperature: of the cosine head.
         domains: names of the domains, for ``"per_domain"``.
+        energy: whether an `EnergyNet` per label space rescores the classes in evaluation.
 
     Attributes:
         backbone: the shared layers; `layers_of(net.backbone)` are the 20 convolutions with the normalisations
@@ -88,10 +95,13 @@ class ResNet18(nn.Module):
         label_spaces: names of the label spaces.
         in_channels: of the images.
         image_size: of the images.
+        recipe_parts: what only a recipe's own option adds.
 
     Raises:
         ValueError: if an argument is out of range.
     """
+
+    recipe_parts = ("energies",)
 
     def __init__(
         self,
@@ -104,6 +114,7 @@ class ResNet18(nn.Module):
         head: HeadKind = "linear",
         temperature: float = 0.05,
         domains: Sequence[str] = (),
+        energy: bool = False,
     ) -> None:
         super().__init__()
         if min(image_size) < SMALLEST:
@@ -133,9 +144,12 @@ class ResNet18(nn.Module):
             statistics=norm_statistics,
             domains=domains,
         )
+        self.energies = nn.ModuleList(
+            EnergyNet(_places(image_size), classes) for classes in label_spaces.values() if energy
+        )
 
     def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits.
+        """(N, classes) logits; in evaluation with energies, log scores.
 
         Args:
             images: (N, 3, *image_size) float in [-1, 1]; ImageNet's normalisation happens inside.
@@ -145,7 +159,18 @@ class ResNet18(nn.Module):
         Raises:
             ValueError: if the images have another size or number of channels, or a name is unknown.
         """
-        return self.classify(self.features(images, domain), label_space, domain)
+        if self.training or not self.energies:
+            return self.classify(self.features(images, domain), label_space, domain)
+        maps = self.feature_maps(images, domain)
+        logits = self.classify(self.pool(maps), label_space, domain).float()
+        weight = self.heads.weight_of(label_space)
+        return rescored(logits, maps.float(), weight, self.energy_of(label_space))
+
+    def energy_of(self, label_space: str) -> EnergyNet:
+        """The label space's EnergyNet."""
+        energies = self.energies[self.label_spaces.index(label_space)]
+        assert isinstance(energies, EnergyNet)
+        return energies
 
     def features(self, images: Tensor, domain: str | None = None) -> Tensor:
         """(N, 512) features of the images, ``pool(feature_maps(images))``; arguments and errors as in `forward`."""

@@ -23,7 +23,7 @@ from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.recipe import SCHEDULES, Recipe, Stream
 from gradmix.methods.recipe import Schedule as ScheduleName
 from gradmix.methods.registry import recipe_of
-from gradmix.nets.registry import build_network, load_pretrained
+from gradmix.nets.registry import build_network, load_pretrained, start_from
 from gradmix.seeds import derive_seed
 from gradmix.splits import check_split, labels_for_training
 from gradmix.terms.registry import term_part
@@ -184,7 +184,7 @@ def _train_one(
         load_pretrained(network, settings["network"], job.weights)
     network = network.to(device).to(memory_format=torch.channels_last)
     if job.initial is not None:
-        network.load_state_dict(load_file(job.initial, device=str(device)))
+        start_from(network, load_file(job.initial, device=str(device)), str(job.initial))
 
     streams, notes = load_streams(recipe, inputs, settings["training"], seeds["batches"], device)
     for note in notes:
