@@ -40,10 +40,11 @@ def _overrides(config: Config, path: str, own: Overrides) -> Iterator[Problem]:
     if values.get("name", config.network.name) != config.network.name:
         yield f"{path}.network.name", f"all methods train one network, {config.network.name}"
     # One file of weights serves an experiment; whether a method starts from it is the method's choice.
-    if values.get("weights", "none") not in ("none", config.network.weights):
+    weights, shared = values.get("weights", "none"), config.network.weights
+    if weights not in ("none", shared):
         yield (
             f"{path}.network.weights",
-            f"must be none or, as network.weights, {config.network.weights}",
+            f"is {weights}, but network.weights is {shared}: all methods start from that or from none",
         )
 
 
