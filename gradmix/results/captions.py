@@ -70,8 +70,9 @@ CAPTIONS: dict[str, Caption] = {
         "pseudo_labels",
         "Pseudo-labels: precision and coverage per class",
         "Precision: how many of the images accepted as a class are of that class. Coverage: how many of a class's "
-        "images in U were accepted. Markers are means over draws, bars run from the lowest to the highest. The truth "
-        "was looked up after training, for this figure only.",
+        "images in U were accepted. Markers are means over draws, bars run from the lowest to the highest; with many "
+        "classes, lines are means over draws from the class with the lowest to that with the highest. The truth was "
+        "looked up after training, for this figure only.",
     ),
     "pseudo_label_sweep": Caption(
         "pseudo_labels",

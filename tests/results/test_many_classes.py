@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from clip_experiment import (
     METHODS,
@@ -16,10 +17,11 @@ from clip_experiment import (
 from matplotlib.text import Text
 
 from gradmix.domains.format import open_domain
-from gradmix.results.figures import accuracy, confusion, samples
+from gradmix.results.figures import accuracy, confusion, pseudo_label_quality, samples
 from gradmix.results.figures.confused_pairs import Pair, confused_pairs, shortened
 from gradmix.results.left_out import left_out_sentences
 from gradmix.results.records import read_metrics
+from gradmix.results.report import write_report
 
 CLASSES = class_names(30)
 
@@ -153,3 +155,59 @@ def test_left_out_by_reason(folder):
     (one,) = left_out_sentences({"x": {"left_out": [{"original": "a"}]}})
     assert re.match("1 file was left out", one["sentence"])
     assert one["reasons"] == ["1 no reason given (a)"]
+
+
+def test_quality_of_many_classes_names_the_lowest(tmp_path):
+    names = class_names(60)
+    quality = pd.DataFrame(
+        {
+            "labels_per_class": 3,
+            "draw": 0,
+            "class_name": names,
+            "precision": np.arange(60) / 60,
+            "coverage": np.arange(60)[::-1] / 60,
+        }
+    )
+    figure = pseudo_label_quality.draw(quality)
+    said = "\n".join(texts(figure))
+    assert f"k = 3, lowest:\n  {names[0]} 0\n  {names[1]} 2" in said
+    assert f"{names[59]} 0\n  {names[58]} 2" in said
+    (line,) = figure.axes[1].lines
+    assert (np.diff(line.get_ydata()) >= 0).all()
+
+
+def test_the_report_of_clips(folder, split, metrics, tmp_path):
+    text = write_report(
+        tmp_path / "report.html",
+        title="Actions",
+        configuration="",
+        methods=METHODS,
+        metric_files=metrics,
+        run_files=[],
+        split_files=[split],
+        domain_files=sorted((folder / "domains").glob("*/domain.json")),
+        paper="actions",
+        has_clips=True,
+    ).read_text(encoding="utf-8")
+    said = re.sub(r"\s+", " ", re.sub(r"<style>.*</style>|<[^>]+>", " ", text, flags=re.DOTALL))
+    said = said.replace("\u00a0", " ")
+    for words in (
+        "k = 3 clips per class are labelled",
+        "900 frames of clips, 24 × 24 × 3",
+        "All 50 classes",
+        "has the highest mean accuracy per frame",
+        "has the highest mean accuracy per video",
+        "Accuracy differences per video at k = 10",
+        "Test accuracy per video with batch-norm statistics re-estimated on V",
+        "MPII and BU101 to UCF101 (split 1), mean over 2 draws",
+        "arXiv:2002.03264, 2020. Table 3.",
+        "6 files were left out",
+        "5 not on disk (v_ThrowDiscus_g00_c02.avi",
+        "Of each clip five frames are taken",
+    ):
+        assert words in said, words
+    # Table 3 comes first: its groups stand before any other table's numbers.
+    assert said.index("per frame per video Method") < said.index("Test accuracy per frame in %")
+    assert "Table 1" not in said
+    assert "SVHN" not in said
+    assert "nan" not in re.findall(r"\w+", said.lower())
