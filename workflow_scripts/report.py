@@ -3,15 +3,14 @@
 from gradmix_stage import stage
 
 with stage(snakemake) as log:
-    import yaml
-
+    from gradmix.results.configuration import configuration_text
     from gradmix.results.report import write_report
 
     configuration = snakemake.params.configuration
     write_report(
         snakemake.output[0],
         title=configuration["title"],
-        configuration=yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
+        configuration=configuration_text(configuration),
         methods=snakemake.params.methods,
         metric_files=snakemake.input.metrics,
         run_files=snakemake.input.runs,

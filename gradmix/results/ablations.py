@@ -11,7 +11,7 @@ import pandas as pd
 from gradmix.files import write_text
 from gradmix.results.accuracy import by_draw, columns_k, differences, interval_text, summaries
 from gradmix.results.layout import Cell, Table, percent, to_latex, to_markdown
-from gradmix.results.records import Method, listed_metrics, read_metrics
+from gradmix.results.records import Method, has_videos, listed_metrics, read_metrics
 from gradmix.results.statistics import Summary
 
 RENEWED = "accuracy_statistics_on_V"
@@ -44,8 +44,9 @@ def ablation_table(
             row.append(Cell(difference_text(difference) if difference else "–"))
             row.append(Cell(percent(other.mean, other.error) if other else "–"))
     most = max((cell.count for cell in cells.values()), default=0)
+    unit = " per frame" if has_videos(metrics) else ""
     caption = (
-        f"{title}. Test accuracy in %, mean ± standard error over {most} draw{'s' if most != 1 else ''}; "
+        f"{title}. Test accuracy{unit} in %, mean ± standard error over {most} draw{'s' if most != 1 else ''}; "
         "differences "
         f"to {reference['title']} in points, paired over draws, with Student's 95 % interval (*: it and the "
         "bootstrap's exclude zero; not corrected for many comparisons); and the same checkpoints with "

@@ -98,11 +98,13 @@ def accuracy_table(
     footnotes: list[tuple[str, str]],
     tried: Mapping[str, int] | None = None,
     paper_remark: str = "",
+    labelled: str = "images",
 ) -> Table:
     """Return the table of `cells` (percent), rows in the order of `methods`, the paper's numbers beside ours.
 
     `what` names the quantity in the caption. Methods without any cell are left out. `tried`: how many settings each
-    method tried on H; a column where any tried more than one. `paper_remark` stands below the paper's numbers.
+    method tried on H; a column where any tried more than one. `paper_remark` stands below the paper's numbers. k counts
+    `labelled`: images or clips.
     """
     draws, most = _draws_text(cells)
     shown = [method for method in methods if any(key[0] == method["name"] for key in cells)]
@@ -125,7 +127,7 @@ def accuracy_table(
         for row, method in zip(rows, shown, strict=True):
             row.append(Cell(str(counts.get(method["name"], 1))))
     remarks = few_draws_remarks(most) + ([paper_remark] if paper_shown else [])
-    caption = f"{what} in %, {draws}; k labelled target images per class."
+    caption = f"{what} in %, {draws}; k labelled target {labelled} per class."
     return Table(
         name, caption, tuple(head), rows, footnotes if any(marks.values()) else [], remarks
     )
@@ -187,4 +189,4 @@ def difference_table(
         f"error, {intervals} over draws (*: {excludes} zero; not corrected for many comparisons)."
     )
     table = f"{name}-k{labels_per_class}"
-    return Table(table, caption, tuple(head), rows, remarks=few_draws_remarks(most) if rows else [])
+    return Table(table, caption, tuple(head), rows)

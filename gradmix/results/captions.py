@@ -63,14 +63,16 @@ CAPTIONS: dict[str, Caption] = {
         "mistakes",
         "Confusion on the test set",
         "Rows are true classes, columns predicted ones; numbers are the percentage of the true class's images, summed "
-        "over draws. The diagonal is right, everything else a mistake.",
+        "over draws. The diagonal is right, everything else a mistake. With more than 20 classes: the pairs that each "
+        "method confuses most, as “true class → class that it was taken for”.",
     ),
     "pseudo_label_quality": Caption(
         "pseudo_labels",
         "Pseudo-labels: precision and coverage per class",
         "Precision: how many of the images accepted as a class are of that class. Coverage: how many of a class's "
-        "images in U were accepted. Markers are means over draws, bars run from the lowest to the highest. The truth "
-        "was looked up after training, for this figure only.",
+        "images in U were accepted. Markers are means over draws, bars run from the lowest to the highest; with many "
+        "classes, lines are means over draws from the class with the lowest to that with the highest. The truth was "
+        "looked up after training, for this figure only.",
     ),
     "pseudo_label_sweep": Caption(
         "pseudo_labels",
@@ -88,7 +90,8 @@ CAPTIONS: dict[str, Caption] = {
         "data",
         "Images of every set",
         "One row per set, for one draw. Below each image stands its label; in U it stands for what the models said, "
-        "and a dashed frame marks a pseudo-label that is wrong, with the truth in brackets (unseen in training).",
+        "and a dashed frame marks a pseudo-label that is wrong, with the truth in brackets (unseen in training). Of "
+        "clips, a row shows the frames of one in order, and the label below the first is that of all.",
     ),
 }
 

@@ -99,8 +99,11 @@ def data_sizes(
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def data_table(sizes: pd.DataFrame) -> Table:
-    """Return the table of set sizes: a row per set, a column per k, a range where draws differ."""
+def data_table(sizes: pd.DataFrame, *, has_clips: bool = False) -> Table:
+    """Return the table of set sizes: a row per set, a column per k, a range where draws differ.
+
+    `has_clips`: whether the target's images are frames of clips, which the caption then says.
+    """
     ks = sorted(set(sizes["labels_per_class"]))
     rows = []
     for (name, domain, space), images in sizes.groupby(
@@ -115,5 +118,6 @@ def data_table(sizes: pd.DataFrame) -> Table:
             row.append(Cell(count_range([int(count) for count in counts])))
         rows.append(row)
     head = ("Set", "Domain", "Label space", *(f"k = {labels_per_class}" for labels_per_class in ks))
-    caption = "Images per set; a range where draws differ."
+    counted = "Images per set (of clips, their frames)" if has_clips else "Images per set"
+    caption = f"{counted}; a range where draws differ."
     return Table("data", caption, head, rows, text_columns=3)

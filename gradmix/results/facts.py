@@ -16,9 +16,15 @@ from gradmix.results.records import Method, read_json
 
 
 def transfer(
-    splits: Sequence[Mapping[str, Any]], domains: Mapping[str, Mapping[str, Any]]
+    splits: Sequence[Mapping[str, Any]],
+    domains: Mapping[str, Mapping[str, Any]],
+    *,
+    has_clips: bool = False,
 ) -> dict[str, Any]:
-    """What was transferred to what: sources, target and test as cards, and the values of k and draws."""
+    """What was transferred to what: sources, target and test as cards, and the values of k and draws.
+
+    `has_clips`: whether the target's images are frames of clips.
+    """
     if not splits:
         return {"sources": [], "target": None, "ks": [], "draws": []}
     first = splits[0]
@@ -35,9 +41,10 @@ def transfer(
             "count": info.get("count"),
             "shape": " × ".join(str(side) for side in shape) if shape else "",
             "notes": [str(note) for note in info.get("notes", [])],
+            "has_clips": False,
         }
 
-    target = card("Target", first["target"])
+    target = card("Target", first["target"]) | {"has_clips": has_clips}
     target["classes"] = target["classes"] or [str(name) for name in first.get("classes", [])]
     target["label_space"] = target["label_space"] or first.get("label_space", "")
     target["sets"] = [

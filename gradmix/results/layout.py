@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+_WIDE = 9
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -29,6 +31,11 @@ class Table:
     remarks: list[str] = field(default_factory=list)
     text_columns: int = 1
     groups: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it has more columns than a page holds in type of the usual size."""
+        return len(self.head) > _WIDE
 
     @property
     def flat_head(self) -> tuple[str, ...]:
@@ -66,7 +73,6 @@ def mark_letter(position: int) -> str:
     return letters
 
 
-_WIDE = 9  # with more columns a table needs smaller type in LaTeX
 _MARKDOWN_SPECIAL = "\\`*_{}[]<>#|~$&"
 _LATEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -155,7 +161,7 @@ def to_latex(table: Table) -> str:
     columns = "l" * table.text_columns + "r" * (len(table.head) - table.text_columns)
     lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"  \centering"]
     lines += [f"  \\caption{{{escape_latex(table.caption)}}}", f"  \\label{{tab:{table.name}}}"]
-    if len(table.head) > _WIDE:
+    if table.is_wide:
         lines.append(r"  \footnotesize\setlength{\tabcolsep}{3pt}")
     lines += [f"  \\begin{{tabular}}{{{columns}}}", r"    \toprule"]
     lines += _latex_groups(table)

@@ -27,6 +27,10 @@ def _listing(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
+def _after_comma(unit: str) -> str:
+    return f",{unit}" if unit else ""
+
+
 def _both(pair: tuple[float, float], decimals: int = 2) -> str:
     low, high = (f"{value:+.{decimals}f}" for value in pair)
     return f"{low} in both draws" if low == high else f"{low} and {high} in the two draws"
@@ -71,7 +75,7 @@ def comparison_sentences(
             parts.append(f"Clearly worse: {_listing(groups['below'])}.")
         if groups["near"]:
             parts.append(f"Not told apart from it by these draws: {_listing(groups['near'])}.")
-        sentences.append((f"{_K}{labels_per_class}{unit}", parts))
+        sentences.append((f"{_K}{labels_per_class}{_after_comma(unit)}", parts))
     return sentences
 
 
@@ -206,7 +210,7 @@ def paper_sentences(
                 text += f" ({difference / math.hypot(ours, error):+.1f} SE)"
             parts.append(_minus(text))
         if parts:
-            sentences.append(f"{method['title']}{unit}: {_listing(parts)}.")
+            sentences.append(f"{method['title']}{_after_comma(unit)}: {_listing(parts)}.")
     return sentences
 
 
@@ -217,6 +221,7 @@ def caveat_sentences(
     sentences = []
     if splits:
         held = len(splits[0]["H"])
+        unit = "frames" if has_videos(metrics) else "images"
         few = sorted({len(split["V"]) for split in splits})
         ratios = [held / count for count in few if count]
         times = ""
@@ -224,7 +229,7 @@ def caveat_sentences(
             spread = sorted({f"{ratio:.0f}" for ratio in (min(ratios), max(ratios))}, key=int)
             times = f", {' to '.join(spread)} times as many"
         sentences.append(
-            f"H holds {held:,} labelled target images, V {_listing([str(n) for n in few])}{times}. Every method's "
+            f"H holds {held:,} labelled target {unit}, V {_listing([str(n) for n in few])}{times}. Every method's "
             "checkpoint is the best on H, and so are the models that give pseudo-labels. The comparison between "
             "methods is fair, but nobody with only V's labels "
             "could choose checkpoints this well, so the accuracies are not what the few labels alone would give."

@@ -154,9 +154,10 @@ def write_report(
     )
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
-        story=transfer(splits, domains),
+        story=transfer(splits, domains, has_clips=has_clips),
+        has_clips=has_clips,
         tables=tables,
-        data_table=data_table(sizes) if len(sizes) else None,
+        data_table=data_table(sizes, has_clips=has_clips) if len(sizes) else None,
         rule=rule_sentence(metrics, reference, list(units(has_clips))),
         **_sentences(metrics, methods, reference, paper, has_clips),
         paper_setting=quoted.setting if quoted else "",

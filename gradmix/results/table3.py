@@ -35,12 +35,12 @@ def table3(metrics: pd.DataFrame, methods: Sequence[Method], paper: str | None) 
         before = len(head)
         for k in columns_k(found["accuracy"]):
             keys = [(method["name"], k) for method in shown]
-            head.append(f"k = {k}")
+            head.append(f"k\u00a0=\u00a0{k}")  # not to be broken, where columns are narrow
             for row, key in zip(rows, keys, strict=True):
                 row.append(Cell(cell_text(found[column].get(key), most)))
             if any(key in numbers[column] for key in keys):
                 quoted = True
-                head.append(f"paper, k = {k}")
+                head.append(f"paper, k\u00a0=\u00a0{k}")
                 for row, key in zip(rows, keys, strict=True):
                     row.append(Cell(percent(*numbers[column].get(key, (None, None)))))
         if len(head) > before:

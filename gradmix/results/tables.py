@@ -15,6 +15,7 @@ from gradmix.results.accuracy import (
     columns_k,
     difference_table,
     differences,
+    few_draws_remarks,
     summaries,
 )
 from gradmix.results.data import data_sizes, data_table
@@ -71,7 +72,7 @@ def experiment_tables(
 ) -> dict[str, list[Table]]:
     """Return the tables of accuracies by stem, from records already read (see `write_tables`)."""
     marks, footnotes = mark_cells(notes, methods)
-    quoted = paper_table(paper)
+    quoted, labelled = paper_table(paper), "clips" if has_clips else "images"
     tables: dict[str, list[Table]] = {}
     for column, unit in units(has_clips).items():
         tables[column] = [
@@ -85,6 +86,7 @@ def experiment_tables(
                 footnotes=footnotes,
                 tried=tried,
                 paper_remark=quoted.remark if quoted else "",
+                labelled=labelled,
             )
         ]
         renewed = f"{column}_statistics_on_V"
@@ -97,6 +99,7 @@ def experiment_tables(
                 paper={},
                 marks={},
                 footnotes=[],
+                labelled=labelled,
             )
         ]
         compared = all_differences(metrics, references, column)
@@ -106,6 +109,9 @@ def experiment_tables(
             difference_table(compared, methods, k, name=name, what=what)
             for k in columns_k(summaries(metrics, column))
         ]
+        if tables[name]:  # of all k, once
+            most = max((c.count for cells in compared.values() for c in cells.values()), default=0)
+            tables[name][-1].remarks.extend(few_draws_remarks(most))
     if has_clips:
         tables["table3"] = [table3(metrics, methods, paper)]
     return tables
@@ -235,7 +241,7 @@ def write_tables(
         tried=tried_settings(runs),
         has_clips=has_clips,
     )
-    tables["data"] = [data_table(sizes)]
+    tables["data"] = [data_table(sizes, has_clips=has_clips)]
     hidden = ["order", "classes", "confusion", "file", *(() if has_clips else PER_VIDEO)]
     single = metrics.drop(columns=hidden)
     csv = {"data": sizes, "runs": single.assign(notes=single["notes"].map("; ".join))}

@@ -96,15 +96,6 @@ def test_nothing_to_draw_says_so(experiment, methods, tmp_path):
         assert all(path.is_file() for path in write(tmp_path / "empty"))
 
 
-def test_many_classes(empty_experiment, methods, tmp_path):
-    classes = [f"an action {i}" for i in range(40)]
-    changes = {"classes": classes, "confusion": np.eye(40, dtype=int).tolist()}
-    file = empty_experiment.metrics("gradmix", 3, 0, 1.0, **changes)
-    figure = confusion.draw(read_metrics([file]), methods, labels_per_class=3)
-    assert "an action 0" in texts(figure)
-    assert "an action 1" not in texts(figure)
-
-
 def test_confusion_is_summed_over_draws_and_checked(empty_experiment):
     changes = {"classes": ["a", "b"], "confusion": [[1, 2], [0, 3]]}
     files = [empty_experiment.metrics("gradmix", 3, draw, 0.5, **changes) for draw in (0, 1)]

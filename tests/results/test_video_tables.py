@@ -5,6 +5,13 @@ import pytest
 
 from gradmix.results.layout import to_latex, to_markdown
 from gradmix.results.paper import TABLES, citation, paper_numbers
+from gradmix.results.reading import (
+    caveat_sentences,
+    comparison_sentences,
+    lead_sentences,
+    paper_sentences,
+    rule_sentence,
+)
 from gradmix.results.records import has_videos, read_metrics
 from gradmix.results.table3 import table3
 from gradmix.results.tables import table_files, write_tables
@@ -94,7 +101,9 @@ def test_table_3(empty_experiment):
         markdown.replace("\\", "")
     )
     own = table3(metrics, [GRADMIX], None)
-    assert own.head == ("Method", "k = 3", "k = 10", "k = 3", "k = 10")
+    assert [head.replace("\u00a0", " ") for head in own.head] == [
+        *("Method", "k = 3", "k = 10", "k = 3", "k = 10")
+    ]
     assert "Paper" not in to_markdown(own)
 
 
@@ -163,3 +172,78 @@ def test_the_papers_table_3():
     assert paper_numbers([GRADMIX], "digits", "accuracy_per_video") == {}
     assert citation("actions").endswith("Table 3.")
     assert citation(None).endswith("Table 1.")
+
+
+def metrics_of(experiment, values):
+    """Records of two draws at k = 3, per frame and per video alike: method -> its accuracies."""
+    for method, accuracies in values.items():
+        for draw, accuracy in enumerate(accuracies):
+            changes = {"accuracy_per_video": accuracy, "video_count": 100}
+            experiment.metrics(method, 3, draw, accuracy, **changes)
+    return read_metrics(experiment.files["metrics"])
+
+
+SOURCE = {"name": "source_only", "title": "Source only", "recipe": "source_only"}
+
+
+def test_what_two_draws_tell_in_words(empty_experiment):
+    values = {"source_only": (0.50, 0.52), "gradmix": (0.53, 0.60), "target_only": (0.20, 0.271)}
+    metrics = metrics_of(empty_experiment, values)
+    methods = [TARGET, SOURCE, GRADMIX]
+    (lead,) = lead_sentences(metrics, methods, column="accuracy_per_video", unit=" per video")
+    assert lead == (
+        "With k\u00a0=\u00a03, GradMix has the highest mean accuracy per video (56.5 %); GradMix is not told from "
+        # 3 and 8: mean 5.5, standard error 2.5, times 12.706
+        "Source only by two draws (+3.0 and +8.0 in the two draws; Student's 95 % interval −26.3 to +37.3)."
+    )
+    ((heading, sentences),) = comparison_sentences(metrics, methods, "gradmix", unit=" per frame")
+    assert heading.endswith(", per frame")
+    assert sentences == [
+        # −33 and −32.9: standard error 0.05
+        "Clearly worse: Target only (−32.95 points, −33.00 and −32.90 in the two draws).",
+        "Not told apart from it by these draws: Source only (−5.50 points, −8.00 and −3.00 in the two draws).",
+    ]
+    rule = rule_sentence(metrics, "gradmix", ["accuracy", "accuracy_per_video"])
+    assert "12.7 for 2 draws" in rule
+    assert "4 comparisons" in rule
+    assert "two draws are too few, not that methods are equally good" in rule
+
+
+def test_two_equal_differences_are_not_clear(empty_experiment):
+    metrics = metrics_of(empty_experiment, {"source_only": (0.5, 0.52), "gradmix": (0.51, 0.53)})
+    ((_, sentences),) = comparison_sentences(metrics, [SOURCE, GRADMIX], "gradmix")
+    assert sentences == [
+        "Not told apart from it by these draws: Source only (−1.00 points, −1.00 in both draws)."
+    ]
+
+
+def test_one_draw_proves_nothing(empty_experiment):
+    metrics = metrics_of(empty_experiment, {"source_only": (0.5,), "gradmix": (0.9,)})
+    (lead,) = lead_sentences(metrics, [SOURCE, GRADMIX])
+    assert lead.endswith("above Source only in the one draw, which proves nothing.")
+    assert "one draw of the few labels only" in rule_sentence(metrics, "gradmix")
+
+
+def test_methods_without_a_common_draw(empty_experiment):
+    empty_experiment.metrics("gradmix", 3, 0, 0.6)
+    empty_experiment.metrics("source_only", 3, 1, 0.5)
+    metrics = read_metrics(empty_experiment.files["metrics"])
+    (lead,) = lead_sentences(metrics, [SOURCE, GRADMIX])
+    assert "GradMix and Source only share no draw" in lead
+
+
+def test_the_test_set_is_counted_in_videos(empty_experiment):
+    metrics = metrics_of(empty_experiment, {"gradmix": (0.5, 0.5)})
+    (sentence,) = caveat_sentences(metrics, [], [])
+    # One of 100 videos is a point; sqrt(0.25 / 100) = 5 points.
+    assert "The test set has 100 videos: one video is 1 points" in sentence
+    assert "from the choice of these videos alone is 5 points" in sentence
+    assert "Its 200 frames are no independent images" in sentence
+
+
+def test_beside_the_paper(empty_experiment):
+    metrics = metrics_of(empty_experiment, {"gradmix": (0.55, 0.57)})
+    of = {"column": "accuracy_per_video", "unit": " per video"}
+    assert paper_sentences(metrics, [GRADMIX], "actions", **of) == [
+        "GradMix, per video: −3.41 at k\u00a0=\u00a03."
+    ]

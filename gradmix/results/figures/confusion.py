@@ -1,4 +1,7 @@
-"""Figure: confusion matrices on the test set, one panel per method at one k, summed over draws."""
+"""Figure: confusion on the test set, one panel per method at one k, summed over draws.
+
+Matrices, or, with more classes than a matrix of this size can show, the pairs of classes that are confused most.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gradmix.results.figures.confused_pairs import draw_pairs
 from gradmix.results.figures.style import message_figure, new_figure, save, styled
 from gradmix.results.records import Method, read_metrics
 
 _NUMBERED = 12  # with more classes the numbers in the cells could not be read
+_MATRIX = 20  # with more classes cells and names could not be told apart
 
 
 def summed_confusion(rows: pd.DataFrame) -> np.ndarray:
@@ -39,11 +44,20 @@ def summed_confusion(rows: pd.DataFrame) -> np.ndarray:
 
 @styled
 def draw(metrics: pd.DataFrame, methods: Sequence[Method], *, labels_per_class: int) -> Figure:
-    """Draw the share (%) of each true class's images (rows) given to each class (columns); the grey is the share."""
+    """Draw the share (%) of each true class's images (rows) given to each class (columns); the grey is the share.
+
+    With more than 20 classes: the pairs of classes with the largest shares.
+    """
     metrics = metrics[metrics["labels_per_class"] == labels_per_class]
     shown = [method for method in methods if (metrics["method"] == method["name"]).any()]
     if not shown:
         return message_figure(f"No method was evaluated at k = {labels_per_class}.")
+    most = max(map(len, metrics["classes"]))
+    if most > _MATRIX:
+        parts = [(m["title"], metrics[metrics["method"] == m["name"]]) for m in shown]
+        return draw_pairs(
+            [(title, summed_confusion(part), part["classes"].iloc[0]) for title, part in parts]
+        )
     columns = min(4, len(shown))
     rows = math.ceil(len(shown) / columns)
     figure = new_figure(2.15 * columns + 0.9, 2.3 * rows + 0.35)
@@ -56,11 +70,10 @@ def draw(metrics: pd.DataFrame, methods: Sequence[Method], *, labels_per_class: 
         image = panel.imshow(share, cmap="Greys", vmin=0, vmax=100)
         panel.grid(False)
         panel.set_title(f"{method['title']}\n{100 * np.trace(counts) / max(counts.sum(), 1):.1f} %")
-        step = 1 if len(classes) <= 20 else math.ceil(len(classes) / 20)
-        ticks = range(0, len(classes), step)
+        ticks = range(len(classes))
         turn = {"rotation": 90} if max(map(len, classes)) > 3 else {}
-        panel.set_xticks(ticks, [classes[tick] for tick in ticks], **turn)
-        panel.set_yticks(ticks, [classes[tick] for tick in ticks])
+        panel.set_xticks(ticks, classes, **turn)
+        panel.set_yticks(ticks, classes)
         if len(classes) <= _NUMBERED:
             size = 8 if len(classes) <= 6 else 5.5
             for (true, predicted), value in np.ndenumerate(share):

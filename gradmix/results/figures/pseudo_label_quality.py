@@ -1,4 +1,7 @@
-"""Figure: how often accepted pseudo-labels are right, and how many images get one, per class and k."""
+"""Figure: how often accepted pseudo-labels are right, and how many images get one, per class and k.
+
+With more classes than there is room for: the classes from the lowest value to the highest, and the names of the lowest.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,57 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from gradmix.results.figures.style import COLOURS, MARKERS, message_figure, new_figure, save, styled
+from gradmix.results.figures.confused_pairs import shortened
+from gradmix.results.figures.style import (
+    COLOURS,
+    MARKERS,
+    line_look,
+    message_figure,
+    new_figure,
+    save,
+    styled,
+)
 from gradmix.results.quality import read_quality
 
 _PANELS = {
     "precision": "precision (%)\nright among those accepted\nas the class",
     "coverage": "coverage (%)\naccepted among the\nclass's images in U",
 }
+_NAMED = 40  # more classes than that have no room for a name each
+_LOWEST = 5
+
+
+def _draw_sorted(quality: pd.DataFrame, ks: list[int]) -> Figure:
+    """A panel per quantity, a line per k: means over draws of all classes, from the lowest to the highest."""
+    figure = new_figure(8.6, 4.3)
+    panels = figure.subplots(1, 2, sharey=True)
+    named = ks if len(ks) <= 3 else [ks[0], ks[-1]]
+    for panel, (quantity, label) in zip(panels, _PANELS.items(), strict=True):
+        lowest = []
+        for position, k in enumerate(ks):
+            rows = quality[quality["labels_per_class"] == k]
+            means = (100 * rows.set_index("class_name")[quantity]).groupby(level=0).mean()
+            means = means.dropna().sort_values(kind="stable")
+            look = line_look(position) | {"markersize": 2.5, "linewidth": 1}
+            panel.plot(range(1, len(means) + 1), means, label=f"k = {k}", **look)
+            names = [
+                f"{shortened(str(name), 18)} {value:.0f}" for name, value in means[:_LOWEST].items()
+            ]
+            if k in named:
+                lowest.append("\n  ".join([f"k = {k}, lowest:", *names]))
+        panel.set_ylabel(label)
+        panel.set_xlabel("class, from the lowest on\n")
+        panel.set_ylim(0, 103)
+        for position, text in enumerate(lowest):
+            panel.text(
+                *((position + 0.5) / len(lowest), -0.24, text),
+                transform=panel.transAxes,
+                ha="center",
+                va="top",
+                fontsize=6,
+            )
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(ks))
+    return figure
 
 
 @styled
@@ -28,6 +75,8 @@ def draw(quality: pd.DataFrame) -> Figure:
         return message_figure("No pseudo-labels in this experiment.")
     classes = list(dict.fromkeys(quality["class_name"]))
     ks = sorted(set(quality["labels_per_class"]))
+    if len(classes) > _NAMED:
+        return _draw_sorted(quality, ks)
     width = min(14.0, max(5.5, 0.22 * len(classes) * max(2, len(ks)) + 2.2))
     figure = new_figure(width, 4.6)
     panels = figure.subplots(2, 1, sharex=True)

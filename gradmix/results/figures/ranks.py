@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gradmix.results.accuracy import by_draw, columns_k
 from gradmix.results.figures.style import message_figure, new_figure, save, styled
-from gradmix.results.records import Method, listed_metrics, read_metrics
+from gradmix.results.records import Method, has_videos, listed_metrics, read_metrics
 
 
 def ranks(metrics: pd.DataFrame, labels_per_class: int) -> pd.DataFrame:
@@ -51,7 +51,8 @@ def draw(metrics: pd.DataFrame, methods: Sequence[Method]) -> Figure:
         panel.set_xlim(0.4, len(order) + 0.6)
         panel.set_title(f"k = {k}, {len(table)} draw{'s' if len(table) != 1 else ''}")
         panel.grid(axis="y", linewidth=0.4)
-    figure.supxlabel("rank by test accuracy (1 is best)", fontsize=9)
+    unit = " per frame" if has_videos(metrics) else ""
+    figure.supxlabel(f"rank by test accuracy{unit} (1 is best)", fontsize=9)
     return figure
 
 

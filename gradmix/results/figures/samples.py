@@ -1,7 +1,11 @@
-"""Figure: images of every set with their labels, and unlabelled ones with the pseudo-labels that they got."""
+"""Figure: images of every set with their labels, and unlabelled ones with the pseudo-labels that they got.
+
+Of domains of clips: a few clips of every set, each a row of its frames in order.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gradmix.domains.format import Domain, open_domain
@@ -16,7 +21,10 @@ from gradmix.results.figures.style import new_figure, save, styled
 from gradmix.results.records import read_json
 
 COLUMNS = 10
+CLIPS = 3
 _LABEL_SIZE = 6.5
+_LETTERS = 11  # of a label that fit below an image
+_SMALL = 64  # pixels; larger images are smoothed when they are drawn smaller
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,36 @@ def choose(
     return sorted(chosen, key=lambda position: (int(labels[position]), chosen.index(position)))
 
 
-def _strip(
+def wrapped(text: str, letters: int = _LETTERS, lines: int = 2) -> str:
+    """Return `text` in up to `lines` lines of so many letters, broken at spaces, underscores and inner capitals."""
+    pieces = re.findall(r"[A-Z]?[^A-Z\s_]+[\s_]*|[A-Z]+[\s_]*|[\s_]+", text)
+    broken = [""]
+    for piece in pieces:
+        if broken[-1] and len((broken[-1] + piece).rstrip()) > letters:
+            broken.append("")
+        broken[-1] += piece
+    broken = [line.rstrip() for line in broken]
+    if len(broken) > lines:
+        broken = [*broken[: lines - 1], f"{broken[lines - 1][: letters - 1]}…"]
+    return "\n".join(
+        line if len(line) <= letters + 1 else f"{line[: letters - 1]}…" for line in broken
+    )
+
+
+def clips_of(domain: Domain, rows: Sequence[int]) -> dict[str, list[int]] | None:
+    """Return the positions in `rows` of every clip's frames, in the order of the domain; None where rows have none."""
+    if not len(rows):
+        return None
+    clips = domain.index["clip"].to_numpy()[list(rows)]
+    if not all(clips):
+        return None
+    found: dict[str, list[int]] = {}
+    for position in np.argsort(np.asarray(rows), kind="stable"):
+        found.setdefault(str(clips[position]), []).append(int(position))
+    return found
+
+
+def _strips(
     title: str,
     domain: Domain,
     rows: Sequence[int],
@@ -61,27 +98,57 @@ def _strip(
     *,
     labels: Sequence[int] | np.ndarray | None = None,
     caption: Callable[[int], tuple[str, bool]] | None = None,
-) -> Strip:
-    shown_labels = domain.labels[list(rows)] if labels is None else labels
-    positions = choose(rows, shown_labels, COLUMNS, seed)
-    said = [
-        caption(position) if caption else (_class_of(domain, rows[position]), False)
-        for position in positions
-    ]
-    return Strip(
-        f"{title}\n{domain.name}\n{len(rows):,} images",
-        [np.asarray(domain.images[rows[position]]) for position in positions],
-        [text for text, _ in said],
-        [wrong for _, wrong in said],
-    )
+) -> list[Strip]:
+    """The strip of one set of images, or the strips of a few of its clips; the first one says what the set is.
+
+    `caption` gives the words below the image at a position in `rows`, and whether they are wrong; without it the class
+    stands there, and below the first frame of a clip only.
+    """
+    shown_labels = domain.labels[list(rows)] if labels is None else np.asarray(labels)
+    clips = clips_of(domain, rows)
+    if clips is None:
+        chosen = [choose(rows, shown_labels, COLUMNS, seed)]
+        count = f"{len(rows):,} images"
+    else:
+        every = list(clips.values())
+        firsts = [int(shown_labels[positions[0]]) for positions in every]
+        chosen = [every[i] for i in choose(firsts, firsts, CLIPS, seed)]
+        count = f"{len(rows):,} frames\nof {len(clips):,} clip{'s' if len(clips) != 1 else ''}"
+    # A clip counts for the label of its first frame; pseudo-labels may differ within one.
+    first = [positions[:1] if clips else positions for positions in chosen]
+    shown = {int(shown_labels[position]) for positions in first for position in positions}
+    classes = len({int(label) for label in shown_labels})
+    title = f"{title}\n{domain.name}\n{count}"
+    if len(shown) < classes:
+        title += f"\n{len(shown)} of {classes} classes"
+    strips: list[Strip] = []
+    for positions in chosen:
+        if len(positions) > COLUMNS:  # frames spread evenly, the first and the last among them
+            spread = np.linspace(0, len(positions) - 1, COLUMNS).round().astype(int)
+            positions = [positions[i] for i in spread]
+        said = [
+            caption(position) if caption else (wrapped(_class_of(domain, rows[position])), False)
+            for position in positions
+        ]
+        if clips is not None and caption is None:  # all frames of a clip have its label
+            said = [(text if i == 0 else "", wrong) for i, (text, wrong) in enumerate(said)]
+        strips.append(
+            Strip(
+                "" if strips else title,
+                [np.asarray(domain.images[rows[position]]) for position in positions],
+                [text for text, _ in said],
+                [wrong for _, wrong in said],
+            )
+        )
+    return strips
 
 
 def _pseudo_strips(target: Domain, predictions: pd.DataFrame, seed: int) -> list[Strip]:
-    """Two strips of U: accepted images with their pseudo-label, and others with the most likely class."""
+    """The strips of U: accepted images with their pseudo-label, and others with the most likely class."""
     soft_columns = [f"soft_{label}" for label in range(len(target.classes))]
     soft = predictions[soft_columns].to_numpy()
     accepted = predictions["label"].to_numpy() >= 0
-    strips = []
+    strips: list[Strip] = []
     for is_accepted, title in ((True, "U, accepted"), (False, "U, not accepted")):
         chosen = predictions[accepted == is_accepted]
         rows = [int(row) for row in chosen["row"]]
@@ -98,10 +165,13 @@ def _pseudo_strips(target: Domain, predictions: pd.DataFrame, seed: int) -> list
         ) -> tuple[str, bool]:
             name = target.classes[int(labels[position])]
             truth = _class_of(target, rows[position])
-            text = name if sure else f"{name}? {100 * likely[position]:.0f} %"
-            return (text, False) if name == truth else (f"{text}\n(is {truth})", True)
+            text = wrapped(name)
+            if not sure:
+                share = f"{100 * likely[position]:.0f} %"
+                text = f"{text}?{' ' if len(name) <= 4 else chr(10)}{share}"
+            return (text, False) if name == truth else (f"{text}\n{wrapped(f'(is {truth})')}", True)
 
-        strips.append(_strip(title, target, rows, seed, labels=labels, caption=caption))
+        strips += _strips(title, target, rows, seed, labels=labels, caption=caption)
     return strips
 
 
@@ -118,16 +188,17 @@ def collect(
     """
     folder = Path(domains_folder)
     split = read_json(split_file)
-    strips = []
+    strips: list[Strip] = []
     for position, (name, left_out) in enumerate(split.get("source_left_out", {}).items()):
         source = open_domain(folder / name)
         gone = set(left_out)
         rows = [row for row in range(len(source.labels)) if row not in gone]
-        strips.append(_strip(f"S{position + 1}", source, rows, seed))
+        strips += _strips(f"S{position + 1}", source, rows, seed)
     target = open_domain(folder / split["target"])
-    strips += [_strip(name, target, split[name], seed) for name in ("V", "H")]
+    for name in ("V", "H"):
+        strips += _strips(name, target, split[name], seed)
     if predictions_file is None:
-        strips.append(_strip("U, labels unseen", target, split["U"], seed))
+        strips += _strips("U, labels unseen", target, split["U"], seed)
     else:
         try:
             predictions = pd.read_parquet(predictions_file)
@@ -135,59 +206,62 @@ def collect(
             raise ValueError(f"{predictions_file}: cannot be read as Parquet ({error})") from error
         strips += _pseudo_strips(target, predictions, seed)
     test = open_domain(folder / (split.get("test_domain") or split["target"]))
-    return [*strips, _strip("test", test, split["test"], seed)]
+    return [*strips, *_strips("test", test, split["test"], seed)]
 
 
 @styled
 def draw(strips: Sequence[Strip]) -> Figure:
     """Draw one row of images per strip, each with its label below; wrong pseudo-labels are framed and say the truth."""
-    cell_width, cell_height, margin = 1.0, 1.42, 2.05
-    scale = 0.62  # inches per unit
-    width = scale * (margin + COLUMNS * cell_width)
-    figure = new_figure(width, scale * cell_height * len(strips), arrange=False)
+    margin = 2.05
+    scale = 0.62  # inches per unit, the width of a cell
+    heights = [_height(strip) for strip in strips]
+    figure = new_figure(scale * (margin + COLUMNS), scale * sum(heights), arrange=False)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set_axis_off()
-    for number, strip in enumerate(strips):
-        top = number * cell_height
+    top = 0.0
+    for strip, height in zip(strips, heights, strict=True):
         axes.text(-0.12, top + 0.45, strip.title, ha="right", va="center", fontsize=7.5)
         if not strip.images:
             axes.text(0, top + 0.45, "none", ha="left", va="center", fontsize=8)
         for column, (pixels, caption, wrong) in enumerate(
             zip(strip.images, strip.captions, strip.wrong, strict=True)
         ):
-            left = column * cell_width
-            extent = (left, left + 0.9, top + 0.9, top)
-            grey: dict[str, Any] = (
-                {"cmap": "gray", "vmin": 0, "vmax": 255} if pixels.shape[2] == 1 else {}
-            )
-            axes.imshow(
-                pixels.squeeze(2) if grey else pixels,
-                extent=extent,
-                interpolation="nearest",
-                **grey,
-            )
-            weight = "bold" if wrong else "normal"
-            axes.text(
-                left + 0.45,
-                top + 0.95,
-                caption,
-                ha="center",
-                va="top",
-                fontsize=_LABEL_SIZE,
-                weight=weight,
-            )
-            if wrong:
-                corners = np.array([(0, 0), (0.9, 0), (0.9, 0.9), (0, 0.9), (0, 0)])
-                axes.plot(
-                    *(corners + np.array([left, top])).T,
-                    color="#d55e00",
-                    linewidth=2.5,
-                    linestyle="--",
-                )
-    axes.set_xlim(-margin, COLUMNS * cell_width)
-    axes.set_ylim(len(strips) * cell_height - 0.05, -0.05)
+            _cell(axes, column, top, pixels, caption, wrong)
+        top += height
+    axes.set_xlim(-margin, COLUMNS)
+    axes.set_ylim(top - 0.05, -0.05)
     axes.set_aspect("equal")
     return figure
+
+
+def _height(strip: Strip) -> float:
+    """Height of a row: an image and its labels; at least two lines of them where images stand one by one."""
+    lines = max((text.count("\n") + 1 for text in strip.captions if text), default=1)
+    return 1.06 + 0.18 * max(lines, 2)
+
+
+def _cell(
+    axes: Axes, left: float, top: float, pixels: np.ndarray, caption: str, wrong: bool
+) -> None:
+    """Draw an image (H,W,C), its longer side 0.9 wide, with its caption below and a frame where that is wrong."""
+    height, width = pixels.shape[:2]
+    half_width, half_height = 0.45 * min(1, width / height), 0.45 * min(1, height / width)
+    middle, centre = left + 0.45, top + 0.45
+    extent = (middle - half_width, middle + half_width, centre + half_height, centre - half_height)
+    grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255} if pixels.shape[2] == 1 else {}
+    axes.imshow(
+        pixels.squeeze(2) if grey else pixels,
+        extent=extent,
+        interpolation="nearest" if max(height, width) <= _SMALL else "antialiased",
+        **grey,
+    )
+    weight = "bold" if wrong else "normal"
+    place = (middle, top + 0.95)
+    axes.text(*place, caption, ha="center", va="top", fontsize=_LABEL_SIZE, weight=weight)
+    if wrong:
+        corners = np.array([(0, 0), (0.9, 0), (0.9, 0.9), (0, 0.9), (0, 0)])
+        line = (corners + np.array([left, top])).T
+        axes.plot(*line, color="#d55e00", linewidth=2.5, linestyle="--")
 
 
 def write(
