@@ -12,10 +12,12 @@ import pandas as pd
 from gradmix.domains.format import open_domain, write_domain
 from gradmix.files import write_json, write_parquet
 from gradmix.methods.registry import recipe_of
+from gradmix.nets.registry import NETWORKS
 from gradmix.pseudo_labels import enlarge, label_unlabelled
 from gradmix.splits import make_split
 
 SIZE = 8
+SCALE = 4
 TRAINING = {
     "steps": 6,
     "evaluate_every": 3,
@@ -45,10 +47,21 @@ GRADMIX = {
 }
 
 
-def settings_of(method: str, **sections) -> dict:
-    """A method's settings, with changes to ``training``, ``gradmix`` or ``options``."""
+def needs_resnet(method: str) -> bool:
+    """Whether the digit network lacks what the method asks of a network."""
+    return not set(recipe_of(method).network) <= set(NETWORKS["convnet"].options)
+
+
+def settings_of(method: str, *, resnet: bool = False, **sections) -> dict:
+    """A method's settings, with changes to ``training``, ``gradmix`` or ``options``.
+
+    ``resnet``: for ResNet-18, and for an experiment with ``scale=SCALE``.
+    """
     recipe = recipe_of(method)
     network = {"name": "convnet", "width": 8, "hidden": 8, "norm_statistics": "shared"}
+    size = SIZE
+    if resnet:
+        network, size = {"name": "resnet18", "norm_statistics": "shared"}, SIZE * SCALE
     options = recipe.default_options()
     for part, changes in sections.get("options", {}).items():
         options[part] = {**options[part], **changes}
@@ -57,7 +70,7 @@ def settings_of(method: str, **sections) -> dict:
         "recipe": method,
         "sources": ["near"] if "target_sources" in recipe.sees else ["near", "other"],
         "target": "target",
-        "image": {"height": SIZE, "width": SIZE},
+        "image": {"height": size, "width": size},
         "network": {**network, **recipe.network},
         "training": {**TRAINING, **sections.get("training", {})},
         "gradmix": {**GRADMIX, **sections.get("gradmix", {})},
@@ -114,11 +127,21 @@ class Experiment:
     predictions: Path
 
 
-def make_experiment(root: Path, *, labels_per_class: int = 2, confident: bool = True) -> Experiment:
-    """Domains, split and pseudo-labels below ``root``; not confident: no pseudo-label is accepted."""
-    near = make_domain(root, "near", *patterns(60, 3, 40, 1), ["a", "b", "c"], "letters")
-    other = make_domain(root, "other", *patterns(40, 2, 40, 2), ["x", "y"], "signs")
-    target = make_domain(root, "target", *patterns(120, 3, 60, 3), ["a", "b", "c"], "letters")
+def make_experiment(
+    root: Path, *, labels_per_class: int = 2, confident: bool = True, scale: int = 1
+) -> Experiment:
+    """Domains, split and pseudo-labels below ``root``; not confident: no pseudo-label is accepted.
+
+    ``scale``: pixels of an image for each of the pattern, in both directions.
+    """
+
+    def drawn(*numbers: int) -> tuple[np.ndarray, np.ndarray]:
+        images, labels = patterns(*numbers)
+        return images.repeat(scale, axis=1).repeat(scale, axis=2), labels
+
+    near = make_domain(root, "near", *drawn(60, 3, 40, 1), ["a", "b", "c"], "letters")
+    other = make_domain(root, "other", *drawn(40, 2, 40, 2), ["x", "y"], "signs")
+    target = make_domain(root, "target", *drawn(120, 3, 60, 3), ["a", "b", "c"], "letters")
     folders = {"near": near, "other": other, "target": target}
     opened = {name: open_domain(folder) for name, folder in folders.items()}
     split = make_split(

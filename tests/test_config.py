@@ -85,7 +85,52 @@ def test_digits_is_the_papers_experiment(repository):
     assert config.grid_members()[0] == "beta5-gamma0"
     assert config.grid_members()[-1] == "beta10-gamma0.8"
     assert config.target.hyper_validation_per_class * 5 == 1000
-    assert list(config.methods) == list(METHODS)
+    # EnergyNet needs attention maps, which the digit network has not.
+    assert list(config.methods) == [method for method in METHODS if method != "energy_net"]
+
+
+def test_actions_is_the_papers_experiment(repository):
+    config = load_config(yaml.safe_load((repository / "config" / "actions.yaml").read_text()))
+    assert config.labels_per_class == (3, 5, 10)
+    assert len(config.draws) == 2
+    assert len(config.label_spaces["ucf101"]) == 101
+    assert config.label_spaces["mpii_activities"] == "auto"
+    assert config.network.name == "resnet18"
+    assert (config.training.learning_rate, config.training.fine_tune_learning_rate) == (0.001, 5e-5)
+    assert config.has_clips()
+    rows = {"target_only", "source_only", "fine_tune", "energy_net", "gradmix", "mdda", "dctn"}
+    assert rows | {"gradmix_hard", "gradmix_vat", "gradmix_mixmatch"} < set(config.methods)
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "message"),
+    [
+        ({"every": 5}, "domains.ucf101_train", "needs one of frames_per_clip and every"),
+        ({"frames_per_clip": None}, "domains.ucf101_train", "needs one of frames_per_clip and"),
+        ({"list_split": 4}, "domains.ucf101_train.list_split", "must be one of 1, 2 or 3"),
+        ({"most_left_out": 2}, "domains.ucf101_train.most_left_out", "1"),
+    ],
+)
+def test_mistakes_in_domains_of_files(repository, change, path, message):
+    values = yaml.safe_load((repository / "config" / "actions.yaml").read_text())
+    values["domains"]["ucf101_train"] |= change
+    found = dict(problems(values))
+    assert message in found[path]
+
+
+def test_auto_is_for_the_label_space_of_one_domain(repository):
+    values = yaml.safe_load((repository / "config" / "actions.yaml").read_text())
+    values["label_spaces"]["ucf101"] = "auto"
+    found = dict(problems(values))
+    assert "list them" in found["label_spaces.ucf101"]
+    values["domains"]["mpii"]["classes"] = {"a": "b"}
+    assert "no effect" in dict(problems(values))["domains.mpii.classes"]
+
+
+def test_the_network_sees_no_more_than_the_images_have(repository):
+    values = yaml.safe_load((repository / "config" / "actions.yaml").read_text())
+    values["image"]["crop"] = 130
+    assert "130" in dict(problems(values))["image.crop"]
 
 
 @pytest.mark.parametrize(

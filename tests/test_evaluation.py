@@ -126,3 +126,29 @@ def test_per_domain_only_the_given_domain_s_statistics_change(images):
 def test_no_image_gives_no_statistics(images):
     with pytest.raises(ValueError, match="on no image"):
         reestimate_statistics(net(), images[:0], "a", None)
+
+
+def test_a_video_s_class_has_the_largest_mean_probability():
+    """Three frames of a clip: two are slightly of class 0, one is surely of class 2, and so is their mean."""
+    logits = torch.tensor(
+        [[0.6, 0.5, 0.0], [0.0, 0.0, 9.0], [0.6, 0.5, 0.0], [5.0, 0.0, 0.0], [0.0, 5.0, 0.0]]
+    )
+
+    class Says(nn.Module):
+        in_channels, image_size = 1, (1, 1)
+
+        def forward(self, x, label_space, domain):
+            return logits[((x[:, 0, 0, 0] + 1) * 127.5).round().long()]
+
+    images = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1)
+    labels, clips = np.array([2, 2, 2, 0, 0]), np.array(["a", "a", "a", "b", "b"])
+    rows = [0, 3, 1, 4, 2]  # frames of a clip need not be neighbours
+    found = evaluate(Says(), images, labels, rows, "x", None, CPU, classes=3, clips=clips)
+    assert found["test_count"] == 5
+    assert found["accuracy"] == pytest.approx(2 / 5)
+    assert found["video_count"] == 2
+    # a: right by its mean, though two of its frames are wrong. b: a tie of 0 and 1, of which the first counts.
+    assert found["accuracy_per_video"] == pytest.approx(1.0)
+    without = evaluate(Says(), images, labels, rows, "x", None, CPU, classes=3)
+    assert "accuracy_per_video" not in without
+    assert "video_count" not in without

@@ -48,7 +48,7 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         raise ValueError(
             f"no folder of class {missing[0]!r}"
             + (f" and of {len(missing) - 1} more" if len(missing) > 1 else "")
-            + f"; there are {', '.join(folders[:10])}{', ...' if len(folders) > 10 else ''}"
+            + f"; there are {', '.join(folders[:10]) or 'none'}{', ...' if len(folders) > 10 else ''}"
         )
     # Folders of no wanted class keep their names, and are left out by them.
     files = [replace(f, class_name=names.get(f.class_name, f.class_name)) for f in found.files]

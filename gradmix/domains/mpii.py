@@ -118,7 +118,7 @@ def _read_mat(path: Path) -> Any:
     try:
         # Structs come as objects with attributes, single elements without their arrays.
         return loadmat(path, squeeze_me=True, struct_as_record=False)
-    except (ValueError, TypeError, OSError, NotImplementedError, KeyError) as error:
+    except Exception as error:  # SciPy has exceptions of its own for damaged files
         raise ValueError(f"{path}: no .mat file that can be read ({error})") from error
 
 

@@ -86,7 +86,7 @@ def test_bad_clips_say_why(tmp_path):
 
 
 def test_a_clip_of_no_frame_is_bad(tmp_path):
-    with pytest.raises(UndecodableError, match="no frame|not a video"):
+    with pytest.raises(UndecodableError, match=r"no frame|not a video"):
         decode_clip(write_clip(tmp_path / "none.avi", frames=0), Sampling(count=4), 24, 24, "cover")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from debug_experiment import make_experiment, settings_of
+from debug_experiment import SCALE, make_experiment, needs_resnet, settings_of
 from safetensors.numpy import load_file
 
 from gradmix.domains.format import open_domain, write_domain
@@ -19,8 +19,25 @@ DOCS = Path(__file__).parents[2] / "docs" / "methods.md"
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
+def small_experiment(tmp_path_factory):
     return make_experiment(tmp_path_factory.mktemp("experiment"))
+
+
+@pytest.fixture(scope="module")
+def large_experiment(tmp_path_factory):
+    return make_experiment(tmp_path_factory.mktemp("large"), scale=SCALE)
+
+
+@pytest.fixture
+def experiment(request):
+    """Of a size that the method's network takes."""
+    method = getattr(request.node, "callspec", None) and request.node.callspec.params.get("method")
+    size = "large" if method and needs_resnet(method) else "small"
+    return request.getfixturevalue(f"{size}_experiment")
+
+
+def settings_for(method, **sections):
+    return settings_of(method, resnet=needs_resnet(method), **sections)
 
 
 def job_of(experiment, method, store, **changes):
@@ -41,7 +58,7 @@ def job_of(experiment, method, store, **changes):
         start = experiment.root / "start" / recipe.starts_from
         if not start.exists():
             train_method(
-                settings_of(recipe.starts_from),
+                settings_of(recipe.starts_from, resnet=needs_resnet(method)),
                 job_of(experiment, recipe.starts_from, store),
                 start,
                 quiet,
@@ -69,7 +86,7 @@ def test_trains_records_predicts_and_is_deterministic(method, experiment, tmp_pa
     # MixMatch's weight rises over a run, and its shifts would change these classes.
     has_mixmatch = "mixmatch" in recipe_of(method).default_options()
     options = {"mixmatch": {"weight": 1.0, "ramp": 0.0, "shift": 0}} if has_mixmatch else {}
-    settings = settings_of(method, training=steps | every, options=options)
+    settings = settings_for(method, training=steps | every, options=options)
     train_method(settings, job_of(experiment, method, tmp_path / "1"), tmp_path / "run", quiet)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     curves = pd.read_parquet(tmp_path / "run" / "curves.parquet")
@@ -139,9 +156,9 @@ def test_sees_only_the_sets_that_its_recipe_names(method, experiment, tmp_path):
     keep = [source for name in recipe.sees for source in seen.get(name, [])]
     folders = poisoned(experiment, tmp_path, keep, sorted(rows))
     clean = job_of(experiment, method, tmp_path / "1")
-    train_method(settings_of(method), clean, tmp_path / "clean", quiet)
+    train_method(settings_for(method), clean, tmp_path / "clean", quiet)
     train_method(
-        settings_of(method),
+        settings_for(method),
         replace(clean, domains=folders, store=tmp_path / "2"),
         tmp_path / "dirty",
         quiet,

@@ -15,8 +15,16 @@ import numpy as np
 import yaml
 from sklearn.datasets import load_digits
 
-from gradmix.methods.registry import METHODS
+from gradmix.methods.registry import METHODS as ALL_METHODS
+from gradmix.methods.registry import recipe_of
+from gradmix.nets.registry import NETWORKS
 
+# Those that the digit network serves.
+METHODS = [
+    method
+    for method in ALL_METHODS
+    if set(recipe_of(method).network) <= set(NETWORKS["convnet"].options)
+]
 PARTS = ("Snakefile", "rules", "workflow_scripts", "gradmix", "config", "profiles", "envs")
 
 

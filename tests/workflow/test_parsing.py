@@ -6,8 +6,7 @@ import sys
 
 import pytest
 import yaml
-
-from gradmix.methods.registry import METHODS
+from experiment import METHODS
 
 
 def test_default_configuration(fresh):

@@ -8,9 +8,9 @@ import re
 
 import pytest
 import yaml
-from experiment import write_arrays
+from experiment import METHODS, write_arrays
 
-from gradmix.methods.registry import METHODS, recipe_of
+from gradmix.methods.registry import recipe_of
 
 RESULTS = {
     "tables",

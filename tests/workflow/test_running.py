@@ -4,8 +4,7 @@ import json
 import os
 
 import pytest
-
-from gradmix.methods.registry import METHODS
+from experiment import METHODS
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,237 @@
+"""Listings of folders, BU101, MPII and tables of files."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from gradmix.domains import bu101, clip_folder, image_folder, manifest, mpii
+from gradmix.domains.listing import LeftOut
+
+
+def touch(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(path.encode())
+
+
+def originals(listing):
+    return [file.original for file in listing.files]
+
+
+# ---- folders
+
+
+def test_folders_are_classes_at_any_depth_and_other_files_are_counted(tmp_path):
+    touch(tmp_path, "d/cat/a.JPG", "d/cat/deep/b.png", "d/dog/c.webp", "d/dog/.hidden.jpg")
+    touch(tmp_path, "d/dog/notes.txt", "d/readme.jpg")
+    found = image_folder.listing({"folder": "d"}, tmp_path, None)
+    assert originals(found) == ["cat/a.JPG", "cat/deep/b.png", "dog/c.webp"]
+    assert [file.class_name for file in found.files] == ["cat", "cat", "dog"]
+    assert found.notes == [
+        "1 files that are no images, passed over: dog/notes.txt",
+        "1 files in no class folder, passed over: readme.jpg",
+    ]
+    assert originals(image_folder.listing({"folder": "d"}, tmp_path, {"dog"})) == ["dog/c.webp"]
+
+
+def test_groups_by_a_pattern_belong_to_their_class(tmp_path):
+    touch(tmp_path, "d/cat/x_g01_a.avi", "d/cat/x_g01_b.mp4", "d/dog/x_g01_a.avi", "d/dog/y.avi")
+    settings = {"folder": "d", "group_pattern": r"_g(\d+)_"}
+    found = clip_folder.listing(settings, tmp_path, None)
+    assert [file.group for file in found.files] == ["cat/01", "cat/01", "dog/01", ""]
+    assert found.notes == ["1 clips do not match group_pattern and have no group"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"folder": "none"}, "none does not exist"),
+        ({"folder": "d", "group_pattern": "("}, "is no regular expression"),
+        ({"folder": "d", "group_pattern": "g"}, "must have one group"),
+        ({"folder": "loose"}, "a.jpg lies there itself"),
+    ],
+)
+def test_mistakes_in_folders(tmp_path, settings, message):
+    touch(tmp_path, "d/cat/a.jpg", "loose/a.jpg")
+    with pytest.raises(ValueError, match=message):
+        image_folder.listing(settings, tmp_path, None)
+
+
+def test_real_clips_in_folders(real_data):
+    found = clip_folder.listing({"folder": "hmdb51_samples"}, real_data, None)
+    assert [file.class_name for file in found.files] == ["cartwheel", "wave", "wave", "wave"]
+
+
+# ---- BU101
+
+
+def test_bu101_folders_are_matched_by_letters_and_digits(tmp_path):
+    touch(tmp_path, "BU101/hand_stand_pushups/1.jpg", "BU101/YO-YO/2.jpg", "BU101/other/3.jpg")
+    found = bu101.listing({}, tmp_path, {"HandstandPushups", "YoYo"})
+    assert [f.class_name for f in found.files] == ["YoYo", "HandstandPushups", "other"]
+    with pytest.raises(ValueError, match="no folder of class 'Archery'; there are YO-YO"):
+        bu101.listing({}, tmp_path, {"Archery", "YoYo"})
+    touch(tmp_path, "BU101/yoyo/4.jpg")
+    with pytest.raises(ValueError, match="YO-YO and yoyo are of one class"):
+        bu101.listing({}, tmp_path, {"YoYo"})
+
+
+# ---- MPII
+
+ROWS = [
+    # name, act_name, cat_name, img_train
+    ("005.jpg", "curling", "winter activities", 1),
+    ("001.jpg", "skiing", "winter activities", 1),
+    ("002.jpg", "", "", 0),
+    ("003.jpg", "", "", 1),
+    ("004.jpg", "rowing", "water activities", 0),
+    ("006.jpg", "curling", "winter activities", 1),
+]
+SETTINGS = {"annotations": "a.mat", "images": "images", "labels": "act_name", "part": "train"}
+
+
+def write_mat(path, rows=ROWS, leave_out=()):
+    """The official nesting: a struct of arrays of structs, where an empty text is an empty array."""
+
+    def text(value):
+        return value or np.zeros((0, 0))
+
+    annolist = np.array([({"name": name},) for name, *_ in rows], dtype=[("image", object)])
+    act = np.array(
+        [(text(act), text(cat), number) for number, (_, act, cat, _) in enumerate(rows)],
+        dtype=[("act_name", object), ("cat_name", object), ("act_id", object)],
+    )
+    release = {
+        "annolist": annolist.reshape(1, -1),
+        "img_train": np.array([[train for *_, train in rows]], dtype=np.uint8),
+        "act": act.reshape(-1, 1),
+        "version": "12",
+    }
+    savemat(path, {"RELEASE": {k: v for k, v in release.items() if k not in leave_out}})
+
+
+@pytest.fixture
+def mpii_data(tmp_path):
+    touch(tmp_path, *(f"images/00{n}.jpg" for n in range(1, 6)))
+    write_mat(tmp_path / "a.mat")
+    nested = {
+        "RELEASE": {
+            "annolist": [{"image": {"name": name}} for name, *_ in ROWS],
+            "img_train": [train for *_, train in ROWS],
+            "act": [{"act_name": act or None, "cat_name": cat or None} for _, act, cat, _ in ROWS],
+        }
+    }
+    flat = [
+        {"image": name, "act_name": act, "cat_name": cat, "img_train": train}
+        for name, act, cat, train in ROWS
+    ]
+    (tmp_path / "nested.json").write_text(json.dumps(nested))
+    (tmp_path / "flat.json").write_text(json.dumps(flat))
+    return tmp_path
+
+
+@pytest.mark.parametrize("file", ["a.mat", "nested.json", "flat.json"])
+def test_mpii_in_all_its_layouts(mpii_data, file):
+    found = mpii.listing({**SETTINGS, "annotations": file}, mpii_data, None)
+    assert [(f.original, f.class_name) for f in found.files] == [
+        ("001.jpg", "skiing"),
+        ("005.jpg", "curling"),
+    ]
+    assert found.left_out == [LeftOut("006.jpg", "not on disk")]
+    assert found.notes == [
+        "2 images of the test set passed over",
+        "1 images without act_name passed over",
+    ]
+    assert list(found.sources) == [file]
+    settings = {**SETTINGS, "annotations": file, "labels": "cat_name", "part": "all"}
+    every = mpii.listing(settings, mpii_data, {"water activities"})
+    assert [(f.original, f.class_name) for f in every.files] == [("004.jpg", "water activities")]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("b.json", "{", "b.json: no JSON"),
+        ("b.json", "{}", r"not MPII's layout: RELEASE is missing"),
+        ("b.json", '{"RELEASE": {"annolist": []}}', r"RELEASE.img_train is missing"),
+        ("b.json", '[{"image": "a.jpg"}]', r"\[0\].act_name is missing"),
+        ("b.mat", "no matlab", r"b.mat: no .mat file"),
+    ],
+)
+def test_other_layouts_name_file_and_field(mpii_data, file, content, message):
+    (mpii_data / file).write_text(content)
+    with pytest.raises(ValueError, match=message):
+        mpii.listing({**SETTINGS, "annotations": file}, mpii_data, None)
+
+
+def test_a_mat_without_activities(mpii_data):
+    write_mat(mpii_data / "b.mat", leave_out=["act"])
+    with pytest.raises(ValueError, match=r"b.mat: not MPII's layout: RELEASE.act is missing"):
+        mpii.listing({**SETTINGS, "annotations": "b.mat"}, mpii_data, None)
+
+
+def test_missing_mpii_says_where_to_get_it(tmp_path):
+    with pytest.raises(ValueError, match=r"a.mat does not exist: .*human-pose.mpi-inf"):
+        mpii.listing(SETTINGS, tmp_path, None)
+
+
+# ---- tables
+
+TABLE = 'path,label,group,split\na/1.jpg,cat,g1,train\n"a/2,b.jpg",dog,,train\na/3.jpg,cat,,test\n'
+
+
+@pytest.fixture
+def table(tmp_path):
+    touch(tmp_path, "t/a/1.jpg", "t/a/2,b.jpg", "t/a/3.jpg")
+
+    def write(text=TABLE, **settings):
+        (tmp_path / "t/list.csv").write_text(text, encoding="utf-8")
+        settings = {"file": "t/list.csv", "kind": "images"} | settings
+        return manifest.listing(settings, tmp_path, None)
+
+    return write
+
+
+def test_rows_of_a_split_or_all(table):
+    found = table(split="train")
+    assert [(f.original, f.class_name, f.group) for f in found.files] == [
+        ("a/1.jpg", "cat", "g1"),
+        ("a/2,b.jpg", "dog", ""),
+    ]
+    assert originals(table("\ufeff" + TABLE)) == ["a/1.jpg", "a/2,b.jpg", "a/3.jpg"]
+    assert len(table("path,label\na/1.jpg,cat\n").files) == 1
+    gone = table(TABLE + "a/4.jpg,cat,,train\n", split="train")
+    assert gone.left_out == [LeftOut("a/4.jpg", "not on disk")]
+
+
+def test_a_copy_of_a_test_file_is_left_out_of_training(table, tmp_path):
+    (tmp_path / "t/a/1.jpg").write_bytes((tmp_path / "t/a/3.jpg").read_bytes())
+    found = table(split="train")
+    assert found.left_out == [LeftOut("a/1.jpg", "the same file as a/3.jpg of split test")]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "message"),
+    [
+        ("path,class\n", {}, "lacks the column 'label'"),
+        ("path,label,colour\n", {}, "has a column 'colour'"),
+        ("path,label\n", {}, "has no row"),
+        ("path,label\na/1.jpg\n", {}, "row 2: has another number of cells"),
+        ("path,label\na/1.jpg,\n", {}, "row 2: label is empty"),
+        ("path,label\n../1.jpg,cat\n", {}, "row 2: ../1.jpg leads out of"),
+        ("path,label\n/1.jpg,cat\n", {}, "row 2: /1.jpg leads out of"),
+        (TABLE + "a/1.jpg,dog,,train\n", {}, "row 5: a/1.jpg stands in row 2 too, as 'cat' there"),
+        (TABLE + "a/1.jpg,cat,,test\n", {}, "row 5: .* in split 'train' there and 'test' here"),
+        (TABLE, {"split": "val"}, "no row is of split 'val'; there are test, train"),
+    ],
+)
+def test_mistakes_in_tables_name_the_row(table, text, settings, message):
+    with pytest.raises(ValueError, match=message):
+        table(text, **settings)
+
+
+def test_a_missing_table(tmp_path):
+    with pytest.raises(ValueError, match=r"list.csv does not exist"):
+        manifest.listing({"file": "list.csv", "kind": "images"}, tmp_path, None)
