@@ -124,7 +124,7 @@ def test_images_of_all_kinds_are_counted_and_classes_found(tmp_path):
             path = tmp_path / "images" / class_name / f"{number}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.new(mode, (50, 40), 90 if mode == "L" else None).save(path)
-    frames = [Image.new("P", (20, 20), n) for n in (0, 1)]
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "images/a/z.gif", save_all=True, append_images=frames[1:])
     domain = prepare(tmp_path, IMAGES, classes=None)
     assert domain.classes == ["a", "b"]
