@@ -2,7 +2,9 @@
 
 The percentile interval of the mean is too narrow for few draws: it covered the true mean of normal values in 75 %, 84 %
 and 90 % of simulated experiments of 3, 5 and 10 draws (20,000, 20,000 and 5,000 of them), where it says 95 %; a test
-simulates fewer. A difference is therefore called clear only where Student's interval excludes zero as well.
+simulates fewer. A difference is therefore called clear only where Student's interval excludes zero as well. Of two
+draws the interval runs from one value to the other and covers the mean of any symmetric distribution in one case of
+two; tables leave it out (see `statistics.paired_difference`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_WIDE = 9
+_WIDE = 12
 
 
 @dataclass(frozen=True)

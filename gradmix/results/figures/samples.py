@@ -165,11 +165,13 @@ def _pseudo_strips(target: Domain, predictions: pd.DataFrame, seed: int) -> list
         ) -> tuple[str, bool]:
             name = target.classes[int(labels[position])]
             truth = _class_of(target, rows[position])
-            text = wrapped(name)
+            text = wrapped(name, _LETTERS - 1)  # bold, or with a question mark
             if not sure:
                 share = f"{100 * likely[position]:.0f} %"
                 text = f"{text}?{' ' if len(name) <= 4 else chr(10)}{share}"
-            return (text, False) if name == truth else (f"{text}\n{wrapped(f'(is {truth})')}", True)
+            if name == truth:
+                return text, False
+            return f"{text}\n{wrapped(f'(is {truth})', lines=3)}", True
 
         strips += _strips(title, target, rows, seed, labels=labels, caption=caption)
     return strips
