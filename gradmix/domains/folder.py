@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gradmix.domains.listing import Kind, Listing, MediaFile
-from gradmix.domains.tree import Entry, inventory_of, is_kind, newest, scan
+from gradmix.domains.tree import Entry, inventory_of, is_kind, newest, printable, scan
 
 _NAMED = 5
 
@@ -39,7 +39,8 @@ def list_folder(
             match = pattern.search(entry.path) if pattern else None
             group = f"{class_name}/{match[1]}" if match and match[1] else ""
             ungrouped += pattern is not None and not group
-            files.append(MediaFile(folder / entry.path, class_name, entry.path, group))
+            name = printable(entry.path)
+            files.append(MediaFile(folder / entry.path, class_name, name, printable(group)))
     if not files and loose:
         raise ValueError(
             f"{folder}: {loose[0].path} lies there itself; {kind} belong into a folder per class"
@@ -80,5 +81,5 @@ def _note(entries: list[Entry], what: str) -> list[str]:
     if not entries:
         return []
     more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
-    names = ", ".join(entry.path for entry in entries[:_NAMED])
+    names = ", ".join(printable(entry.path) for entry in entries[:_NAMED])
     return [f"{len(entries)} {what}, passed over: {names}{more}"]

@@ -59,7 +59,7 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         elif name in files:
             twice.append(name)
         else:
-            files[name] = MediaFile(folder / name, class_name, name)
+            files[name] = MediaFile(folder / name, class_name, name, record["group"])
     if not files:
         raise ValueError(f"{path}: no image has a {column}")
     chosen = [
@@ -93,7 +93,7 @@ def _images(settings: Mapping[str, Any], data_dir: Path) -> Path:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """name, act_name, cat_name and img_train of every image."""
+    """name, act_name, cat_name, img_train and group of every image; a group are the frames of one video."""
     try:
         content = _read_json(path) if path.suffix.lower() == ".json" else _read_mat(path)
         yield from (_flat(content) if isinstance(content, list) else _nested(content))
@@ -132,6 +132,7 @@ def _flat(records: list[Any]) -> Iterator[dict[str, Any]]:
             "act_name": _text(_field(record, "act_name", where)),
             "cat_name": _text(_field(record, "cat_name", where)),
             "img_train": bool(_field(record, "img_train", where)),
+            "group": _group(record),
         }
 
 
@@ -154,6 +155,7 @@ def _nested(content: Any) -> Iterator[dict[str, Any]]:
             "act_name": _text(_field(activity, "act_name", act)),
             "cat_name": _text(_field(activity, "cat_name", act)),
             "img_train": bool(is_train),
+            "group": _group(annotation),
         }
 
 
@@ -165,6 +167,11 @@ def _field(record: Any, key: str, where: str) -> Any:
     if not _has(record, key):
         raise _LayoutError(f"{where}{'.' if where else ''}{key} is missing")
     return record[key] if isinstance(record, Mapping) else getattr(record, key)
+
+
+def _group(annotation: Any) -> str:
+    number = _field(annotation, "vidx", "") if _has(annotation, "vidx") else None
+    return "" if number is None or getattr(number, "size", 1) == 0 else f"video {int(number)}"
 
 
 def _text(value: Any) -> str:

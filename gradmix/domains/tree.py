@@ -51,6 +51,11 @@ def scan(folder: Path) -> list[Entry]:
     return sorted(found, key=lambda entry: entry.path)
 
 
+def printable(path: str) -> str:
+    """The path as messages and tables can show it; bytes that are no UTF-8 become question marks."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def is_kind(path: str, kind: Kind) -> bool:
     """Whether the file's name says that it is an image, or a clip."""
     return path.rpartition(".")[2].lower() in EXTENSIONS[kind]

@@ -60,6 +60,10 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
     on_disk = {entry.path for entry in entries}
     mine = [file for file in listed[part] if wanted is None or file.class_name in wanted]
     found = [file for file in mine if file.original in on_disk]
+    if mine and not found:
+        raise ValueError(
+            f"{folder}: none of the {len(mine)} listed clips lies there, such as {mine[0].original}"
+        )
     left_out = [LeftOut(f.original, "not on disk") for f in mine if f.original not in on_disk]
     # Between the lists, the test clips stay: they are the same for everybody.
     copies = copies_elsewhere(found, {"the test list": listed["test"]}) if part == "train" else {}

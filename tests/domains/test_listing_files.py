@@ -1,6 +1,7 @@
 """Listings of folders, BU101, MPII and tables of files."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -64,6 +65,17 @@ def test_real_clips_in_folders(real_data):
     assert [file.class_name for file in found.files] == ["cartwheel", "wave", "wave", "wave"]
 
 
+def test_names_that_are_no_utf8_can_be_shown(tmp_path):
+    touch(tmp_path, "d/cat/a.jpg")
+    strange = os.fsencode(tmp_path) + b"/d/cat/b\xff.jpg"
+    with open(strange, "wb") as file:
+        file.write(b"x")
+    first, second = image_folder.listing({"folder": "d"}, tmp_path, None).files
+    assert second.original == "cat/b\ufffd.jpg"
+    assert second.path.read_bytes() == b"x"
+    assert image_folder.inventory({"folder": "d"}, tmp_path)
+
+
 # ---- BU101
 
 
@@ -73,6 +85,8 @@ def test_bu101_folders_are_matched_by_letters_and_digits(tmp_path):
     assert [f.class_name for f in found.files] == ["YoYo", "HandstandPushups", "other"]
     with pytest.raises(ValueError, match="no folder of class 'Archery'; there are YO-YO"):
         bu101.listing({}, tmp_path, {"Archery", "YoYo"})
+    renamed = bu101.listing({"classes": {"YoYo": "toys"}}, tmp_path, {"YoYo", "toys"})
+    assert [f.class_name for f in renamed.files if "YO" in f.original] == ["YoYo"]
     touch(tmp_path, "BU101/yoyo/4.jpg")
     with pytest.raises(ValueError, match="YO-YO and yoyo are of one class"):
         bu101.listing({}, tmp_path, {"YoYo"})
@@ -98,7 +112,10 @@ def write_mat(path, rows=ROWS, leave_out=()):
     def text(value):
         return value or np.zeros((0, 0))
 
-    annolist = np.array([({"name": name},) for name, *_ in rows], dtype=[("image", object)])
+    annolist = np.array(
+        [({"name": name}, number // 2 + 1) for number, (name, *_) in enumerate(rows)],
+        dtype=[("image", object), ("vidx", object)],
+    )
     act = np.array(
         [(text(act), text(cat), number) for number, (_, act, cat, _) in enumerate(rows)],
         dtype=[("act_name", object), ("cat_name", object), ("act_id", object)],
@@ -118,7 +135,10 @@ def mpii_data(tmp_path):
     write_mat(tmp_path / "a.mat")
     nested = {
         "RELEASE": {
-            "annolist": [{"image": {"name": name}} for name, *_ in ROWS],
+            "annolist": [
+                {"image": {"name": name}, "vidx": number // 2 + 1}
+                for number, (name, *_) in enumerate(ROWS)
+            ],
             "img_train": [train for *_, train in ROWS],
             "act": [{"act_name": act or None, "cat_name": cat or None} for _, act, cat, _ in ROWS],
         }
@@ -139,6 +159,7 @@ def test_mpii_in_all_its_layouts(mpii_data, file):
         ("001.jpg", "skiing"),
         ("005.jpg", "curling"),
     ]
+    assert {f.group for f in found.files} == ({""} if file == "flat.json" else {"video 1"})
     assert found.left_out == [LeftOut("006.jpg", "not on disk")]
     assert found.notes == [
         "2 images of the test set passed over",

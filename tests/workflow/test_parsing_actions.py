@@ -1,0 +1,61 @@
+"""config/actions.yaml, the paper's second experiment, on the official lists with a tree of empty files."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+LISTS = "ucf101/ucfTrainTestlist"
+
+
+@pytest.fixture(scope="module")
+def fake_data(tmp_path_factory):
+    lists = Path(os.environ.get("GRADMIX_DATA_DIR") or "/nowhere") / LISTS
+    if not lists.is_dir():
+        pytest.skip("the official lists are not in GRADMIX_DATA_DIR")
+    root = tmp_path_factory.mktemp("actions")
+    shutil.copytree(lists, root / "ucfTrainTestlist")
+    for part in ("train", "test"):
+        for line in (lists / f"{part}list01.txt").read_text().splitlines():
+            path = root / "UCF-101" / line.split()[0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    return root
+
+
+def options(data):
+    return ("--configfile", "config/actions.yaml"), {"data_dir": str(data)}
+
+
+def test_the_papers_second_experiment_is_planned(fresh, fake_data):
+    given, config = options(fake_data)
+    done = fresh.would_run(*given, **config)
+    assert done.of("extract_frames") == {
+        f"domain={name}" for name in ("mpii", "bu101", "ucf101_train", "ucf101_test")
+    }
+    assert "initial_weights" in done.rules()
+    packs = [job for job in done.jobs if job.rule.startswith("train_grid")]
+    assert len(packs) == 6 * 3 * 2
+    # Ten rows of Table 3 and pooling; source-only once per draw.
+    assert len(done.of("train")) == 10 * 3 * 2 + 2
+    assert len(done.of("evaluate")) == 11 * 3 * 2
+
+
+def test_size_on_disk_is_reckoned_before_anything_starts(fresh, fake_data):
+    given, config = options(fake_data)
+    done = fresh.run("estimate_extraction", *given, **config)
+    assert done.status == 0, done.text[-2000:]
+    size = 9537 * 10 * 128 * 128 * 3 / 1e9
+    assert (
+        f"ucf101_train: 9,537 files, about 95,370 images of 128 x 128, {size:.2f} GB" in done.text
+    )
+    assert "mpii: cannot be prepared: " in done.text
+
+
+def test_a_missing_archive_is_said_where_it_is_extracted(fresh, fake_data):
+    given, config = options(fake_data)
+    done = fresh.run("results-actions/domains/mpii/domain.json", *given, **config)
+    assert done.status != 0
+    assert "error in extract_frames, domain=mpii: domains.mpii: " in done.text
+    assert "mpii_human_pose_v1_u12_1.mat does not exist" in done.text
