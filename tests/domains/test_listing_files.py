@@ -70,7 +70,7 @@ def test_names_that_are_no_utf8_can_be_shown(tmp_path):
     strange = os.fsencode(tmp_path) + b"/d/cat/b\xff.jpg"
     with open(strange, "wb") as file:
         file.write(b"x")
-    first, second = image_folder.listing({"folder": "d"}, tmp_path, None).files
+    _, second = image_folder.listing({"folder": "d"}, tmp_path, None).files
     assert second.original == "cat/b\ufffd.jpg"
     assert second.path.read_bytes() == b"x"
     assert image_folder.inventory({"folder": "d"}, tmp_path)
