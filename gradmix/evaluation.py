@@ -114,11 +114,12 @@ def reestimate_statistics(
 ) -> nn.Module:
     """A copy whose batch-normalisation statistics are those of the given images.
 
-    No training and no label: scale and bias stay. One pass, layer by layer as in training mode.
+    No training and no label: scale and bias stay. Layer by layer as in training mode; images that are too many for
+    one pass are parted evenly, and the statistics of the passes averaged.
 
     Args:
         network: stays as it is.
-        images: (n, H, W, C) uint8; forwarded as one batch.
+        images: (n, H, W, C) uint8.
         label_space: whose head.
         domain: whose statistics are replaced, where the network keeps them by domain.
 
@@ -130,12 +131,14 @@ def reestimate_statistics(
     renewed = copy.deepcopy(network).eval()
     norms = [m for m in renewed.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0  # the statistics of this one batch, nothing of the old ones
-        norm.train()
     device = next(renewed.parameters()).device
-    batch = torch.from_numpy(np.array(images)).to(device)  # a copy: memory maps are read-only
-    renewed(evaluation_input(renewed, batch), label_space, domain)
+    passes = -(-len(images) // pass_size(network))
+    for number, part in enumerate(np.array_split(np.arange(len(images)), passes)):
+        for norm in norms:
+            norm.momentum = 1 / (number + 1)  # the mean over the passes, nothing of the old ones
+            norm.train()
+        batch = torch.from_numpy(np.array(images[part])).to(device)  # a copy: maps are read-only
+        renewed(evaluation_input(renewed, batch), label_space, domain)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return renewed.eval()

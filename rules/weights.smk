@@ -1,14 +1,9 @@
 # Pretrained weights of the network: laid into data_dir by hand, or downloaded (by the head node of a cluster).
 
 
-def weights_by_hand(wildcards):
-    """The file in data_dir that the weights come from, if it exists."""
-    return weight_files(experiment.network.weights, experiment.data_dir)
-
-
 rule initial_weights:
     input:
-        weights_by_hand,
+        lambda wildcards: weight_files(experiment.network.weights, experiment.data_dir),
     output:
         WEIGHTS,
     log:

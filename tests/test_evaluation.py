@@ -152,3 +152,17 @@ def test_a_video_s_class_has_the_largest_mean_probability():
     without = evaluate(Says(), images, labels, rows, "x", None, CPU, classes=3)
     assert "accuracy_per_video" not in without
     assert "video_count" not in without
+
+
+@pytest.mark.parametrize("options", [{}, {"norm_statistics": "per_domain", "domains": ["d"]}])
+def test_statistics_of_many_images_are_the_mean_over_equal_passes(images, options, monkeypatch):
+    """Means are those of one pass over all; the first layer's, whose input the passes do not change."""
+    network, domain = net(**options), "d" if options else None
+    whole = reestimate_statistics(network, images, "a", domain).state_dict()
+    monkeypatch.setattr("gradmix.evaluation.pass_size", lambda network: 10)
+    parted = reestimate_statistics(network, images, "a", domain).state_dict()
+    means = [name for name in whole if "blocks.0.norm" in name and "mean" in name]
+    assert len(means) == 1
+    torch.testing.assert_close(parted[means[0]], whole[means[0]])
+    later = [name for name in whole if "blocks.1.norm" in name and "mean" in name]
+    assert not torch.equal(parted[later[0]], whole[later[0]])

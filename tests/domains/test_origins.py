@@ -1,18 +1,42 @@
 """The registry of origins: every line leads to a module that keeps the contract."""
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 
 from gradmix import fingerprint
-from gradmix.domains.registry import ORIGINS, origin_module, raw_files_of
+from gradmix.domains.registry import ORIGINS, is_files, origin_module, raw_files_of
+
+OF_FILES = {"bu101", "clip_folder", "image_folder", "manifest", "mpii", "ucf101"}
+
+
+def parameters(function):
+    return list(inspect.signature(function).parameters)
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
-def test_every_origin_offers_load_and_raw_files(origin):
+def test_every_origin_offers_its_images_and_what_the_workflow_watches(origin):
     module = origin_module({"origin": origin})
-    assert list(inspect.signature(module.load).parameters) == ["settings", "data_dir", "wanted"]
-    assert list(inspect.signature(module.raw_files).parameters) == ["settings", "data_dir"]
+    assert is_files(origin) == (origin in OF_FILES)
+    images = module.listing if origin in OF_FILES else module.load
+    assert parameters(images) == ["settings", "data_dir", "wanted"]
+    assert parameters(module.raw_files) == ["settings", "data_dir"]
+    if origin in OF_FILES:
+        assert parameters(module.inventory) == ["settings", "data_dir"]
+
+
+def test_origins_import_nothing_heavy_while_a_workflow_is_parsed():
+    code = (
+        "import sys\n"
+        "from gradmix.domains.registry import ORIGINS, is_files\n"
+        "print([is_files(origin) for origin in ORIGINS].count(True))\n"
+        "heavy = ('numpy', 'pandas', 'torch', 'scipy', 'cv2', 'PIL')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == [str(len(OF_FILES)), "[]"]
 
 
 @pytest.mark.parametrize(
