@@ -136,7 +136,7 @@ def training(folder: Path, steps: int) -> dict[str, float]:
 
 def preparing(folder: Path, clips: Path, times: int) -> dict[str, float]:
     """Extract real clips, each under several names; seconds and memory of the process that writes."""
-    from gradmix.domains.prepare_files import prepare_files
+    from gradmix.domains.files.prepare import prepare_files
 
     many = folder / f"clips{times}"
     for copy in range(times):

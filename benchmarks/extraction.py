@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from gradmix.domains.clips import Sampling, decode_clip
-from gradmix.domains.fit import fit
-from gradmix.domains.side_by_side import side_by_side
-from gradmix.domains.tree import is_kind, scan
+from gradmix.domains.files.clips import Sampling, decode_clip
+from gradmix.domains.files.fit import fit
+from gradmix.domains.files.side_by_side import side_by_side
+from gradmix.domains.files.tree import is_kind, scan
 
 FRAMES, SIZE = 10, 128
 SAMPLING = Sampling(count=FRAMES)

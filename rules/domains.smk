@@ -65,7 +65,7 @@ rule extract_frames:
             experiment.domains[wildcards.domain].model_dump(mode="json"), experiment.data_dir
         ),
         code=lambda wildcards: fingerprint(
-            "gradmix.domains.prepare_files", ORIGINS[experiment.domains[wildcards.domain].origin]
+            "gradmix.domains.files.prepare", ORIGINS[experiment.domains[wildcards.domain].origin]
         ),
     script:
         "../workflow_scripts/extract_frames.py"

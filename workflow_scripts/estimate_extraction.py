@@ -3,7 +3,7 @@
 from gradmix_stage import experiment, stage
 
 with stage(snakemake) as log:
-    from gradmix.domains.prepare_files import chosen_files, expected_cost
+    from gradmix.domains.files.prepare import chosen_files, expected_cost
 
     data_dir = experiment(snakemake).data_dir
     total = 0

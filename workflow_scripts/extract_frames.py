@@ -3,7 +3,7 @@
 from gradmix_stage import experiment, folder, stage
 
 with stage(snakemake) as log:
-    from gradmix.domains.prepare_files import prepare_files
+    from gradmix.domains.files.prepare import prepare_files
 
     domain = snakemake.params.domain
     prepare_files(

@@ -33,12 +33,12 @@ ORIGINS: dict[str, str] = {
     "rendered_digits": "gradmix.domains.rendered_digits",
     "sklearn_digits": "gradmix.domains.sklearn_digits",
     "svhn": "gradmix.domains.svhn",
-    "bu101": "gradmix.domains.bu101",
-    "clip_folder": "gradmix.domains.clip_folder",
-    "image_folder": "gradmix.domains.image_folder",
-    "manifest": "gradmix.domains.manifest",
-    "mpii": "gradmix.domains.mpii",
-    "ucf101": "gradmix.domains.ucf101",
+    "bu101": "gradmix.domains.files.bu101",
+    "clip_folder": "gradmix.domains.files.clip_folder",
+    "image_folder": "gradmix.domains.files.image_folder",
+    "manifest": "gradmix.domains.files.manifest",
+    "mpii": "gradmix.domains.files.mpii",
+    "ucf101": "gradmix.domains.files.ucf101",
 }
 
 

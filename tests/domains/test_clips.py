@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gradmix.domains.clips import Sampling, decode_clip
-from gradmix.domains.decoded import UndecodableError
+from gradmix.domains.files.clips import Sampling, decode_clip
+from gradmix.domains.files.decoded import UndecodableError
 
 ROWS, COLUMNS = 48, 64
 

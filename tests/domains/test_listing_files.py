@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from gradmix.domains import bu101, clip_folder, image_folder, manifest, mpii
-from gradmix.domains.listing import LeftOut
+from gradmix.domains.files import bu101, clip_folder, image_folder, manifest, mpii
+from gradmix.domains.files.listing import LeftOut
 
 
 def touch(root, *paths):

@@ -4,11 +4,11 @@ import shutil
 import time
 
 import pytest
+from ucf101_tree import LISTS, make_tree
 
-from gradmix.domains import ucf101
-from gradmix.domains.listing import LeftOut
+from gradmix.domains.files import ucf101
+from gradmix.domains.files.listing import LeftOut
 
-LISTS = "ucf101/ucfTrainTestlist"
 SETTINGS = {"origin": "ucf101", "part": "train", "list_split": 1}
 CLASSES = "1 Archery\r\n2 Biking\r\n"
 TRAIN = "Archery/v_Archery_g08_c01.avi 1\r\nBiking/v_Biking_g09_c02.avi 2\r\n"
@@ -35,21 +35,7 @@ def small(tmp_path):
 
 @pytest.fixture(scope="module")
 def whole_tree(tmp_path_factory):
-    """The official lists with an empty file for every clip, or nothing where there are no lists."""
-    import os
-    from pathlib import Path
-
-    lists = Path(os.environ.get("GRADMIX_DATA_DIR") or "/nowhere") / LISTS
-    if not lists.is_dir():
-        pytest.skip("the official lists are not in GRADMIX_DATA_DIR")
-    root = tmp_path_factory.mktemp("ucf101")
-    shutil.copytree(lists, root / "ucfTrainTestlist")
-    for part in ("train", "test"):
-        for line in (lists / f"{part}list01.txt").read_text().splitlines():
-            path = root / "UCF-101" / line.split()[0]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    return root
+    return make_tree(tmp_path_factory.mktemp("ucf101"))
 
 
 @pytest.mark.parametrize(("split", "sizes"), [(1, (9537, 3783)), (2, (9586, 3734))])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gradmix.domains.decoded import UndecodableError
-from gradmix.domains.fit import fit
-from gradmix.domains.pictures import decode_picture
+from gradmix.domains.files.decoded import UndecodableError
+from gradmix.domains.files.fit import fit
+from gradmix.domains.files.pictures import decode_picture
 
 
 def test_cover_keeps_proportions_and_the_centre_and_stretch_all():

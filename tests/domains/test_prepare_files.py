@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gradmix.domains.files.prepare import chosen_files, expected_cost, prepare_files
 from gradmix.domains.format import open_domain
-from gradmix.domains.prepare_files import chosen_files, expected_cost, prepare_files
 
 CLIPS = {
     "origin": "clip_folder",
@@ -166,8 +166,8 @@ def test_no_room_on_the_disk_is_said_before_anything_is_decoded(clips):
 ENDLESS = """
 import sys
 from pathlib import Path
-from gradmix.domains import prepare_files as module
-from gradmix.domains.listing import MediaFile
+from gradmix.domains.files import prepare as module
+from gradmix.domains.files.listing import MediaFile
 
 root = Path(sys.argv[1])
 found = module.chosen_files

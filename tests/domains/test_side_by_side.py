@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from gradmix.domains.side_by_side import CrashedError, side_by_side
+from gradmix.domains.files.side_by_side import CrashedError, side_by_side
 
 
 def work(number):

@@ -1,27 +1,12 @@
 """config/actions.yaml, the paper's second experiment, on the official lists with a tree of empty files."""
 
-import os
-import shutil
-from pathlib import Path
-
 import pytest
-
-LISTS = "ucf101/ucfTrainTestlist"
+from ucf101_tree import make_tree
 
 
 @pytest.fixture(scope="module")
 def fake_data(tmp_path_factory):
-    lists = Path(os.environ.get("GRADMIX_DATA_DIR") or "/nowhere") / LISTS
-    if not lists.is_dir():
-        pytest.skip("the official lists are not in GRADMIX_DATA_DIR")
-    root = tmp_path_factory.mktemp("actions")
-    shutil.copytree(lists, root / "ucfTrainTestlist")
-    for part in ("train", "test"):
-        for line in (lists / f"{part}list01.txt").read_text().splitlines():
-            path = root / "UCF-101" / line.split()[0]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-    return root
+    return make_tree(tmp_path_factory.mktemp("actions"))
 
 
 def options(data):

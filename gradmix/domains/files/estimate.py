@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from gradmix.domains.decoded import Decoded
-from gradmix.domains.listing import MediaFile
-from gradmix.domains.side_by_side import side_by_side
+from gradmix.domains.files.decoded import Decoded
+from gradmix.domains.files.listing import MediaFile
+from gradmix.domains.files.side_by_side import side_by_side
 
 _TRIED = 8
 _BYTES_PER_PIXEL = 3

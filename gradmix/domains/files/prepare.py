@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 
 from gradmix.domains.classes import labels_of, wanted_classes
-from gradmix.domains.clips import Sampling, decode_clip
-from gradmix.domains.decoded import Decoded, UndecodableError
-from gradmix.domains.estimate import Estimate, estimate
-from gradmix.domains.fit import Fit
+from gradmix.domains.files.clips import Sampling, decode_clip
+from gradmix.domains.files.decoded import Decoded, UndecodableError
+from gradmix.domains.files.estimate import Estimate, estimate
+from gradmix.domains.files.fit import Fit
+from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
+from gradmix.domains.files.pictures import decode_picture
+from gradmix.domains.files.side_by_side import CrashedError, side_by_side
 from gradmix.domains.format import stream_domain
-from gradmix.domains.listing import LeftOut, Listing, MediaFile
-from gradmix.domains.pictures import decode_picture
-from gradmix.domains.side_by_side import CrashedError, side_by_side
 
 Log = Callable[[str], None]
 _NAMED = 5

@@ -13,8 +13,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from gradmix.domains.listing import LeftOut, Listing, MediaFile
-from gradmix.domains.tree import copies_elsewhere, inventory_of, is_kind, newest, scan, without
+from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
+from gradmix.domains.files.tree import (
+    copies_elsewhere,
+    inventory_of,
+    is_kind,
+    newest,
+    scan,
+    without,
+)
 from gradmix.files import sha256_of
 
 Part = Literal["train", "test"]

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.listing import Kind, Listing, MediaFile
-from gradmix.domains.tree import Entry, inventory_of, is_kind, newest, printable, scan
+from gradmix.domains.files.listing import Kind, Listing, MediaFile
+from gradmix.domains.files.tree import Entry, inventory_of, is_kind, newest, printable, scan
 
 _NAMED = 5
 

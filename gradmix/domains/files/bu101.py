@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.folder import list_folder, tree_files, tree_inventory
-from gradmix.domains.listing import Listing
+from gradmix.domains.files.folder import list_folder, tree_files, tree_inventory
+from gradmix.domains.files.listing import Listing
 
 _DEFAULT = "BU101"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradmix.domains.decoded import Decoded, UndecodableError
-from gradmix.domains.fit import Fit, fit
+from gradmix.domains.files.decoded import Decoded, UndecodableError
+from gradmix.domains.files.fit import Fit, fit
 from gradmix.files import sha256_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gradmix.domains.listing import Kind, LeftOut, MediaFile
+from gradmix.domains.files.listing import Kind, LeftOut, MediaFile
 
 EXTENSIONS: dict[Kind, frozenset[str]] = {
     "images": frozenset({"jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff"}),

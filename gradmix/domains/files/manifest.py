@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.listing import LeftOut, Listing, MediaFile
-from gradmix.domains.tree import copies_elsewhere, inventory_of, newest, scan, without
+from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
+from gradmix.domains.files.tree import copies_elsewhere, inventory_of, newest, scan, without
 from gradmix.files import sha256_of
 
 _REQUIRED = ("path", "label")

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.listing import LeftOut, Listing, MediaFile
-from gradmix.domains.tree import inventory_of, newest, scan
+from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
+from gradmix.domains.files.tree import inventory_of, newest, scan
 from gradmix.files import sha256_of
 
 URL = "http://human-pose.mpi-inf.mpg.de"
