@@ -6,6 +6,7 @@ import ctypes
 import multiprocessing
 import signal
 import sys
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -84,16 +85,21 @@ def _belong_to_parent() -> None:
 def _submitted(
     pool: ProcessPoolExecutor, work: Callable[[Item], Result], item: Item
 ) -> Future[Result] | None:
-    try:
-        return pool.submit(work, item)
-    except BrokenProcessPool:
-        return None
+    with warnings.catch_warnings():
+        # Python from 3.12 on warns of forks beside threads; the only ones here are idle (NumPy's, Arrow's).
+        warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
+        try:
+            return pool.submit(work, item)
+        except BrokenProcessPool:
+            return None
 
 
 def _alone(work: Callable[[Item], Result], item: Item) -> Result | Exception:
     with _pool(1) as pool:
+        future = _submitted(pool, work, item)
         try:
-            return pool.submit(work, item).result()
+            assert future is not None
+            return future.result()
         except BrokenProcessPool:
             return CrashedError("crashes its decoder")
         except Exception as error:
