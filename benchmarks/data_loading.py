@@ -5,10 +5,10 @@
 Two domains of frames, 128 x 128, one with ten times the clips of the other, on disk in the project's format. A
 process of its own per row trains ResNet-18 by the project's loop (GradMix, two sources and V, batches of 16, crops of
 64 x 64, mirrored) on one CPU thread, once with the files in the operating system's cache and once after they were
-dropped from it. Waiting is the time in which the loop gathers a batch from the memory map; making parts of images
-into the network's input is counted beside it. Memory is the largest anonymous part (what the process itself holds);
-pages of the mapped files, which the operating system takes back whenever it wants, are shown apart. Preparing is
-the extraction of real clips, with one and ten times as many.
+dropped from it. Waiting is the time until the loop has its next batch, which a thread gathers from the memory map;
+making parts of images into the network's input is counted beside it. Memory is the largest anonymous part (what the
+process itself holds); pages of the mapped files, which the operating system takes back whenever it wants, are shown
+apart. Preparing is the extraction of real clips, with one and ten times as many.
 """
 
 import argparse
@@ -117,7 +117,15 @@ def training(folder: Path, steps: int) -> dict[str, float]:
     curves = Curves(["S1", "S2", "V"], [layer.name for layer in mixer.layers], ["S1", "S2"])
     run = loop._Run(network, mixer, streams, [CrossEntropy()] * 3, schedule)
     run.advance(2, curves)
-    ImageSet.take = timed("wait", ImageSet.take)  # type: ignore[method-assign]
+    plain = loop.gathered
+
+    def waited(*arguments: Any) -> Any:
+        batches = plain(*arguments)
+        fetch = timed("wait", lambda: next(batches, None))
+        while (batch := fetch()) is not None:
+            yield batch
+
+    loop.gathered = waited
     loop.training_input = timed("input", inputs.training_input)  # type: ignore[attr-defined]
     watch = Peak()
     watch.start()

@@ -44,6 +44,7 @@ def opencv_all(path: Path) -> np.ndarray:
     import cv2
 
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+    announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     frames = []
     while True:
         whole, frame = capture.read()
@@ -51,7 +52,7 @@ def opencv_all(path: Path) -> np.ndarray:
             break
         frames.append(frame)
     capture.release()
-    kept = [frames[position] for position in SAMPLING.positions(len(frames))]
+    kept = [frames[position] for position in SAMPLING.positions(announced)]
     return np.stack([fit(frame, SIZE, SIZE, "cover")[..., ::-1] for frame in kept])
 
 
@@ -75,7 +76,8 @@ def torchcodec(path: Path) -> np.ndarray:
     from torchcodec.decoders import VideoDecoder
 
     decoder = VideoDecoder(path, num_ffmpeg_threads=1, dimension_order="NHWC")
-    frames = decoder.get_frames_at(indices=SAMPLING.positions(len(decoder))).data.numpy()
+    announced = decoder.metadata.num_frames_from_header or len(decoder)
+    frames = decoder.get_frames_at(indices=SAMPLING.positions(announced)).data.numpy()
     return np.stack([fit(frame, SIZE, SIZE, "cover") for frame in frames])
 
 
@@ -90,6 +92,13 @@ def ffmpeg(path: Path, frames: int) -> np.ndarray:
     return np.frombuffer(pixels, np.uint8).reshape(-1, SIZE, SIZE, 3)
 
 
+def announced(path: Path) -> int:
+    """Frames by the header, after which all decoders choose theirs."""
+    import cv2
+
+    return int(cv2.VideoCapture(str(path), cv2.CAP_FFMPEG).get(cv2.CAP_PROP_FRAME_COUNT))
+
+
 def candidates(lengths: dict[Path, int]) -> dict[str, Decoder]:
     """The decoders that work here."""
     found: dict[str, Decoder] = {"OpenCV, kept frames converted (ours)": ours}
@@ -102,7 +111,7 @@ def candidates(lengths: dict[Path, int]) -> dict[str, Decoder]:
         else:
             found[name] = decoder
     if shutil.which("ffmpeg"):
-        found["ffmpeg, a process per clip"] = lambda path: ffmpeg(path, lengths[path])
+        found["ffmpeg, a process per clip"] = lambda path: ffmpeg(path, announced(path))
     return found
 
 

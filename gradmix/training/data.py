@@ -47,6 +47,11 @@ class ImageSet:
         """Where training happens."""
         return self.labels.device
 
+    @property
+    def in_file(self) -> bool:
+        """Whether the images lie in a memory-mapped file, of which `rows` are the set."""
+        return self.rows is not None
+
     def take(self, positions: Tensor) -> Tensor:
         """(n, height, width, channels) uint8 images at these positions of the set, on the device.
 

@@ -15,6 +15,7 @@ from gradmix.evaluation import pass_size
 from gradmix.nets.inputs import evaluation_input, training_input
 from gradmix.terms.context import Context
 from gradmix.terms.term import Term
+from gradmix.training.ahead import gathered
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
 from gradmix.training.optimizers import make_optimizer
@@ -186,8 +187,9 @@ class _Run:
         self.network.train()
         # Positions go to where the images lie; those in a file are gathered on the host.
         rows = [s.sampler.take(count).to(s.set.images.device) for s in self.streams]
-        for offset in range(count):
-            contexts = self._contexts([rows_[offset] for rows_ in rows])
+        sets = [stream.set for stream in self.streams]
+        for offset, images in enumerate(gathered(sets, rows, count)):
+            contexts = self._contexts(images, [rows_[offset] for rows_ in rows])
             losses = {
                 index: term(context)
                 for index, (term, context) in enumerate(zip(self.terms, contexts, strict=True))
@@ -205,18 +207,17 @@ class _Run:
             step = self.step - count + bad[0]
             raise ArithmeticError(f"step {step}: the loss of {bad[1]} is NaN or infinite")
 
-    def _contexts(self, rows: Sequence[Tensor]) -> list[Context]:
+    def _contexts(self, images: Sequence[Tensor], rows: Sequence[Tensor]) -> list[Context]:
         """A context per stream; each can see the others by the names of their sets."""
         by_name: dict[str, Context] = {}
         contexts = []
-        for stream, batch in zip(self.streams, rows, strict=True):
-            images = stream.set
+        for stream, batch, row in zip(self.streams, images, rows, strict=True):
             context = Context(
                 self.network,
-                training_input(self.network, images.take(batch), flip=self.schedule.flip),
-                images.labels[batch.to(self.device)],
-                images.label_space,
-                images.domain,
+                training_input(self.network, batch, flip=self.schedule.flip),
+                stream.set.labels[row.to(self.device)],
+                stream.set.label_space,
+                stream.set.domain,
                 step=self.step,
                 steps=self.schedule.steps,
                 streams=by_name,

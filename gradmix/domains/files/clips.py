@@ -7,7 +7,8 @@ and resizes only the frames that are kept (benchmarks/extraction.py).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,14 +64,15 @@ def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fi
 
     if path.stat().st_size == 0:
         raise UndecodableError("the file is empty")
-    announced = _announced(path)
-    wanted = sampling.positions(announced)
     kept: list[np.ndarray] = []
 
     def keep(frame_HWC: np.ndarray) -> None:
         kept.append(fit(frame_HWC, height, width, how)[..., ::-1])  # OpenCV's order is BGR
 
-    found = _walk(path, set(wanted), keep)
+    with _opened(path) as capture:
+        announced = announced_frames(path, capture)
+        wanted = sampling.positions(announced)
+        found = _walk(capture, set(wanted), keep)
     if not kept:
         raise UndecodableError("no frame decodes")
     if announced - found > max(2, _TOLERATED * announced):
@@ -78,42 +80,41 @@ def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fi
     return Decoded(np.stack(kept), tuple(wanted[: len(kept)]), sha256_of(path))
 
 
-def _capture(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     # Read by OpenCV when it loads: FFmpeg's complaints carry no file name; ours do.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     import cv2
 
     cv2.setNumThreads(1)  # clips are decoded side by side in processes
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-    if not capture.isOpened():
-        raise UndecodableError("not a video, or of a kind that cannot be decoded")
-    return capture
+    try:
+        if not capture.isOpened():
+            raise UndecodableError("not a video, or of a kind that cannot be decoded")
+        yield capture
+    finally:
+        capture.release()
 
 
-def _announced(path: Path) -> int:
-    """Number of frames by the header; counted where the header does not say."""
+def announced_frames(path: Path, capture: Any) -> int:
+    """Number of frames by the header of an opened clip; counted where the header does not say."""
     import cv2
 
-    capture = _capture(path)
-    try:
-        frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    finally:
-        capture.release()
-    return frames if frames > 0 else _walk(path, set(), lambda frame: None)
+    frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    if frames > 0:
+        return frames
+    with _opened(path) as other:
+        return _walk(other, set(), lambda frame: None)
 
 
-def _walk(path: Path, wanted: set[int], keep: Callable[[np.ndarray], None]) -> int:
+def _walk(capture: Any, wanted: set[int], keep: Callable[[np.ndarray], None]) -> int:
     """Decodes the whole clip and hands the wanted frames over; the number of frames that decode."""
-    capture = _capture(path)
     number = 0
-    try:
-        while capture.grab():
-            if number in wanted:
-                whole, frame = capture.retrieve()
-                if not whole:
-                    break
-                keep(frame)
-            number += 1
-    finally:
-        capture.release()
+    while capture.grab():
+        if number in wanted:
+            whole, frame = capture.retrieve()
+            if not whole:
+                break
+            keep(frame)
+        number += 1
     return number
