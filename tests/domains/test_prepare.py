@@ -178,9 +178,13 @@ def test_no_torch_is_loaded(tmp_path):
     script = """
 import json, sys
 from pathlib import Path
-from gradmix.domains.registry import ORIGINS, raw_files_of
+from gradmix.domains.registry import ORIGINS, inventory_of, is_files, raw_files_of
 for origin in ORIGINS:
-    raw_files_of({"origin": origin, "split": "train", "file": "a.npz", "count": 3}, ".")
+    settings = {"origin": origin, "split": "train", "file": "a.npz", "count": 3}
+    settings |= {"folder": "nowhere", "list_split": 1, "part": "train"}
+    raw_files_of(settings, ".")
+    if is_files(origin):
+        inventory_of(settings, ".")
 light = [name for name in ("numpy", "pandas", "torch", "PIL", "sklearn") if name in sys.modules]
 from gradmix.domains.prepare import prepare_domain
 for settings in ({"origin": "sklearn_digits"}, {"origin": "rendered_digits", "count": 9, "seed": 0}):
