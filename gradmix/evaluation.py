@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradmix.nets.inputs import evaluation_input
+from gradmix.nets.inputs import evaluation_input, pass_size
 
 
 @torch.no_grad()
@@ -50,12 +50,6 @@ def predict_logits(
     finally:
         network.train(was_training)
     return torch.cat(parts)
-
-
-def pass_size(network: Any) -> int:
-    """Images of one forward pass without gradients: 500 of 32 x 32, fewer of larger ones."""
-    height, width = network.image_size
-    return min(500, max(16, 500 * 32 * 32 // (height * width)))
 
 
 def evaluate(

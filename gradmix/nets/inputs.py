@@ -80,3 +80,9 @@ def check_images(
             f"the network takes images of (channels, height, width) {expected}, "
             f"but got {tuple(images.shape[1:])}" + (f" from {domain}" if domain else "")
         )
+
+
+def pass_size(network: Any) -> int:
+    """Images of one forward pass without gradients: 500 of 32 x 32, fewer of larger ones."""
+    height, width = network.image_size
+    return min(500, max(16, 500 * 32 * 32 // (height * width)))

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradmix.evaluation import pass_size
-from gradmix.nets.inputs import evaluation_input, training_input
+from gradmix.nets.inputs import evaluation_input, pass_size, training_input
 from gradmix.terms.context import Context
 from gradmix.terms.term import Term
 from gradmix.training.ahead import gathered
