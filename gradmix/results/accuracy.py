@@ -137,7 +137,7 @@ def interval_text(interval: tuple[float, float] | None, star: bool = False) -> s
     """Return `[−0.30, +2.70]`, with a star behind it if asked, and a dash where there is no interval."""
     if interval is None:
         return "–"
-    text = f"[{interval[0]:+.2f}, {interval[1]:+.2f}]".replace("-", "−")
+    text = f"[{interval[0]:+z.2f}, {interval[1]:+z.2f}]".replace("-", "−")
     return f"{text}*" if star else text
 
 

@@ -50,7 +50,7 @@ def percent(mean: float | None, error: float | None, *, signed: bool = False) ->
     """Return `91.17 ± 0.37`, without the error where there is none, and a dash where there is no number."""
     if mean is None:
         return "–"
-    text = f"{mean:+.2f}" if signed else f"{mean:.2f}"
+    text = f"{mean:+z.2f}" if signed else f"{mean:z.2f}"
     text = text.replace("-", "−")
     return text if error is None else f"{text} ± {error:.2f}"
 

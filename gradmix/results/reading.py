@@ -32,7 +32,7 @@ def _after_comma(unit: str) -> str:
 
 
 def _both(pair: tuple[float, float], decimals: int = 2) -> str:
-    low, high = (f"{value:+.{decimals}f}" for value in pair)
+    low, high = (f"{value:+z.{decimals}f}" for value in pair)
     return f"{low} in both draws" if low == high else f"{low} and {high} in the two draws"
 
 
@@ -62,10 +62,10 @@ def comparison_sentences(
             if summary.pair is not None:
                 in_errors = _both(summary.pair)
             elif ratio is not None:
-                in_errors = f"{ratio:+.1f} SE"
+                in_errors = f"{ratio:+z.1f} SE"
             else:
                 in_errors = "one draw" if summary.count == 1 else "the same in every draw"
-            text = f"{method['title']} ({_minus(f'{summary.mean:+.2f} points, {in_errors}')})"
+            text = f"{method['title']} ({_minus(f'{summary.mean:+z.2f} points, {in_errors}')})"
             side = "above" if summary.mean > 0 else "below"
             groups[side if summary.is_clear else "near"].append(text)
         parts = []
@@ -125,7 +125,7 @@ def _against(
     low, high = difference.student
     if difference.bootstrap is not None:
         low, high = min(difference.bootstrap[0], low), max(difference.bootstrap[1], high)
-    interval = _minus(f"{low:+.1f} to {high:+.1f}")
+    interval = _minus(f"{low:+z.1f} to {high:+z.1f}")
     if difference.pair is not None:
         both = _minus(_both(difference.pair, 1))
         if difference.is_clear:
@@ -140,7 +140,7 @@ def _against(
     if not difference.is_clear:
         return (
             f"{titles[name]} is not told from {titles[reference]} by {difference.count} draws (difference "
-            f"{_minus(f'{difference.mean:+.1f}')} points, 95 % interval {interval})"
+            f"{_minus(f'{difference.mean:+z.1f}')} points, 95 % interval {interval})"
         )
     return (
         f"{titles[name]} lies {points} {titles[reference]} (95 % interval {interval}, "
@@ -205,9 +205,9 @@ def paper_sentences(
             mean, error = numbers[key]
             difference = cells[key].mean - mean
             ours = cells[key].error
-            text = f"{difference:+.2f} at {_K}{labels_per_class}"
+            text = f"{difference:+z.2f} at {_K}{labels_per_class}"
             if ours is not None and error is not None:
-                text += f" ({difference / math.hypot(ours, error):+.1f} SE)"
+                text += f" ({difference / math.hypot(ours, error):+z.1f} SE)"
             parts.append(_minus(text))
         if parts:
             sentences.append(f"{method['title']}{_after_comma(unit)}: {_listing(parts)}.")
@@ -279,7 +279,7 @@ def statistics_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str
     titles = {method["name"]: method["title"] for method in methods}
     low, high = min(moves, key=lambda key: moves[key]), max(moves, key=lambda key: moves[key])
     texts = [
-        f"{_minus(f'{moves[key]:+.2f}')} points ({titles[key[0]]}, {_K}{key[1]})"
+        f"{_minus(f'{moves[key]:+z.2f}')} points ({titles[key[0]]}, {_K}{key[1]})"
         for key in (low, high)
     ]
     return (
