@@ -75,6 +75,11 @@ def memory(wildcards, attempt):
     return experiment.resources.memory_mb * attempt
 
 
+def minutes(wildcards, attempt):
+    """Run time of a training job; one that ran out of it gets more when it is tried again."""
+    return experiment.resources.runtime_minutes * attempt
+
+
 def network_module():
     """Module of the network, which is loaded by name at run time."""
     return NETWORKS[experiment.network.name].module

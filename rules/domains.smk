@@ -57,7 +57,7 @@ rule extract_frames:
     threads: experiment.resources.extraction_threads
     resources:
         mem_mb=memory,
-        runtime=experiment.resources.runtime_minutes,
+        runtime=minutes,
         gpu=0,
     params:
         domain=lambda wildcards: experiment.domain_settings(wildcards.domain),

@@ -24,7 +24,7 @@ for number, members in enumerate(packs()):
         threads: experiment.resources.threads
         resources:
             mem_mb=memory,
-            runtime=experiment.resources.runtime_minutes,
+            runtime=minutes,
             gpu=experiment.resources.gpu,
         params:
             settings=experiment.grid_settings(),

@@ -19,7 +19,7 @@ rule evaluate_grid:
     threads: experiment.resources.threads
     resources:
         mem_mb=memory,
-        runtime=experiment.resources.runtime_minutes,
+        runtime=minutes,
         gpu=experiment.resources.gpu,
     params:
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
@@ -71,7 +71,7 @@ rule pseudo_label_sweep:
     threads: experiment.resources.threads
     resources:
         mem_mb=memory,
-        runtime=experiment.resources.runtime_minutes,
+        runtime=minutes,
         gpu=experiment.resources.gpu,
     params:
         models=experiment.pseudo_labels.sweep.models,

@@ -20,7 +20,7 @@ rule pseudo_label:
     threads: experiment.resources.threads
     resources:
         mem_mb=memory,
-        runtime=experiment.resources.runtime_minutes,
+        runtime=minutes,
         gpu=experiment.resources.gpu,
     params:
         threshold=labelling_value("threshold"),

@@ -15,7 +15,7 @@ rule train:
     threads: experiment.resources.threads
     resources:
         mem_mb=memory,
-        runtime=experiment.resources.runtime_minutes,
+        runtime=minutes,
         gpu=experiment.resources.gpu,
     params:
         settings=lambda wildcards: experiment.method_settings(wildcards.method),
@@ -39,7 +39,7 @@ rule evaluate:
     threads: experiment.resources.threads
     resources:
         mem_mb=memory,
-        runtime=experiment.resources.runtime_minutes,
+        runtime=minutes,
         gpu=experiment.resources.gpu,
     params:
         code=lambda wildcards: prediction_code(),
