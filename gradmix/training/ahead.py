@@ -26,7 +26,7 @@ def gathered(
     def gather(step: int) -> list[Tensor]:
         return [images.take(each[step]) for images, each in zip(sets, rows, strict=True)]
 
-    if not any(images.in_file for images in sets):
+    if steps == 0 or not any(images.in_file for images in sets):
         yield from map(gather, range(steps))
         return
     # The number of threads is each thread's own in OpenMP: without a word this one would take all cores.

@@ -4,11 +4,13 @@ Reading a value makes the host wait for the device, so the steps between two eva
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+_OF_MIXING = ("rho", "eta", "weights_LK", "cosines_L")
 
 
 class Curves:
@@ -24,20 +26,29 @@ class Curves:
         self._sets = list(sets)
         self._layers = list(layers)
         self._sources = list(sources)
-        self._losses: list[Tensor] = []
-        self._mixed: list[Any] = []
+        self._steps: dict[str, list[Tensor]] = {}
 
     def add(self, losses: Sequence[Tensor], mixed: Any | None) -> None:
         """Keep one step: its losses and, for mixing methods, the mixer's report (a `MixedStep`)."""
-        self._losses.append(torch.stack([loss.detach() for loss in losses]))
+        values = {"losses": torch.stack([loss.detach() for loss in losses])}
         if mixed is not None:
-            self._mixed.append(mixed)
+            values |= {name: getattr(mixed, name) for name in _OF_MIXING}
+        for name, value in values.items():
+            self._steps.setdefault(name, []).append(value)
+
+    def state(self) -> dict[str, Tensor]:
+        """The steps since the last `row`, as tensors from which `load` restores them."""
+        return {name: torch.stack(values) for name, values in self._steps.items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Continue where `state` was taken."""
+        self._steps = {name: list(values.unbind()) for name, values in state.items()}
 
     def first_bad_loss(self) -> tuple[int, str] | None:
         """Position since the last `row` and stream of the first loss that is NaN or Inf."""
-        if not self._losses:
+        if not self._steps:
             return None
-        finite = torch.stack(self._losses).isfinite().cpu()
+        finite = torch.stack(self._steps["losses"]).isfinite().cpu()
         if finite.all():
             return None
         position, stream = (~finite).nonzero()[0].tolist()
@@ -51,23 +62,23 @@ class Curves:
             "hyper_validation_accuracy": accuracy,
             **{f"loss/{name}": math.nan for name in self._sets},
         }
-        if self._losses:
-            means = torch.stack(self._losses).double().mean(dim=0).tolist()
+        if self._steps:
+            means = torch.stack(self._steps["losses"]).double().mean(dim=0).tolist()
             row.update({f"loss/{n}": value for n, value in zip(self._sets, means, strict=True)})
-        if self._mixed:
+        if "rho" in self._steps:
             row.update(self._mixing())
-        self._losses, self._mixed = [], []
+        self._steps = {}
         return row
 
     def _mixing(self) -> dict[str, float]:
         row: dict[str, float] = {}
         for name in ("rho", "eta"):
-            values = torch.stack([getattr(mixed, name) for mixed in self._mixed]).double()
+            values = torch.stack(self._steps[name]).double()
             row[name] = float(values.mean())
             row[f"{name}_low"] = float(values.quantile(0.1))
             row[f"{name}_high"] = float(values.quantile(0.9))
-        weights = torch.stack([mixed.weights_LK for mixed in self._mixed]).mean(dim=0).tolist()
-        cosines = torch.stack([mixed.cosines_L for mixed in self._mixed]).mean(dim=0).tolist()
+        weights = torch.stack(self._steps["weights_LK"]).mean(dim=0).tolist()
+        cosines = torch.stack(self._steps["cosines_L"]).mean(dim=0).tolist()
         for layer, layer_weights, cosine in zip(self._layers, weights, cosines, strict=True):
             row[f"cosine/{layer}"] = cosine
             for source, weight in zip(self._sources, layer_weights, strict=True):

@@ -1,77 +1,35 @@
 """Train one method, or a pack of grid members, from files to files."""
 
-import platform
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from gradmix import __version__
-from gradmix.domains.format import Domain, open_domain
-from gradmix.files import atomic_path, read_json, sha256_of, write_json, write_parquet
 from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.recipe import SCHEDULES, Recipe, Stream
 from gradmix.methods.recipe import Schedule as ScheduleName
 from gradmix.methods.registry import recipe_of
 from gradmix.nets.registry import build_network, load_pretrained, start_from
-from gradmix.seeds import derive_seed
-from gradmix.splits import check_split, labels_for_training
 from gradmix.terms.registry import term_part
 from gradmix.terms.term import Term
 from gradmix.training.candidates import keep_best
 from gradmix.training.curves import Curves
 from gradmix.training.data import LoadedStream, RunInputs, hyper_validation, load_streams
 from gradmix.training.device import device_for_run, hardware
+from gradmix.training.job import Job, input_hashes, open_inputs, seeds_of
+from gradmix.training.lock import RunInUseError
 from gradmix.training.loop import Outcome, Schedule, TrainingError, gradient_groups, train
 from gradmix.training.progress import progress_bar
+from gradmix.training.record import versions, write_record
+from gradmix.training.stop import Stop
 from gradmix.training.store import RunStore
 
 Log = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Job:
-    """The files and numbers that all runs of one draw share.
-
-    Attributes:
-        domains: folders of the sources and the target by name.
-        split: V, H, U and test of this draw.
-        enlarged: enlarged V and S_u, for methods that need pseudo-labels.
-        predictions: the ensemble's predictions, for soft labels.
-        initial: checkpoint to start from, for fine-tuning.
-        weights: pretrained weights of the backbone, for networks that take them.
-        labels_per_class: k; 0 for methods that see no target label.
-        draw: number of the draw.
-        seed: the experiment's seed.
-        code: fingerprint of the code.
-        store: folder of checkpoints and finished records.
-        device: "auto", "cpu" or "cuda".
-        threads: CPU threads.
-    """
-
-    domains: Mapping[str, Path]
-    split: Path
-    labels_per_class: int
-    draw: int
-    seed: int
-    code: str
-    store: Path
-    enlarged: Path | None = None
-    predictions: Path | None = None
-    initial: Path | None = None
-    weights: Path | None = None
-    device: str = "auto"
-    threads: int = 1
 
 
 def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) -> None:
@@ -113,64 +71,62 @@ def train_pack(
     Members that a broken run had finished are found in the store and not trained again. The records are
     those of single runs, bit for bit.
     """
-    _exit_on_sigterm()
-    with device_for_run(job.device, job.threads) as device:
+    with Stop().listening() as stop, device_for_run(job.device, job.threads) as device:
         opened: dict[tuple[str, ...], RunInputs] = {}
-        hashes = _input_hashes(job)
+        hashes = input_hashes(job)
         for number, (settings, output) in enumerate(zip(members, outputs, strict=True)):
-            recipe = recipe_of(settings["recipe"]).combined(
-                settings.get("mixer"), settings.get("terms", ())
-            )
-            seeds = _seeds(settings, job)
-            identity = {
-                "settings": {key: value for key, value in settings.items() if key != "title"},
-                "inputs": hashes,
-                "code": job.code,
-                "seeds": seeds,
-                "torch": torch.__version__,
-                "device": device.type,
-                "threads": job.threads,
-            }
-            store = RunStore(job.store, identity)
-            if store.restore(output):
-                log(f"{output}: finished before with the same settings, inputs and code; restored")
-                continue
-            sources = tuple(settings["sources"])
-            if sources not in opened:
-                opened[sources] = _open(settings, job)
+            store = RunStore(job.store, _identity(settings, job, hashes, device))
             try:
-                _train_one(
-                    settings,
-                    recipe,
-                    opened[sources],
-                    job,
-                    seeds,
-                    hashes,
-                    store,
-                    device,
-                    output,
-                    log,
-                )
-            except TrainingError as error:
+                with store.held(log):
+                    if store.restore(output):
+                        log(
+                            f"{output}: finished before with the same settings, inputs and code; restored"
+                        )
+                        continue
+                    sources = tuple(settings["sources"])
+                    if sources not in opened:
+                        opened[sources] = open_inputs(settings, job)
+                    _train_one(
+                        settings, opened[sources], job, hashes, store, device, stop, output, log
+                    )
+                    store.finish(output)
+            except (TrainingError, RunInUseError) as error:
                 where = f"method {settings['name']}, k = {job.labels_per_class}, draw {job.draw}"
-                raise TrainingError(f"{where}: {error}") from error
-            store.finish(output)
+                raise type(error)(f"{where}: {error}") from error
             if len(members) > 1:
                 log(f"{number + 1} of {len(members)} members done")
 
 
+def _identity(
+    settings: Mapping[str, Any], job: Job, hashes: Mapping[str, str], device: torch.device
+) -> dict[str, Any]:
+    """All that a run's result depends on; not its title, nor how often it is kept."""
+    return {
+        "settings": {key: value for key, value in settings.items() if key != "title"},
+        "inputs": hashes,
+        "code": job.code,
+        "seeds": seeds_of(settings, job),
+        "torch": torch.__version__,
+        "device": device.type,
+        "threads": job.threads,
+    }
+
+
 def _train_one(
     settings: Mapping[str, Any],
-    recipe: Recipe,
     inputs: RunInputs,
     job: Job,
-    seeds: Mapping[str, int],
     hashes: Mapping[str, str],
     store: RunStore,
     device: torch.device,
+    stop: Stop,
     output: Path,
     log: Log,
 ) -> None:
+    recipe = recipe_of(settings["recipe"]).combined(
+        settings.get("mixer"), settings.get("terms", ())
+    )
+    seeds = seeds_of(settings, job)
     label_spaces = {
         domain.label_space: len(domain.classes)
         for domain in [*inputs.sources.values(), inputs.target]
@@ -201,17 +157,19 @@ def _train_one(
     torch.manual_seed(seeds["batches"])  # of random terms, and a user's dropout
     terms = make_terms(streams, settings.get("options", {}))
     schedule = _schedule(settings, recipe.schedule)
+    two_parts = recipe.last_layer_fine_tunes and settings["gradmix"]["last_layer"] == "H2"
     title = f"{settings['name']} k={job.labels_per_class} draw={job.draw}"
     log(f"{title}: {schedule.steps} steps on {device}, " + _sizes(streams))
     with progress_bar(title, schedule.steps) as progress:
         outcome = train(
             network, mixer, streams, terms, validation, schedule, curves,
-            store=store, log=log, progress=progress,
+            store=store, log=log, progress=progress, pace=job.pace, stop=stop, keep_end=two_parts,
         )  # fmt: skip
-    if recipe.last_layer_fine_tunes and settings["gradmix"]["last_layer"] == "H2":
+    if two_parts:
         outcome = _fine_tune_last(
-            settings, recipe, inputs, network, validation, outcome, seeds, log
-        )
+            settings, recipe, inputs, network, validation, outcome, seeds["batches"],
+            store=store.part("H2"), log=log, pace=job.pace, stop=stop,
+        )  # fmt: skip
 
     steps = int(outcome.rows[-1]["step"])  # with the fine-tuning of H2, where there is one
     late = outcome.step > 0.9 * steps
@@ -228,7 +186,7 @@ def _train_one(
         "seeds": dict(seeds),
         "inputs": dict(hashes),
         "code": job.code,
-        "versions": _versions(),
+        "versions": versions(),
         "hardware": hardware(device, job.threads),
         "steps": steps,
         "seconds": round(outcome.seconds, 3),
@@ -244,7 +202,8 @@ def _train_one(
         "sets": {**{s.name: len(s.set) for s in streams}, "H": len(validation)},
         "notes": notes,
     }
-    _write(output, outcome, record)
+    store.check_owner()
+    write_record(output, outcome, record)
 
 
 def _fine_tune_last(
@@ -254,23 +213,28 @@ def _fine_tune_last(
     network: Any,
     validation: Any,
     first: Outcome,
-    seeds: Mapping[str, int],
+    seed: int,
+    *,
+    store: RunStore,
     log: Log,
+    **options: Any,
 ) -> Outcome:
-    """H2: the chosen checkpoint, fine-tuned on the guide's own labels; one curve, one choice over both parts."""
+    """H2: the chosen checkpoint, fine-tuned on the guide's own labels; one curve, one choice over both parts.
+
+    ``store`` keeps this part; the first one, which has ended, keeps its own checkpoint beside it.
+    """
     guide = next(stream.images for stream in recipe.streams if stream.role == "guide")
     alone = Recipe(recipe.name, recipe.title, streams=(Stream(guide),))
     network.load_state_dict(first.state)
     device = validation.device
-    streams, _ = load_streams(alone, inputs, settings["training"], seeds["batches"], device)
+    streams, _ = load_streams(alone, inputs, settings["training"], seed, device)
     schedule = _schedule(settings, "fine_tune")
     curves = Curves(_with_losses(streams), [], [])
     log(f"H2: fine-tuning on {guide} for {schedule.steps} steps")
     with progress_bar("H2", schedule.steps) as progress:
-        # The first part is long and has its checkpoint; this one is short and starts over if broken off.
         second = train(
             network, None, streams, make_terms(streams, {}), validation, schedule, curves,
-            store=_NoStore(), log=log, progress=progress,
+            store=store, log=log, progress=progress, **options,
         )  # fmt: skip
     offset = first.rows[-1]["step"]
     rows = first.rows + [{**row, "step": row["step"] + offset} for row in second.rows[1:]]
@@ -299,34 +263,6 @@ def _with_losses(streams: Sequence[LoadedStream]) -> list[str]:
     return [stream.name for stream in streams if stream.recipe.role != "companion"]
 
 
-class _NoStore:
-    folder: Path | None = None
-
-    def save(self, tensors: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-        """Keep nothing."""
-
-    def load(self) -> None:
-        """Nothing is kept."""
-
-
-def _open(settings: Mapping[str, Any], job: Job) -> RunInputs:
-    opened = {name: open_domain(folder) for name, folder in job.domains.items()}
-    sources = {name: opened[name] for name in settings["sources"]}
-    target = opened[settings["target"]]
-    split = read_json(job.split)
-    check_split(split, target, sources=sources)
-    enlarged = read_json(job.enlarged) if job.enlarged else None
-    soft = _soft_labels(job.predictions, target) if job.predictions else None
-    labels = labels_for_training(split, target)
-    return RunInputs(sources, target, labels, split, enlarged, soft)
-
-
-def _soft_labels(predictions: Path, target: Domain) -> dict[int, np.ndarray]:
-    columns = [f"soft_{index}" for index in range(len(target.classes))]
-    frame = pd.read_parquet(predictions, columns=["row", *columns])
-    return dict(zip(frame["row"].tolist(), frame[columns].to_numpy(np.float32), strict=True))
-
-
 def _schedule(settings: Mapping[str, Any], name: ScheduleName) -> Schedule:
     training = settings["training"]
     steps, evaluate_every, learning_rate = (training[key] for key in SCHEDULES[name])
@@ -342,53 +278,5 @@ def _schedule(settings: Mapping[str, Any], name: ScheduleName) -> Schedule:
     )
 
 
-def _seeds(settings: Mapping[str, Any], job: Job) -> dict[str, int]:
-    """Methods of one draw share initial weights and batches, so that their differences are the methods'."""
-    member = settings.get("member") or ""
-    return {
-        "init": derive_seed(job.seed, "init", job.draw, member),
-        "batches": derive_seed(job.seed, "batches", job.draw, member),
-    }
-
-
-def _input_hashes(job: Job) -> dict[str, str]:
-    files = {f"domain {name}": Path(folder) / "domain.json" for name, folder in job.domains.items()}
-    files |= {
-        name: path
-        for name in ("split", "enlarged", "predictions", "initial", "weights")
-        if (path := getattr(job, name)) is not None
-    }
-    return {name: sha256_of(path) for name, path in files.items()}
-
-
-def _write(output: Path, outcome: Outcome, record: Mapping[str, Any]) -> None:
-    output.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.cpu().contiguous() for name, tensor in outcome.state.items()}
-    with atomic_path(output / "model.safetensors") as temporary:
-        save_file(state, temporary)
-    write_parquet(output / "curves.parquet", pd.DataFrame(outcome.rows))
-    write_json(output / "run.json", record)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "gradmix": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "pandas": pd.__version__,
-    }
-
-
 def _sizes(streams: Sequence[Any]) -> str:
     return ", ".join(f"{s.name} {len(s.set)} images ({s.recipe.role})" for s in streams)
-
-
-def _exit_on_sigterm() -> None:
-    """A scheduler's SIGTERM ends the run like Ctrl-C does, with its state kept."""
-
-    def leave(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, leave)

@@ -2,14 +2,16 @@
 
 Snakemake deletes declared outputs before it reruns a job, and does not know which part of a pack was done. Each run
 therefore has a folder here, named by a hash of its settings, inputs, seeds and code: a checkpoint can never be loaded
-into anything but the run that it belongs to.
+into anything but the run that it belongs to. One process at a time owns a folder (`gradmix.training.lock`).
 """
 
+import copy
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gradmix.files import atomic_path, write_json
+from gradmix.training.lock import WAIT_SECONDS, RunLock, run_lock
 
 CHECKPOINT = "checkpoint.safetensors"
 RECORD = ("model.safetensors", "curves.parquet", "run.json")
@@ -36,37 +39,94 @@ class RunStore:
         self.key = hashlib.sha256(text.encode()).hexdigest()[:32]
         self.folder = root / self.key
         self._identity = dict(identity)
+        self._checkpoint = CHECKPOINT
+        self._lock: RunLock | None = None
+
+    def part(self, name: str) -> "RunStore":
+        """The same run's store with a checkpoint of its own, for a training of several parts."""
+        other = copy.copy(self)
+        other._checkpoint = f"{name}.{CHECKPOINT}"
+        return other
+
+    @contextmanager
+    def held(self, log: Callable[[str], None], wait: float = WAIT_SECONDS) -> Iterator[None]:
+        """Be the only process that works on this run.
+
+        Args:
+            log: gets a line where it has to wait.
+            wait: seconds to wait for another process to leave.
+
+        Raises:
+            RunInUseError: if another process works on it, or has taken it over when something is to be written.
+        """
+        with run_lock(self.folder, log, wait) as lock:
+            self._lock = lock
+            try:
+                yield
+            finally:
+                self._lock = None
+
+    def check_owner(self) -> None:
+        """To be called before anything is written, here or among the outputs.
+
+        Raises:
+            RunInUseError: if the run is `held`, and another process has taken it over.
+        """
+        if self._lock is not None:
+            self._lock.check()
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Write a checkpoint; the previous one stays until this one is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Write a checkpoint; the previous one stays until this one is whole.
+
+        Raises:
+            RunInUseError: if another process has taken the run over; the previous checkpoint stays.
+        """
+        self.check_owner()
         if not (self.folder / "identity.json").exists():
             write_json(self.folder / "identity.json", self._identity)
         contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        metadata = {"key": self.key, "state": json.dumps(state)}
-        with atomic_path(self.folder / CHECKPOINT) as temporary:
+        metadata = {
+            "key": self.key,
+            "identity": json.dumps(self._identity),
+            "state": json.dumps(state),
+        }
+        with atomic_path(self.folder / self._checkpoint) as temporary:
             save_file(contiguous, temporary, metadata=metadata)
+            self.check_owner()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The last checkpoint, or ``None``.
 
         Raises:
-            ValueError: if the file is corrupt or was put there from another run.
+            ValueError: if the file is damaged or was put there from another run; the message says in what they differ.
         """
-        path = self.folder / CHECKPOINT
+        path = self.folder / self._checkpoint
         if not path.exists():
             return None
         try:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
+            if metadata.get("key") == self.key:
+                return tensors, json.loads(metadata["state"])
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
             raise ValueError(f"{path}: not a readable checkpoint ({error}); delete it") from error
-        if metadata.get("key") != self.key:
-            raise ValueError(
-                f"{path}: belongs to another run (key {metadata.get('key')}, expected {self.key}); delete it"
-            )
-        return tensors, json.loads(metadata["state"])
+        raise ValueError(
+            f"{path}: belongs to another run ({self._difference(metadata)}); delete it"
+        )
+
+    def _difference(self, metadata: Mapping[str, str]) -> str:
+        try:
+            other = json.loads(metadata["identity"])
+        except (KeyError, ValueError):
+            return f"key {metadata.get('key')}, expected {self.key}"
+        there, here = dict(_leaves(other)), dict(_leaves(self._identity))
+        named = [
+            f"{name}: {there.get(name, 'none')} there, {here.get(name, 'none')} here"
+            for name in dict.fromkeys([*there, *here])
+            if there.get(name) != here.get(name)
+        ]
+        return "; ".join(named)
 
     def restore(self, output: Path) -> bool:
         """Put the finished record into ``output`` if there is one; the run need not be repeated then."""
@@ -78,10 +138,25 @@ class RunStore:
         return True
 
     def finish(self, output: Path) -> None:
-        """Keep the finished record (as hard links, which cost no space) and drop the checkpoint."""
+        """Keep the finished record (as hard links, which cost no space) and drop the checkpoints.
+
+        Raises:
+            RunInUseError: if another process has taken the run over.
+        """
+        self.check_owner()
         for name in RECORD:
             _link(output / name, self.folder / "done" / name)
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        for path in self.folder.glob(f"*{CHECKPOINT}"):
+            path.unlink(missing_ok=True)
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every value of nested mappings by its dotted name, as JSON."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, json.dumps(value)
 
 
 def _link(source: Path, destination: Path) -> None:

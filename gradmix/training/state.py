@@ -1,0 +1,132 @@
+"""All that a run's next step depends on, as it goes into a checkpoint and comes out of it; at any step."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradmix.terms.term import Term
+from gradmix.training.curves import Curves
+from gradmix.training.data import LoadedStream
+from gradmix.training.optimizers import RunOptimizer
+
+Snapshot = tuple[dict[str, Tensor], dict[str, Any]]
+"""Tensors by name, and what JSON can hold."""
+
+
+@dataclass
+class RunState:
+    """One run's parts and how far they have come.
+
+    Attributes:
+        network: trained in place.
+        optimizer: with its buffers.
+        mixer: a mixer of `gradmix.mixing`, or ``None``.
+        streams: with their samplers.
+        terms: one per stream.
+        curves: the steps since the last evaluation.
+        device: where training happens.
+        step: steps taken.
+        taken: those of them since the last evaluation.
+        drawn_from: the samplers' states before they drew this interval's batches, by stream; they draw a whole
+            interval at once, so these and ``taken`` say which batches are left.
+        rows: of the curves, one per evaluation.
+        best: state, step, accuracy and loss of the best evaluation so far.
+        seconds: of all whole intervals, evaluations included.
+        started: when this interval began, on the clock of ``time.monotonic``; the writing of checkpoints is not
+            counted.
+        intervals: milliseconds per step of every interval.
+    """
+
+    network: nn.Module
+    optimizer: RunOptimizer
+    mixer: Any | None
+    streams: Sequence[LoadedStream]
+    terms: Sequence[Term]
+    curves: Curves
+    device: torch.device
+    step: int = 0
+    taken: int = 0
+    drawn_from: list[dict[str, Tensor]] = field(default_factory=list)
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+    intervals: list[float] = field(default_factory=list)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of everything, from which `restore` goes on bit for bit."""
+        samplers = self.drawn_from if self.taken else [s.sampler.state() for s in self.streams]
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "network": self.network.state_dict(),
+            "best": self.best["state"],
+            "optimizer": self.optimizer.state(),
+            "curves": self.curves.state(),
+            "random": {"cpu": torch.get_rng_state()},
+            **{f"stream/{index}": state for index, state in enumerate(samplers)},
+            **{f"term/{index}": term.state() for index, term in enumerate(self.terms)},
+        }
+        if self.mixer is not None:
+            parts["mixer"] = self.mixer.state()
+        if self.device.type == "cuda":
+            parts["random"] = {
+                **parts["random"],
+                "cuda": torch.cuda.get_rng_state(self.device),
+            }
+        tensors = {
+            f"{part}/{name}": tensor.detach().clone()
+            for part, state in parts.items()
+            for name, tensor in state.items()
+        }
+        state = {
+            "step": self.step,
+            "taken": self.taken,
+            "rows": list(self.rows),
+            "best": {name: self.best[name] for name in ("step", "accuracy", "loss")},
+            "seconds": self.seconds,
+            "elapsed": time.monotonic() - self.started if self.taken else 0.0,
+            "intervals": list(self.intervals),
+            # Files keep no order of strides; arithmetic on another order may round in another way.
+            "strides": {n: list(t.stride()) for n, t in tensors.items() if not t.is_contiguous()},
+        }
+        return tensors, state
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Put a snapshot back."""
+        tensors = {name: _laid_out(t, state["strides"].get(name)) for name, t in tensors.items()}
+
+        def part(name: str, *, on_device: bool = True) -> dict[str, Tensor]:
+            own = {n[len(name) + 1 :]: t for n, t in tensors.items() if n.startswith(f"{name}/")}
+            return {n: t.to(self.device) for n, t in own.items()} if on_device else own
+
+        self.network.load_state_dict(part("network"))
+        self.optimizer.load(part("optimizer"))
+        self.curves.load(part("curves"))
+        for index, stream in enumerate(self.streams):
+            stream.sampler.load(part(f"stream/{index}", on_device=False))
+        self.drawn_from = [stream.sampler.state() for stream in self.streams]
+        for index, term in enumerate(self.terms):
+            term.load(part(f"term/{index}"))
+        self.step, self.taken = state["step"], state["taken"]
+        if self.mixer is not None:
+            self.mixer.steps = self.step
+            self.mixer.load(part("mixer"))
+        self.rows, self.intervals = list(state["rows"]), list(state["intervals"])
+        self.best = {**state["best"], "state": part("best")}
+        self.seconds = state["seconds"]
+        self.started = time.monotonic() - state["elapsed"]
+        # Last, in case that a part above has drawn a number while it was restored.
+        random = part("random", on_device=False)
+        torch.set_rng_state(random["cpu"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(random["cuda"], self.device)
+
+
+def _laid_out(tensor: Tensor, strides: Sequence[int] | None) -> Tensor:
+    if strides is None:
+        return tensor
+    made = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype)
+    return made.copy_(tensor)
