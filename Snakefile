@@ -11,6 +11,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/reported.smk"
 
 
 localrules:
@@ -40,6 +41,12 @@ rule all:
         ablation_tables(),
         table2_files(),
         all_figures(),
+
+
+# Before anything is submitted, by the controller and not by the snakemake inside its jobs.
+onstart:
+    if workflow.is_main_process:
+        end_leftovers(log)
 
 
 include: "rules/domains.smk"

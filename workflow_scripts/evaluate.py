@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradmix_stage import experiment, folder, labels_per_class, stage
+from gradmix_stage import device, folder, labels_per_class, stage
 
 with stage(snakemake) as log:
     from gradmix.training.predict import evaluate_run
@@ -14,7 +14,7 @@ with stage(snakemake) as log:
         split=Path(snakemake.input.split),
         labels_per_class=labels_per_class(snakemake),
         output=Path(snakemake.output[0]),
-        device=experiment(snakemake).device,
+        device=device(snakemake, log),
         threads=snakemake.threads,
         log=log,
     )

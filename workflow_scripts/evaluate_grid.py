@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradmix_stage import experiment, folder, folders, stage
+from gradmix_stage import device, folder, folders, stage
 
 with stage(snakemake) as log:
     from gradmix.training.grid_analysis import evaluate_members
@@ -13,7 +13,7 @@ with stage(snakemake) as log:
         test=folder(snakemake.input.test),
         split=Path(snakemake.input.split),
         output=Path(snakemake.output[0]),
-        device=experiment(snakemake).device,
+        device=device(snakemake, log),
         threads=snakemake.threads,
         log=log,
     )

@@ -6,7 +6,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 Log = Callable[[str], None]
+
+# Under a scheduler that assigns GPUs its choice is left alone.
+SCHEDULERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID", "OAR_JOB_ID", "FLUX_JOB_ID")
+_held = ExitStack()  # what the process gives back at its end, however it ends
 
 
 @contextmanager
@@ -53,6 +57,28 @@ def experiment(snakemake: Any) -> Any:
     from gradmix.config import load_config
 
     return load_config(snakemake.config)
+
+
+def device(snakemake: Any, log: Log) -> str:
+    """The configured device; where it may be a GPU of this machine, after a slot of one was taken.
+
+    Other GPUs are out of sight then: ``cuda:0`` is the slot's. Called before CUDA is used.
+    """
+    config = experiment(snakemake)
+    if config.device == "cpu" or any(name in os.environ for name in SCHEDULERS):
+        return str(config.device)
+    from gradmix.training.slots import gpu_slot, installed_gpus
+
+    gpus = installed_gpus()
+    if gpus:
+        # Several GPUs are for training on them at once, so none of them is shared.
+        several = snakemake.resources.get("gpu", 0)
+        whole = several if several > 1 else 0
+        slot = gpu_slot(gpus, config.resources.gpu_slots, whole=whole, log=log)
+        names = ",".join(_held.enter_context(slot))
+        os.environ["CUDA_VISIBLE_DEVICES"] = names
+        log(f"GPU {names}")
+    return str(config.device)
 
 
 def folders(files: Iterable[str]) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradmix_stage import experiment, folder, stage
+from gradmix_stage import device, folder, stage
 
 with stage(snakemake) as log:
     from gradmix.training.predict import pseudo_label
@@ -13,7 +13,7 @@ with stage(snakemake) as log:
         split=Path(snakemake.input.split),
         threshold=snakemake.params.threshold,
         output=folder(snakemake.output),
-        device=experiment(snakemake).device,
+        device=device(snakemake, log),
         threads=snakemake.threads,
         log=log,
     )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradmix_stage import experiment, folder, stage
+from gradmix_stage import device, folder, stage
 
 with stage(snakemake) as log:
     from gradmix.training.grid_analysis import sweep_labels
@@ -14,7 +14,7 @@ with stage(snakemake) as log:
         models=snakemake.params.models,
         thresholds=snakemake.params.thresholds,
         output=Path(snakemake.output[0]),
-        device=experiment(snakemake).device,
+        device=device(snakemake, log),
         threads=snakemake.threads,
         log=log,
     )

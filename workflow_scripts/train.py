@@ -8,4 +8,4 @@ with stage(snakemake) as log:
 
     settings = dict(snakemake.params.settings)
     settings["title"] = experiment(snakemake).title_of(settings["name"])
-    train_method(settings, training_job(snakemake), folder(snakemake.output), log)
+    train_method(settings, training_job(snakemake, log), folder(snakemake.output), log)

@@ -12,4 +12,4 @@ with stage(snakemake) as log:
         grid_member(dict(snakemake.params.settings), member) | {"title": f"GradMix, {member}"}
         for member in outputs
     ]
-    train_pack(settings, list(outputs.values()), training_job(snakemake), log)
+    train_pack(settings, list(outputs.values()), training_job(snakemake, log), log)

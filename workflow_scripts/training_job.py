@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from gradmix_stage import experiment, folders, labels_per_class
+from gradmix_stage import Log, device, experiment, folders, labels_per_class
 
 
-def training_job(snakemake: Any) -> Any:
-    """What `gradmix.training.run` asks for besides a method's settings."""
+def training_job(snakemake: Any, log: Log) -> Any:
+    """What `gradmix.training.run` asks for besides a method's settings; the job's GPU is taken."""
     from gradmix.training.run import Job
 
     config = experiment(snakemake)
@@ -24,7 +24,7 @@ def training_job(snakemake: Any) -> Any:
         seed=snakemake.params.seed,
         code=snakemake.params.code,
         store=Path(config.output_dir, ".store"),
-        device=config.device,
+        device=device(snakemake, log),
         threads=snakemake.threads,
         **optional,
     )

@@ -175,4 +175,5 @@ class Resources(Section):
     memory_mb: Count = 4000
     runtime_minutes: Count = 120
     gpu: Natural = 0
+    gpu_slots: Count = 1
     extraction_threads: Count = 4

@@ -1,23 +1,16 @@
 """Which device a run uses, and how it is kept reproducible there."""
 
-import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-# Under a scheduler that assigns GPUs its choice is left alone.
-_SCHEDULER = "SLURM_JOB_ID"
-
 
 @contextmanager
 def device_for_run(setting: str, threads: int) -> Iterator[torch.device]:
-    """The device of one run: ``"cpu"``, ``"cuda"`` or ``"auto"`` (a GPU where there is one).
-
-    Snakemake counts GPUs but hands out no numbers, so on a machine with several of them runs take turns by file locks.
+    """The device of one run: ``"cpu"``, ``"cuda"`` (the first in sight) or ``"auto"`` (a GPU where there is one).
 
     Raises:
         ValueError: if ``"cuda"`` is asked for where torch sees no GPU.
@@ -30,29 +23,7 @@ def device_for_run(setting: str, threads: int) -> Iterator[torch.device]:
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    if _SCHEDULER in os.environ or torch.cuda.device_count() == 1:
-        yield torch.device("cuda", 0)
-        return
-    with slot(
-        torch.cuda.device_count(), Path(tempfile.gettempdir()) / f"gradmix-{os.getuid()}"
-    ) as index:
-        torch.cuda.set_device(index)
-        yield torch.device("cuda", index)
-
-
-@contextmanager
-def slot(count: int, folder: Path) -> Iterator[int]:
-    """Hold one of ``count`` numbers; a free one if there is any, else one shared by process number."""
-    folder.mkdir(exist_ok=True)
-    for index in range(count):
-        with open(folder / f"slot-{index}.lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield index
-            return
-    yield os.getpid() % count
+    yield torch.device("cuda", 0)
 
 
 def hardware(device: torch.device, threads: int) -> dict[str, str | int]:

@@ -1,0 +1,172 @@
+# What tables, figures and the report read.
+
+
+def per_draw(pattern, labels_per_class=None):
+    """A file of every k (or one) and draw."""
+    return expand(
+        pattern,
+        labels_per_class=labels_per_class or experiment.labels_per_class,
+        draw=experiment.draws,
+        labelling=[""],
+        allow_missing=True,
+    )
+
+
+def metric_files(labels_per_class=None, methods=None):
+    """metrics.json of the table's methods, or of those that are named."""
+    pattern = per_draw(f"{RUN}/metrics.json", labels_per_class)
+    return expand(pattern, method=methods or experiment.methods)
+
+
+def run_files(file, methods=None, labels_per_class=None):
+    """A file of every run of the listed methods."""
+    chosen = [labels_per_class] if labels_per_class else experiment.labels_per_class
+    pattern = f"{RUN}/{file}"
+    files = [
+        pattern.format(labels_per_class=trained_at(method, k), draw=draw, method=method)
+        for method in methods or experiment.methods
+        for k in chosen
+        for draw in experiment.draws
+    ]
+    return list(dict.fromkeys(files))
+
+
+def record_files(methods=None, labels_per_class=None):
+    """Records and curves of every run of the listed methods."""
+    return [
+        path
+        for file in ("run.json", "curves.parquet")
+        for path in run_files(file, methods, labels_per_class)
+    ]
+
+
+def used_domains():
+    """Domains that take part."""
+    names = [*experiment.sources, experiment.target.domain, experiment.test_domain()]
+    return list(dict.fromkeys(names))
+
+
+def if_pseudo_labelled(files):
+    """These files, where the experiment has pseudo-labels."""
+    return files if pseudo_labelled() else []
+
+
+def mixing_methods():
+    """Listed methods with weights that change over training."""
+    return [name for name in experiment.methods if experiment.recipe(name).mixes_by_target]
+
+
+LOSS_PAIR_METHODS = ("source_only", "gradmix")
+
+
+def loss_pair():
+    """The two k of the paper's Figure 3: the first and the last; none where it cannot be drawn."""
+    ks = experiment.labels_per_class
+    listed = all(method in experiment.methods for method in LOSS_PAIR_METHODS)
+    return [ks[0], ks[-1]] if listed and len(ks) > 1 else []
+
+
+def ablation_metrics(ablation):
+    """metrics.json of an ablation's methods, where it is made."""
+    chosen = experiment.ablations[ablation]
+    return metric_files(chosen.labels_per_class or None, list(chosen.methods))
+
+
+def ablation_tables():
+    """Table files of all ablations."""
+    return expand(
+        f"{OUT}/tables/ablation-{{ablation}}.{{kind}}",
+        ablation=list(experiment.ablations),
+        kind=("csv", "md", "tex"),
+    )
+
+
+def table2_files():
+    """Table files of the grid, where all its members are evaluated."""
+    return expand(
+        f"{OUT}/tables/table2-k{{k}}.{{kind}}",
+        k=experiment.grid.evaluate_at,
+        kind=("csv", "md", "tex"),
+    )
+
+
+def sweeps():
+    """Whether numbers of models and thresholds are compared."""
+    return bool(experiment.pseudo_labels.sweep.models and experiment.pseudo_labels.sweep.thresholds)
+
+
+def all_ablation_metrics():
+    """metrics.json of all ablations' methods, each once."""
+    files = [file for name in experiment.ablations for file in ablation_metrics(name)]
+    return list(dict.fromkeys(files))
+
+
+def reported_ablations():
+    """Name, title, k and rows of every ablation."""
+    return [
+        {
+            "name": name,
+            "title": ablation.title,
+            "labels_per_class": list(ablation.labels_per_class),
+            "methods": experiment.rows(name),
+        }
+        for name, ablation in experiment.ablations.items()
+    ]
+
+
+def figures_of(stem):
+    """Figure files of a stem, in all formats."""
+    return expand(f"{FIGURE}/{stem}.{{format}}", format=FORMATS, allow_missing=True)
+
+
+def figure_list():
+    """All figures: kind, stem, and what it is of; in the order of the report."""
+    first = {"labels_per_class": experiment.labels_per_class[0]}
+    figures = [
+        ("samples", "samples", first),
+        ("accuracy", "accuracy", {}),
+        ("ranks", "ranks", {}),
+    ]
+    for k in experiment.labels_per_class:
+        of = {"labels_per_class": k}
+        figures.append(("hyper_validation_loss", f"hyper_validation_loss-k{k}", of))
+        for method in mixing_methods():
+            stem = f"layer_weights-{method}-k{k}"
+            figures.append(("layer_weights", stem, {"method": method, **of}))
+        if mixing_methods():
+            figures.append(("adaptive_rate", f"adaptive_rate-k{k}", of))
+        figures.append(("confusion", f"confusion-k{k}", of))
+    if loss_pair():
+        figures.append(("hyper_validation_loss_pair", "hyper_validation_loss_pair", {}))
+    for ablation, settings in experiment.ablations.items():
+        of = {"ablation": ablation, "title": settings.title}
+        figures.append(("ablation", f"ablation-{ablation}", of))
+    for k in experiment.grid.evaluate_at:
+        figures.append(("grid_heat_map", f"grid_heat_map-k{k}", {"labels_per_class": k}))
+    if sweeps():
+        figures.append(("pseudo_label_sweep", "pseudo_label_sweep", {}))
+    if pseudo_labelled():
+        figures.append(("pseudo_label_quality", "pseudo_label_quality", {}))
+    order = list(dict.fromkeys(kind for kind, _, _ in figures))
+    return sorted(figures, key=lambda figure: order.index(figure[0]))
+
+
+def all_figures():
+    """Files of all figures."""
+    return [file for _, stem, _ in figure_list() for file in figures_of(stem)]
+
+
+def report_figures():
+    """The figures as the report takes them: photographs as PNG, drawings as SVG."""
+    return [
+        {"kind": kind, "file": f"{FIGURE}/{stem}.{'png' if kind == 'samples' else 'svg'}", **of}
+        for kind, stem, of in figure_list()
+    ]
+
+
+def reported_configuration():
+    """The configuration without what belongs to the machine, which changes no result."""
+    machine = {"output_dir", "data_dir", "device", "resources"}
+    values = {key: value for key, value in experiment.resolved().items() if key not in machine}
+    del values["grid"]["runs_per_job"]
+    return values
