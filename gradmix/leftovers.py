@@ -7,20 +7,23 @@ They are cancelled first. A training that is cancelled writes a checkpoint, from
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _PATIENCE = 180.0  # seconds that SLURM may take to end a job
 
 
-def run_id_in(log_file: str | Path) -> str | None:
-    """The name of a controller's jobs, from the log of `snakemake`; ``None`` where it does not submit to SLURM."""
-    try:
-        text = Path(log_file).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    found = re.search(r"^SLURM run ID: (\S+)$", text, flags=re.MULTILINE)
-    return found[1] if found else None
+def run_id_in(log_files: Iterable[str]) -> str | None:
+    """The name of a controller's jobs, from the logs of `snakemake`; ``None`` where it does not submit to SLURM."""
+    for path in log_files:
+        try:
+            text = Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        found = re.search(r"^SLURM run ID: (\S+)$", text, flags=re.MULTILINE)
+        if found:
+            return found[1]
+    return None
 
 
 def cancel_leftovers(folder: Path, run_id: str, say: Callable[[str], None]) -> None:

@@ -81,9 +81,9 @@ def minutes(wildcards, attempt):
     return experiment.resources.runtime_minutes * attempt
 
 
-def end_leftovers(log_file):
+def end_leftovers(log):
     """End jobs on a SLURM cluster that outlived an earlier controller of this experiment."""
-    run_id = run_id_in(log_file)
+    run_id = run_id_in([log] if isinstance(log, str) else log)
     if run_id:
         say = lambda line: print(line, file=sys.stderr)
         cancel_leftovers(Path(OUT, ".store", "slurm_runs"), run_id, say)
