@@ -8,6 +8,7 @@ from gradmix_stage import experiment, folders, labels_per_class
 
 def training_job(snakemake: Any) -> Any:
     """What `gradmix.training.run` asks for besides a method's settings."""
+    from gradmix.training.checkpoints import Pace
     from gradmix.training.run import Job
 
     config = experiment(snakemake)
@@ -26,5 +27,6 @@ def training_job(snakemake: Any) -> Any:
         store=Path(config.output_dir, ".store"),
         device=config.device,
         threads=snakemake.threads,
+        pace=Pace(config.resources.checkpoint_seconds, config.resources.checkpoint_steps),
         **optional,
     )
