@@ -6,7 +6,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ def stage(snakemake: Any) -> Iterator[Log]:
     """Run a rule's work: what it yields writes a line to the rule's log file.
 
     An error is shown on stderr in one sentence and in full in the log file, and ends the process with status 1.
+    What an attempt logged that was killed stands first in the log of the next.
     """
     path = Path(snakemake.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8", buffering=1) as file:
+    kept = _attempt(path)
+    with open(path, "a", encoding="utf-8", buffering=1) as file:
 
         def log(line: str) -> None:
             print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file)
@@ -48,8 +49,29 @@ def stage(snakemake: Any) -> Iterator[Log]:
             log(traceback.format_exc())
             job = ", ".join([snakemake.rule, *(f"{k}={v}" for k, v in snakemake.wildcards.items())])
             print(f"error in {job}: {what}\n(log: {path})", file=sys.stderr)
+            kept.unlink(missing_ok=True)
             raise SystemExit(1) from None
+        except BaseException as leaving:
+            log(f"broken off: {leaving!r}")
+            raise
         log(f"done in {time.perf_counter() - start:.1f} s")
+    kept.unlink(missing_ok=True)
+
+
+def _attempt(path: Path) -> Path:
+    """Begin a log; a second name for it, under which an attempt that is killed leaves it to the next.
+
+    Snakemake deletes a rule's log before it tries the job again.
+    """
+    kept = path.with_name(f".{path.name}.attempt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    earlier = kept.read_text(encoding="utf-8") if kept.exists() else ""
+    path.write_text(earlier, encoding="utf-8")
+    kept.unlink(missing_ok=True)
+    with suppress(OSError):  # without hard links only the last attempt's log is kept
+        os.link(path, kept)
+    return kept
 
 
 def experiment(snakemake: Any) -> Any:

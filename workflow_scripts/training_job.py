@@ -8,6 +8,7 @@ from gradmix_stage import Log, device, experiment, folders, labels_per_class
 
 def training_job(snakemake: Any, log: Log) -> Any:
     """What `gradmix.training.run` asks for besides a method's settings; the job's GPU is taken."""
+    from gradmix.training.checkpoints import Pace
     from gradmix.training.run import Job
 
     config = experiment(snakemake)
@@ -26,5 +27,6 @@ def training_job(snakemake: Any, log: Log) -> Any:
         store=Path(config.output_dir, ".store"),
         device=device(snakemake, log),
         threads=snakemake.threads,
+        pace=Pace(config.resources.checkpoint_seconds, config.resources.checkpoint_steps),
         **optional,
     )

@@ -169,11 +169,16 @@ class Ablation(Section):
 
 
 class Resources(Section):
-    """What a training job asks of the machine; a change reruns nothing."""
+    """What a training job asks of the machine; a change reruns nothing.
+
+    Checkpoints: one is written ``checkpoint_seconds`` after the last, or ``checkpoint_steps`` after it if that is set.
+    """
 
     threads: Count = 1
     memory_mb: Count = 4000
     runtime_minutes: Count = 120
     gpu: Natural = 0
     gpu_slots: Count = 1
+    checkpoint_seconds: Positive = 30.0
+    checkpoint_steps: Count | None = None
     extraction_threads: Count = 4

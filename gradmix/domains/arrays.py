@@ -79,7 +79,13 @@ def _read(path: Path, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
             if missing:
                 names = ", ".join(map(repr, archive.files)) or "none"
                 raise ValueError(f"has no array {missing[0]!r}; it has {names}")
-            return {role: archive[key] for role, key in keys.items()}
+            arrays = {role: archive[key] for role, key in keys.items()}
+            for role, key in keys.items():
+                if not isinstance(
+                    arrays[role], np.ndarray
+                ):  # NumPy gives the bytes of anything else
+                    raise ValueError(f"{key!r} is no array in NumPy's format")
+            return arrays
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         hint = " (arrays of objects are pickles, which are not read: store strings as str arrays)"
         raise ValueError(

@@ -1,10 +1,31 @@
 """A method that tries several settings: the one whose network does best on H is the method's run."""
 
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gradmix.files import atomic_path, read_json, write_json
+from gradmix.training.lock import abandoned, run_lock
+
+_PREFIX = "candidates-"
+
+
+@contextmanager
+def candidate_folder(store: Path, log: Callable[[str], None]) -> Iterator[Path]:
+    """A temporary folder for the candidates' records; those that killed jobs left behind are removed.
+
+    Args:
+        store: folder that it is made in.
+        log: gets a line if the file system has no locks.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    for folder in store.glob(f"{_PREFIX}*"):
+        if abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=store, prefix=_PREFIX) as name, run_lock(Path(name), log):
+        yield Path(name)
 
 
 def keep_best(names: Sequence[str], folders: Sequence[Path], output: Path) -> str:

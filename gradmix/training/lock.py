@@ -145,6 +145,16 @@ def run_lock(
         lock.release()
 
 
+def abandoned(folder: Path) -> bool:
+    """Whether a folder has a lock that no living process holds; without file locks nobody knows, so no."""
+    try:
+        with open(folder / LOCK, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def _said(owner: dict[str, Any]) -> str:
     if "pid" not in owner:
         return "another process"

@@ -1,6 +1,5 @@
 """Train one method, or a pack of grid members, from files to files."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +16,7 @@ from gradmix.methods.registry import recipe_of
 from gradmix.nets.registry import build_network, load_pretrained, start_from
 from gradmix.terms.registry import term_part
 from gradmix.terms.term import Term
-from gradmix.training.candidates import keep_best
+from gradmix.training.candidates import candidate_folder, keep_best
 from gradmix.training.curves import Curves
 from gradmix.training.data import LoadedStream, RunInputs, hyper_validation, load_streams
 from gradmix.training.device import device_for_run, hardware
@@ -51,10 +50,9 @@ def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) 
     if not candidates:
         train_pack([settings], [output], job, log)
         return
-    job.store.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=job.store, prefix="candidates-") as folder:
+    with candidate_folder(job.store, log) as folder:
         # Each is kept in the store when it is finished, so a broken job repeats none.
-        folders = [Path(folder, name) for name in candidates]
+        folders = [folder / name for name in candidates]
         titled = {"title": settings["title"]} if "title" in settings else {}
         members = [{**member, **titled} for member in candidates.values()]
         train_pack(members, folders, job, log)

@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from gradmix.training.store import CHECKPOINT, RECORD, RunStore
 
@@ -29,6 +30,40 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     shutil.copytree(first.folder, second.folder)
     with pytest.raises(ValueError, match="belongs to another run"):
         second.load()
+
+
+def test_a_refusal_names_what_differs(tmp_path):
+    training = {"steps": 100, "batch_size": 8}
+    first = RunStore(tmp_path, {"settings": {"training": training}, "code": "a", "draws": [1]})
+    training = {"steps": 200, "batch_size": 8}
+    second = RunStore(tmp_path, {"settings": {"training": training, "flip": True}, "code": "a"})
+    first.save({"a": torch.zeros(1)}, {})
+    second.folder.mkdir()
+    shutil.copy(first.folder / CHECKPOINT, second.folder)
+    with pytest.raises(ValueError) as caught:
+        second.load()
+    differences = (
+        "settings.training.steps: 100 there, 200 here; draws: [1] there, none here; "
+        "settings.flip: none there, true here"
+    )
+    path = second.folder / CHECKPOINT
+    assert str(caught.value) == f"{path}: belongs to another run ({differences}); delete it"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match=r"another run \(key None, expected"):
+        second.load()
+
+
+def test_parts_have_checkpoints_of_their_own_until_the_run_is_finished(tmp_path):
+    store = RunStore(tmp_path / "store", {"settings": 1})
+    store.save({"a": torch.zeros(1)}, {"step": 1})
+    store.part("H2").save({"a": torch.zeros(1)}, {"step": 2})
+    assert store.load()[1] == {"step": 1}
+    assert store.part("H2").load()[1] == {"step": 2}
+    (tmp_path / "run").mkdir()
+    for name in RECORD:
+        (tmp_path / "run" / name).touch()
+    store.finish(tmp_path / "run")
+    assert store.load() is store.part("H2").load() is None
 
 
 def test_a_truncated_checkpoint_is_named(tmp_path):

@@ -1,0 +1,146 @@
+"""Trains runs in forked children that are killed over and over; says what came of it as JSON. For test_kills.py.
+
+A process of its own, so that the tests' is not forked; it imports everything once and computes nothing itself.
+"""
+
+import gc
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+import pandas  # noqa: F401  so that no child has to import it
+import pyarrow.parquet  # noqa: F401
+import torch
+
+from gradmix.files import TEMPORARY_MARK
+from gradmix.methods.mixers.registry import MIXERS
+from gradmix.methods.registry import recipe_of
+from gradmix.nets.registry import NETWORKS
+from gradmix.terms.registry import TERMS
+from gradmix.training.checkpoints import Pace
+from gradmix.training.run import Job, train_method
+
+FILES = ("model.safetensors", "curves.parquet")
+
+
+class Case:
+    """One method's runs below a folder."""
+
+    def __init__(self, call, name, folder, chance):
+        self.call, self.name, self.folder, self.chance = call, name, folder, chance
+        self.settings = call["cases"][name]
+        self.found = {"kills": 0, "inside_writes": 0, "runs": 0, "resumed_at": []}
+
+    def job(self, store):
+        paths = {key: Path(path) for key, path in self.call["files"].items()}
+        domains = {key: Path(path) for key, path in self.call["domains"].items()}
+        enlarged = recipe_of(self.settings["recipe"]).needs_pseudo_labels
+        return Job(
+            domains=domains, labels_per_class=2, draw=0, seed=0, code="test", device="cpu",
+            store=store, pace=Pace(seconds=1e9, steps=2), split=paths["split"],
+            enlarged=paths["enlarged"] if enlarged else None,
+        )  # fmt: skip
+
+    def start(self, run):
+        """A child that trains; its number."""
+        child = os.fork()
+        if child:
+            return child
+        status = 1
+        try:
+            with open(run / "log", "a", buffering=1) as log:
+                job = self.job(run / "store")
+                train_method(self.settings, job, run / "run", lambda line: print(line, file=log))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    def content(self, run):
+        return [(run / "run" / name).read_bytes() for name in FILES]
+
+    def torture(self, kills):
+        """Kill and start again until so many kills are reached, and every run has ended whole."""
+        whole = self.folder / "whole"
+        whole.mkdir(parents=True)
+        began = time.monotonic()
+        assert _ended(self.start(whole)) == 0, self.name
+        seconds, expected = time.monotonic() - began, self.content(whole)
+        while self.found["kills"] < kills:
+            run = self.folder / str(self.found["runs"])
+            run.mkdir()
+            status = None
+            while status != 0:
+                child = self.start(run)
+                if self.found["kills"] < kills:
+                    self.wait_for_the_moment(child, run, seconds)
+                    os.kill(child, signal.SIGKILL)  # until it is reaped its number is its own
+                status = _ended(child)
+                if status == -signal.SIGKILL:
+                    self.found["kills"] += 1
+                    self.found["inside_writes"] += bool(_half_written(run))
+                elif self.found["kills"] < kills:
+                    seconds *= 0.7  # the run was quicker than the machine was at first
+                assert status in (0, -signal.SIGKILL), self.name
+            self.found["runs"] += 1
+            assert self.content(run) == expected, f"{self.name}: another result"
+            left = [path for path in run.rglob("*") if TEMPORARY_MARK in path.name]
+            assert not [path for path in left if "store" in path.parts], left
+            lines = (run / "log").read_text().splitlines()
+            self.found["resumed_at"] += [int(x.split()[-1]) for x in lines if x[:7] == "resumed"]
+        return self.found
+
+    def wait_for_the_moment(self, child, run, seconds):
+        """A random one; or from it on, that at which a checkpoint is being written."""
+        end = time.monotonic() + seconds * self.chance.uniform(0.05, 0.8)
+        writing = self.chance.random() < 0.5
+        while not _gone(child):
+            now = time.monotonic()
+            if now >= end and (not writing or _half_written(run)):
+                return
+            time.sleep(0.0003 if now >= end else min(0.005, end - now))
+
+
+def _half_written(run):
+    """Temporary files of checkpoints, present right now."""
+    return [
+        name
+        for folder in (run / "store").glob("*")
+        for name in os.listdir(folder)
+        if TEMPORARY_MARK in name and "checkpoint" in name
+    ]
+
+
+def _gone(child):
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def _ended(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main():
+    call = json.loads(sys.argv[1])
+    # What children would import one by one; torch's optimizers import its compiler, which takes longer than a run.
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+    for part in [*TERMS.values(), *MIXERS.values(), *NETWORKS.values()]:
+        import_module(part.module)
+    # The memory that a child touches is copied: let no collection of garbage touch all of it.
+    gc.freeze()
+    gc.disable()
+    cases = [
+        Case(call, name, Path(call["folder"], name), random.Random(f"{call['seed']}-{name}"))
+        for name in call["cases"]
+    ]
+    print(json.dumps({case.name: case.torture(call["kills"]) for case in cases}))
+
+
+if __name__ == "__main__":
+    main()

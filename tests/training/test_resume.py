@@ -1,0 +1,221 @@
+"""A run that SIGTERM stops at any step, inside an interval too, goes on bit for bit; for every method."""
+
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+from debug_experiment import SCALE, make_experiment, needs_resnet, settings_of
+
+from gradmix.methods.registry import METHODS, recipe_of
+from gradmix.training import stop as stop_module
+from gradmix.training.checkpoints import Checkpoints, Pace
+from gradmix.training.loop import TrainingError
+from gradmix.training.run import Job, train_method
+from gradmix.training.stop import STATUS, Stop, Terminated
+from gradmix.training.store import CHECKPOINT, RunStore
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory):
+    made = {}
+
+    def of(method):
+        scale = SCALE if needs_resnet(method) else 1
+        if scale not in made:
+            made[scale] = make_experiment(tmp_path_factory.mktemp("experiment"), scale=scale)
+        return made[scale]
+
+    return of
+
+
+def job_of(experiment, method, store):
+    recipe = recipe_of(method)
+    job = Job(
+        domains=experiment.domains, split=experiment.split, labels_per_class=2, draw=0, seed=0,
+        code="test", store=store, device="cpu",
+        enlarged=experiment.enlarged if recipe.needs_pseudo_labels else None,
+        predictions=experiment.predictions if "S_u_soft" in recipe.sees else None,
+    )  # fmt: skip
+    if recipe.starts_from:
+        start = experiment.root / "start" / recipe.starts_from
+        if not start.exists():
+            settings = settings_of(recipe.starts_from, resnet=needs_resnet(method))
+            train_method(settings, job_of(experiment, recipe.starts_from, store), start, print)
+        job = replace(job, initial=start / "model.safetensors")
+    return job
+
+
+@pytest.fixture
+def sigterm_after(monkeypatch):
+    """Sends SIGTERM behind the n-th step that is taken from now on; 0: never."""
+    left = [0]
+    original = Checkpoints.after_step
+
+    def after_step(self):
+        left[0] -= 1
+        if left[0] == 0:
+            signal.raise_signal(signal.SIGTERM)
+        original(self)
+
+    monkeypatch.setattr(Checkpoints, "after_step", after_step)
+    return lambda steps: left.__setitem__(0, steps)
+
+
+def content(folder):
+    return [(folder / name).read_bytes() for name in ("model.safetensors", "curves.parquet")]
+
+
+def in_pieces(settings, job, output, sigterm_after, pieces):
+    """Train with a SIGTERM behind every so many steps; the log."""
+    lines = []
+    for steps in pieces:
+        sigterm_after(steps)
+        with pytest.raises(Terminated) as caught:
+            train_method(settings, job, output, lines.append)
+        assert caught.value.code == STATUS == 143
+        assert not output.exists()
+    sigterm_after(0)
+    train_method(settings, job, output, lines.append)
+    return lines
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_goes_on_bit_for_bit(method, experiments, sigterm_after, tmp_path):
+    settings = settings_of(method, resnet=needs_resnet(method))
+    job = job_of(experiments(method), method, tmp_path / "store")
+    whole = replace(job, store=tmp_path / "another")
+    train_method(settings, whole, tmp_path / "whole", print)
+    lines = in_pieces(settings, job, tmp_path / "run", sigterm_after, [1, 1, 1, 2])
+    for step in (1, 2, 3, 5):
+        stopped = f"stopped by SIGTERM at step {step}; goes on from there when started again"
+        assert lines.count(stopped) == lines.count(f"resumed at step {step}") == 1
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
+def test_h2_keeps_both_parts(experiments, sigterm_after, tmp_path):
+    settings = settings_of("gradmix", gradmix={"last_layer": "H2"})
+    job = job_of(experiments("gradmix"), "gradmix", tmp_path / "store")
+    train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
+    # Six steps, then six of the fine-tuning.
+    lines = in_pieces(settings, job, tmp_path / "run", sigterm_after, [2, 6, 1, 2])
+    resumed = [line for line in lines if line.startswith("resumed")]
+    steps = ["2", "6", "2", "6", "3", "6", "5"]
+    assert resumed == [f"resumed at step {step}" for step in steps]
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+    assert not list((tmp_path / "store").rglob(f"*{CHECKPOINT}"))
+
+
+def test_checkpoints_by_the_clock_and_by_steps_change_nothing(experiments, tmp_path, monkeypatch):
+    written = []
+    original = RunStore.save
+
+    def save(self, tensors, state):
+        written.append(state["step"])
+        original(self, tensors, state)
+
+    monkeypatch.setattr(RunStore, "save", save)
+    settings = settings_of("guided_sum_self")
+    paces = {"never": Pace(1e9), "steps": Pace(1e9, 2), "always": Pace(1e-9)}
+    steps = {}
+    for name, pace in paces.items():
+        job = job_of(experiments("pooled"), "guided_sum_self", tmp_path / name)
+        train_method(settings, replace(job, pace=pace), tmp_path / f"run-{name}", print)
+        assert content(tmp_path / f"run-{name}") == content(tmp_path / "run-never")
+        steps[name] = list(written)
+        written.clear()
+    # Before and behind the evaluation at step 3; the end needs none.
+    assert steps == {"never": [], "steps": [2, 4, 6], "always": [0, 1, 2, 3, 3, 4, 5, 6]}
+
+
+@pytest.mark.parametrize(
+    "part", ["network", "optimizer", "curves", "random", "stream/0", "term/2", "mixer"]
+)
+def test_it_is_noticed_if_a_part_does_not_come_back(
+    part, experiments, sigterm_after, tmp_path, monkeypatch
+):
+    settings = settings_of(
+        "guided_sum_self", options={"self_labels": {"warm_up": 0.0, "threshold": 0.0}}
+    )
+    job = job_of(experiments("pooled"), "guided_sum_self", tmp_path / "store")
+    train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
+    original, found = RunStore.load, []
+
+    def load(self):
+        tensors, state = original(self) or (None, None)
+        for name in [name for name in tensors or () if name.startswith(f"{part}/")]:
+            found.append(name)
+            if name.endswith(("cpu", "generator")):
+                tensors[name] = torch.Generator().manual_seed(9).get_state()
+            elif tensors[name].is_floating_point():
+                tensors[name] = -100 * tensors[name]
+        return tensors and (tensors, state)
+
+    monkeypatch.setattr(RunStore, "load", load)
+    in_pieces(settings, job, tmp_path / "run", sigterm_after, [2])
+    assert found
+    assert content(tmp_path / "run") != content(tmp_path / "whole")
+
+
+def test_a_nan_in_the_fine_tuning_keeps_what_it_says(experiments, tmp_path):
+    changes = {"fine_tune_learning_rate": 1e30, "fine_tune_steps": 9}
+    settings = settings_of("gradmix", gradmix={"last_layer": "H2"}, training=changes)
+    job = job_of(experiments("gradmix"), "gradmix", tmp_path / "store")
+    with pytest.raises(TrainingError, match=r"NaN or infinite; the state of step \d is kept in"):
+        train_method(settings, job, tmp_path / "run", print)
+    kept = [path.name for path in (tmp_path / "store").rglob(f"*{CHECKPOINT}")]
+    assert sorted(kept) == [f"H2.{CHECKPOINT}", CHECKPOINT]
+
+
+def test_outside_the_loop_sigterm_leaves_at_once(experiments, tmp_path, monkeypatch):
+    from gradmix.training import run
+
+    def loading(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError
+
+    monkeypatch.setattr(run, "open_inputs", loading)
+    job = job_of(experiments("pooled"), "pooled", tmp_path / "store")
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated) as caught:
+        train_method(settings_of("pooled"), job, tmp_path / "run", print)
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_sigterm_leaves_at_once_and_an_echo_does_not(monkeypatch):
+    with Stop().listening() as stop, stop.deferring():
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.requested
+        monkeypatch.setattr(stop_module, "_ONE_REQUEST_SECONDS", 0.0)
+        with pytest.raises(Terminated):
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_second_sigterm_inside_the_writing_leaves_the_checkpoint_before(
+    experiments, sigterm_after, tmp_path, monkeypatch
+):
+    from gradmix.training import store
+
+    settings = settings_of("gradmix")
+    job = job_of(experiments("gradmix"), "gradmix", tmp_path / "store")
+    train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
+    original, lines = store.save_file, []
+
+    def save_file(tensors, path, metadata):
+        original(tensors, path, metadata=metadata)
+        if '"step": 4' in metadata["state"]:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(store, "save_file", save_file)
+    monkeypatch.setattr(stop_module, "_ONE_REQUEST_SECONDS", 0.0)
+    sigterm_after(4)
+    every = replace(job, pace=Pace(steps=1))
+    with pytest.raises(Terminated):
+        train_method(settings, every, tmp_path / "run", print)
+    monkeypatch.undo()
+    assert not list((tmp_path / "store").rglob("*.unfinished-*"))
+    train_method(settings, job, tmp_path / "run", lines.append)
+    assert "resumed at step 3" in lines
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
