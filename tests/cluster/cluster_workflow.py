@@ -139,9 +139,9 @@ def in_queue(run_id: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-def scontrol(*arguments: str) -> None:
+def scontrol(*arguments: str, check: bool = True) -> None:
     """Tell SLURM something."""
-    subprocess.run(["scontrol", *arguments], check=True, capture_output=True)
+    subprocess.run(["scontrol", *arguments], check=check, capture_output=True)
 
 
 def lines_with(path: Path, words: str) -> list[str]:
