@@ -52,18 +52,18 @@ def _batch_norm(
     eps: float = 1e-5,
 ) -> Tensor:
     """``functional.batch_norm`` with statistics of all ranks; arguments are torch's."""
-    channels = x.shape[1]
-    wide = torch.promote_types(x.dtype, torch.float32)
+    channels, dims = x.shape[1], _all_but_channels(x)
     with torch.no_grad():
+        wide = x.detach().to(torch.promote_types(x.dtype, torch.float32))
         # A row for each rank, all but the own one zero: their sum shows every rank all rows as they are.
-        rows = x.new_zeros(
-            distributed.get_world_size(group),
-            2 * channels + 1,
-            dtype=torch.promote_types(x.dtype, torch.float32),
+        rows = wide.new_zeros(distributed.get_world_size(group), 2 * channels + 1)
+        mean_C, variance_C, own_count = rows[distributed.get_rank(group)].split(
+            [channels, channels, 1]
         )
-        own = rows[distributed.get_rank(group)]
-        variance_C, mean_C = torch.var_mean(x.to(wide), dim=_all_but_channels(x), correction=0)
-        torch.cat([mean_C, variance_C, own.new_full((1,), x.numel() / channels)], out=own)
+        own_count.fill_(x.numel() / channels)
+        # Several times as quick as torch.var_mean over these dimensions of a channels-last tensor.
+        mean_C.copy_(wide.sum(dim=dims)).div_(own_count)
+        variance_C.copy_((wide - _over(x, mean_C)).square_().sum(dim=dims)).div_(own_count)
         distributed.all_reduce(rows, group=group)
         means_nC, variances_nC, counts_n1 = rows.split([channels, channels, 1], dim=1)
         count = counts_n1.sum()
@@ -101,20 +101,25 @@ class _Normalise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         x, weight, mean_C, scale_C, count = ctx.saved_tensors
-        dims, shape = _all_but_channels(x), (1, -1, *[1] * (x.ndim - 2))
+        dims = _all_but_channels(x)
         wide = gradient.to(mean_C.dtype)
-        normalised = (x - mean_C.view(shape)) * scale_C.view(shape)
+        normalised = (x - _over(x, mean_C)).mul_(_over(x, scale_C))
         sums_2C = torch.stack([wide.sum(dim=dims), (wide * normalised).sum(dim=dims)])
         bias_C, weight_C = sums_2C.clone()
         distributed.all_reduce(sums_2C, group=ctx.group)
-        mean_gradient_C, mean_product_C = sums_2C / count
-        wide = wide - mean_gradient_C.view(shape) - normalised * mean_product_C.view(shape)
+        gradient_C, product_C = sums_2C / count
         factor_C = scale_C if weight is None else scale_C * weight
-        of_x = (wide * factor_C.view(shape)).to(x.dtype)
-        of_affine = (
-            (None, None) if weight is None else (weight_C.to(weight.dtype), bias_C.to(weight.dtype))
-        )
+        of_x = torch.addcmul(wide, normalised, _over(x, product_C), value=-1)
+        of_x = of_x.sub_(_over(x, gradient_C)).mul_(_over(x, factor_C)).to(x.dtype)
+        of_affine = (None, None)
+        if weight is not None:
+            of_affine = (weight_C.to(weight.dtype), bias_C.to(weight.dtype))
         return (of_x, *of_affine, None, None, None, None, None)
+
+
+def _over(x: Tensor, values_C: Tensor) -> Tensor:
+    """A value per channel, shaped to go with all of x."""
+    return values_C.view(1, -1, *[1] * (x.ndim - 2))
 
 
 def _all_but_channels(x: Tensor) -> list[int]:

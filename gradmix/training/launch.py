@@ -11,8 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from torch import distributed
 from gradmix.files import read_json, write_json
 from gradmix.training import run
 from gradmix.training.checkpoints import Pace
-from gradmix.training.device import slot
 from gradmix.training.job import Job
 from gradmix.training.loop import TrainingError
 from gradmix.training.ranks import Ranks
@@ -54,11 +52,8 @@ def train_pack(
 
 
 def _train(call: Mapping[str, Any], job: Job, log: Log) -> None:
-    with (
-        tempfile.TemporaryDirectory(prefix="gradmix-ranks-") as name,
-        _devices(job.device, job.ranks) as devices,
-        Stop().listening(),
-    ):
+    devices = _devices(job.device, job.ranks)
+    with tempfile.TemporaryDirectory(prefix="gradmix-ranks-") as name, Stop().listening():
         folder = Path(name)
         log(f"{job.ranks} ranks on {', '.join(devices)}")
         write_json(folder / "job.json", {**call, "job": _packed(job), "devices": devices})
@@ -140,27 +135,16 @@ def _error(folder: Path, statuses: Sequence[int | None]) -> Exception:
     return RuntimeError(f"rank {rank} of {len(statuses)}: {error['kind']}: {error['message']}")
 
 
-@contextmanager
-def _devices(setting: str, ranks: int) -> Iterator[list[str]]:
-    """A device per rank: GPUs that no other run holds, or the CPU for all."""
+def _devices(setting: str, ranks: int) -> list[str]:
+    """A device per rank: the GPUs in sight, which are this job's, or the CPU for all."""
     if setting == "cpu" or not torch.cuda.is_available():
         if setting == "cuda":
             raise ValueError("device: cuda, but torch sees no GPU here; use device: auto or cpu")
-        yield ["cpu"] * ranks
-        return
+        return ["cpu"] * ranks
     count = torch.cuda.device_count()
     if count < ranks:
         raise ValueError(f"resources.gpu is {ranks}, but torch sees {count} GPUs here")
-    with ExitStack() as stack:
-        # Under a scheduler the GPUs that are seen are this job's.
-        if "SLURM_JOB_ID" not in os.environ:
-            folder = Path(tempfile.gettempdir()) / f"gradmix-{os.getuid()}"
-            held = [stack.enter_context(slot(count, folder)) for _ in range(ranks)]
-        else:
-            held = []
-        # Where too few were free, some are shared with other runs.
-        chosen = list(dict.fromkeys([*held, *range(count)]))[:ranks]
-        yield [f"cuda:{index}" for index in chosen]
+    return [f"cuda:{rank}" for rank in range(ranks)]
 
 
 def _packed(job: Job) -> dict[str, Any]:
