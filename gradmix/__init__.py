@@ -19,6 +19,7 @@ __all__ = [
     "MixedStep",
     "NonFiniteGradientError",
     "Sum",
+    "SynchronisedStatistics",
     "exact_weights",
     "layers_of",
     "slsqp_weights",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gradmix.mixing.solvers.slsqp import slsqp_weights
     from gradmix.mixing.sum import Sum
     from gradmix.nets.convnet import ConvNet
+    from gradmix.nets.synchronised import SynchronisedStatistics
 
 _HOME = {
     "ConvNet": "gradmix.nets.convnet",
@@ -48,6 +50,7 @@ _HOME = {
     "MixedStep": "gradmix.mixing.mixer",
     "NonFiniteGradientError": "gradmix.mixing.finite",
     "Sum": "gradmix.mixing.sum",
+    "SynchronisedStatistics": "gradmix.nets.synchronised",
     "exact_weights": "gradmix.mixing.solvers.exact",
     "layers_of": "gradmix.mixing.layers",
     "slsqp_weights": "gradmix.mixing.solvers.slsqp",

@@ -44,6 +44,8 @@ ENLARGED = f"{OUT}/splits/{{labels_per_class}}/{{draw}}{{labelling}}.enlarged.js
 RUN = f"{OUT}/runs/{{labels_per_class}}/{{draw}}/{{method}}"
 FIGURE = f"{OUT}/figures"
 REPORT = f"{OUT}/report.html"
+# Only training spreads over several.
+ONE_GPU = min(1, experiment.resources.gpu)
 TABLE_STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
 if experiment.has_clips():
     TABLE_STEMS += (
@@ -87,6 +89,11 @@ def end_leftovers(log):
     if run_id:
         say = lambda line: print(line, file=sys.stderr)
         cancel_leftovers(Path(OUT, ".store", "slurm_runs"), run_id, say)
+
+
+def gpus_to_train(recipe):
+    """GPUs of a training job: a rank on each, where the recipe can be trained by several."""
+    return experiment.resources.gpu if recipe.trains_on_ranks else ONE_GPU
 
 
 def network_module():

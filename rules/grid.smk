@@ -25,7 +25,7 @@ for number, members in enumerate(packs()):
         resources:
             mem_mb=memory,
             runtime=minutes,
-            gpu=experiment.resources.gpu,
+            gpu=gpus_to_train(experiment.grid_recipe()),
         params:
             settings=experiment.grid_settings(),
             seed=experiment.seed,

@@ -20,7 +20,7 @@ rule evaluate_grid:
     resources:
         mem_mb=memory,
         runtime=minutes,
-        gpu=experiment.resources.gpu,
+        gpu=ONE_GPU,
     params:
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
@@ -72,7 +72,7 @@ rule pseudo_label_sweep:
     resources:
         mem_mb=memory,
         runtime=minutes,
-        gpu=experiment.resources.gpu,
+        gpu=ONE_GPU,
     params:
         models=experiment.pseudo_labels.sweep.models,
         thresholds=experiment.pseudo_labels.sweep.thresholds,

@@ -21,7 +21,7 @@ rule pseudo_label:
     resources:
         mem_mb=memory,
         runtime=minutes,
-        gpu=experiment.resources.gpu,
+        gpu=ONE_GPU,
     params:
         threshold=labelling_value("threshold"),
         code=lambda wildcards: prediction_code(),

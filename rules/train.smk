@@ -16,7 +16,7 @@ rule train:
     resources:
         mem_mb=memory,
         runtime=minutes,
-        gpu=experiment.resources.gpu,
+        gpu=lambda wildcards: gpus_to_train(experiment.recipe(wildcards.method)),
     params:
         settings=lambda wildcards: experiment.method_settings(wildcards.method),
         seed=experiment.seed,
@@ -40,7 +40,7 @@ rule evaluate:
     resources:
         mem_mb=memory,
         runtime=minutes,
-        gpu=experiment.resources.gpu,
+        gpu=ONE_GPU,
     params:
         code=lambda wildcards: prediction_code(),
     script:

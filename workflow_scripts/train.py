@@ -4,7 +4,7 @@ from gradmix_stage import experiment, folder, stage
 from training_job import training_job
 
 with stage(snakemake) as log:
-    from gradmix.training.run import train_method
+    from gradmix.training.launch import train_method
 
     settings = dict(snakemake.params.settings)
     settings["title"] = experiment(snakemake).title_of(settings["name"])

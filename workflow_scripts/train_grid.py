@@ -5,7 +5,7 @@ from training_job import training_job
 
 with stage(snakemake) as log:
     from gradmix.config import grid_member
-    from gradmix.training.run import train_pack
+    from gradmix.training.launch import train_pack
 
     outputs = folders(snakemake.output)
     settings = [

@@ -28,5 +28,6 @@ def training_job(snakemake: Any, log: Log) -> Any:
         device=device(snakemake, log),
         threads=snakemake.threads,
         pace=Pace(config.resources.checkpoint_seconds, config.resources.checkpoint_steps),
+        ranks=max(1, int(snakemake.resources.get("gpu", 0))),
         **optional,
     )

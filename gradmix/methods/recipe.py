@@ -74,6 +74,11 @@ class Recipe:
     one_source_each: bool = False
 
     @property
+    def trains_on_ranks(self) -> bool:
+        """Whether several processes can train it together: no term of it has parameters of its own."""
+        return not any(term_part(stream.term).own_optimizer for stream in self.streams)
+
+    @property
     def sees(self) -> frozenset[str]:
         """Names of the sets it may see."""
         return frozenset(stream.images for stream in self.streams)

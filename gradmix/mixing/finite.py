@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+_LATEST = 2  # steps
+
 
 class NonFiniteGradientError(ArithmeticError):
     """A gradient or loss is NaN or infinite. ``step`` counts the mixer's steps from 0."""
@@ -23,9 +25,14 @@ class FiniteCheck:
     On a CPU the table is there at once. On a GPU it travels to pinned memory behind the step's own work, and is
     read at the first later call that finds it arrived: the host never waits, and the error comes a step or two
     late. Until then the mixer writes zero gradients for the step at fault, so that nothing is spoilt.
+
+    Attributes:
+        in_step: raise a fixed number of steps late, whichever tables have arrived: ranks that share their
+            gradients must stop at the same step, or one would wait for the others for ever.
     """
 
     def __init__(self) -> None:
+        self.in_step = False
         self._pending: deque[tuple[int, Tensor, torch.cuda.Event | None, list[str], list[str]]] = (
             deque()
         )
@@ -53,9 +60,9 @@ class FiniteCheck:
         while self._pending:
             step, finite_LR, event, layers, sources = self._pending[0]
             if event is not None:
-                if wait:
+                if wait or (self.in_step and len(self._pending) > _LATEST):
                     event.synchronize()
-                elif not event.query():
+                elif self.in_step or not event.query():
                     return
             self._pending.popleft()
             if not bool(finite_LR.all()):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,16 +15,14 @@ class FixedWeights(Sum):
 
     Args:
         weights: one per source, finite and not negative, at least one positive.
-        source_names: for error messages; ``None``: "source 0", "source 1", ...
+        options: see `Sum` (source_names, process_group).
 
     Raises:
         ValueError: if a weight is out of range.
     """
 
-    def __init__(
-        self, weights: Sequence[float], *, source_names: Sequence[str] | None = None
-    ) -> None:
-        super().__init__(source_names=source_names)
+    def __init__(self, weights: Sequence[float], **options: Any) -> None:
+        super().__init__(**options)
         if not weights or max(weights) <= 0 or not all(0 <= w < math.inf for w in weights):
             raise ValueError(
                 f"weights must be finite, not negative and not all 0, but got {list(weights)}"

@@ -39,21 +39,28 @@ def gradients_of(
     return {parameter: gradient for parameter, gradient in pairs if gradient is not None}
 
 
-def flatten(gradients: Sequence[Gradients], layers: Sequence[Layer]) -> Tensor:
-    """flat_RP: one row per loss; the only copy of the gradients that is made."""
+def flatten(
+    gradients: Sequence[Gradients], layers: Sequence[Layer], *, extra: int = 0
+) -> tuple[Tensor, Tensor]:
+    """flat_RP: one row per loss; the only copy of the gradients that is made.
+
+    Behind it, in the same memory, lie ``extra`` numbers more, for what is to travel with it.
+    """
     parameters = [p for layer in layers for p in layer.parameters]
     dtype = parameters[0].dtype
     for parameter in parameters[1:]:
         dtype = torch.promote_types(dtype, parameter.dtype)
     total = sum(p.numel() for p in parameters)
-    flat_RP = torch.empty(len(gradients), total, dtype=dtype, device=parameters[0].device)
+    size = len(gradients) * total
+    whole = torch.empty(size + extra, dtype=dtype, device=parameters[0].device)
+    flat_RP, tail = whole[:size].view(len(gradients), total), whole[size:]
     for row_P, row in zip(flat_RP, gradients, strict=True):
         parts = [
             row[p].detach().reshape(-1).to(dtype) if p in row else row_P.new_zeros(p.numel())
             for p in parameters
         ]
         torch.cat(parts, out=row_P)
-    return flat_RP
+    return flat_RP, tail
 
 
 def add_to_grad(parameter: nn.Parameter, flat: Tensor) -> None:

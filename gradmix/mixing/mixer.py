@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,10 @@ from gradmix.mixing.finite import FiniteCheck
 from gradmix.mixing.gradients import Gradients, add_to_grad, added, flatten, gradients_of
 from gradmix.mixing.gram import LayerStatistics, statistics
 from gradmix.mixing.layers import Layer
+from gradmix.mixing.reduce import Reduction
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 LastLayer = Literal["H0", "H1", "H2"]
 EtaOn = Literal["lr", "grad"]
@@ -64,6 +68,9 @@ class GradientMixer(ABC):
             that the learning rate vetoes still enters the momentum buffer.
         eta_on_heads: whether eta acts on the heads as well; ``None``: with ``eta_on="lr"`` only.
         source_names: for error messages; ``None``: "source 0", "source 1", ...
+        process_group: ranks of ``torch.distributed`` over which every step's gradients and losses are averaged
+            before they are mixed, in one all-reduce; all of them must give the same losses in the same order, on
+            networks of the same weights. ``None``: this process is by itself.
 
     A mixer is not thread-safe and belongs to one model.
 
@@ -85,6 +92,7 @@ class GradientMixer(ABC):
         eta_on: EtaOn = "lr",
         eta_on_heads: bool | None = None,
         source_names: Sequence[str] | None = None,
+        process_group: "ProcessGroup | None" = None,
     ) -> None:
         if last_layer not in ("H0", "H1", "H2"):
             raise ValueError(f'last_layer must be "H0", "H1" or "H2", but got {last_layer!r}')
@@ -99,10 +107,18 @@ class GradientMixer(ABC):
         self.source_names = None if source_names is None else list(source_names)
         self.steps = 0
         self._check = FiniteCheck()
+        self._reduction: Reduction | None = None
+        if process_group is not None:
+            self.join(process_group)
         self._pending: list[Gradients] | None = None
         self._losses_K = torch.zeros(0)
         self._etas: list[Tensor] = []
         self._masks: dict[tuple[Any, ...], Tensor] = {}
+
+    def join(self, process_group: "ProcessGroup") -> None:
+        """From now on average every step's gradients and losses over these ranks before they are mixed."""
+        self._reduction = Reduction(process_group)
+        self._check.in_step = True
 
     @abstractmethod
     def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -150,9 +166,12 @@ class GradientMixer(ABC):
         layers = [*self._shared_of(gradients), *heads]
         shared = len(layers) - len(heads)
         mask_LK = self._mask(layers, gradients, shared)
-        flat_RP = flatten(gradients, layers)
-        sizes = [sum(p.numel() for p in layer.parameters) for layer in layers]
         losses_K = self._losses_K
+        if self._reduction is None:
+            flat_RP, _ = flatten(gradients, layers)
+        else:
+            flat_RP, losses_K = self._reduction(gradients, layers, losses_K)
+        sizes = [sum(p.numel() for p in layer.parameters) for layer in layers]
         stats = statistics(flat_RP, sizes, mask_LK, losses_K, shared)
 
         source_norms_LK = stats.gram_LKK.diagonal(dim1=-2, dim2=-1).sqrt()

@@ -1,12 +1,19 @@
 """Sum: plain SGD over all sources (Li et al. 2020, Eq. 1), the paper's reading of source-only training."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gradmix.mixing.finite import FiniteCheck
+from gradmix.mixing.gradients import add_to_grad, gradients_of
+from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import Optimizer
+from gradmix.mixing.reduce import Reduction
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 class Sum:
@@ -16,12 +23,26 @@ class Sum:
 
     Args:
         source_names: for error messages; ``None``: "source 0", "source 1", ...
+        process_group: ranks over which every step's gradients and losses are averaged; see `GradientMixer`.
     """
 
-    def __init__(self, *, source_names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        source_names: Sequence[str] | None = None,
+        process_group: "ProcessGroup | None" = None,
+    ) -> None:
         self.source_names = None if source_names is None else list(source_names)
         self.steps = 0
         self._check = FiniteCheck()
+        self._reduction: Reduction | None = None
+        if process_group is not None:
+            self.join(process_group)
+
+    def join(self, process_group: "ProcessGroup") -> None:
+        """From now on average every step's gradients and losses over these ranks."""
+        self._reduction = Reduction(process_group)
+        self._check.in_step = True
 
     def combine(self, losses_K: Tensor) -> Tensor:
         """The scalar that is back-propagated."""
@@ -46,8 +67,18 @@ class Sum:
         names = self.source_names or [f"source {index}" for index in range(len(source_losses))]
         losses_K = torch.stack(list(source_losses))
         step, self.steps = self.steps, self.steps + 1
-        self._check.submit(step, losses_K.detach().isfinite()[None], [], names)
-        self.combine(losses_K).backward(retain_graph=retain_graph)
+        if self._reduction is None:
+            self._check.submit(step, losses_K.detach().isfinite()[None], [], names)
+            self.combine(losses_K).backward(retain_graph=retain_graph)
+            return
+        total = self.combine(losses_K)
+        row = gradients_of(total, "all sources", None, retain_graph=retain_graph)
+        layer = Layer("all parameters", tuple(row))
+        flat_RP, losses_K = self._reduction([row], [layer], losses_K.detach())
+        self._check.submit(step, losses_K.isfinite()[None], [], names)
+        sizes = [parameter.numel() for parameter in row]
+        for parameter, part in zip(row, flat_RP[0].split(sizes), strict=True):
+            add_to_grad(parameter, part)
 
     def step(self, optimizer: Optimizer) -> None:
         """``optimizer.step()``."""

@@ -13,11 +13,14 @@ class TermPart:
         module: has ``make(options) -> Term``.
         options: its options with their defaults.
         on_unlabelled: whether it takes images of U, so that a configuration may add it to a method (``terms``).
+        own_optimizer: whether it trains parameters that the mixer's gradients do not hold, which several ranks
+            would train apart.
     """
 
     module: str
     options: Mapping[str, Any] = field(default_factory=dict)
     on_unlabelled: bool = False
+    own_optimizer: bool = False
 
 
 TERMS: dict[str, TermPart] = {
@@ -31,6 +34,7 @@ TERMS: dict[str, TermPart] = {
     "energy": TermPart(
         "gradmix.terms.energy",
         options={"learning_rate": 0.001, "margin": 1.0, "triplet_margin": 0.2},
+        own_optimizer=True,
     ),
     "minimax_entropy": TermPart(
         "gradmix.terms.minimax_entropy", options={"weight": 0.1}, on_unlabelled=True
@@ -76,6 +80,7 @@ TERMS: dict[str, TermPart] = {
             "weight": 1.0,
         },
         on_unlabelled=True,
+        own_optimizer=True,
     ),
 }
 

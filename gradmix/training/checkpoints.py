@@ -74,11 +74,17 @@ class Checkpoints:
     def after_step(self) -> None:
         """Behind every step: a flag and the clock are looked at, and no value on the device.
 
+        A state of several ranks is remembered by all together, at evaluations; between them it is the last one
+        that is written.
+
         Raises:
             Terminated: after SIGTERM, with this step's checkpoint written.
             ArithmeticError: if a checkpoint is due and a loss or gradient is NaN.
         """
-        if self._stop.requested or self._due():
+        if self._state.ranks.count > 1:
+            if self._stop.requested:
+                self.act()
+        elif self._stop.requested or self._due():
             self._check()
             self.keep()
             self.act()
@@ -94,10 +100,8 @@ class Checkpoints:
             Terminated: after SIGTERM.
         """
         if self._stop.requested:
-            self.rescue()
-            self._log(
-                f"stopped by SIGTERM at step {self._state.step}; goes on from there when started again"
-            )
+            step = self.rescue()
+            self._log(f"stopped by SIGTERM at step {step}; goes on from there when started again")
             raise Terminated(STATUS)
         if self._due():
             self.rescue()

@@ -4,7 +4,7 @@ Reading a value makes the host wait for the device, so the steps between two eva
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -43,6 +43,11 @@ class Curves:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue where `state` was taken."""
         self._steps = {name: list(values.unbind()) for name, values in state.items()}
+
+    def average(self, over: Callable[[Tensor], Tensor]) -> None:
+        """Put the losses' mean over ranks in the place of this rank's; a mixer's report is that of all already."""
+        if self._steps:
+            self._steps["losses"] = list(over(torch.stack(self._steps["losses"])).unbind())
 
     def first_bad_loss(self) -> tuple[int, str] | None:
         """Position since the last `row` and stream of the first loss that is NaN or Inf."""

@@ -35,6 +35,7 @@ class Job:
         device: "auto", "cpu" or "cuda".
         threads: CPU threads.
         pace: how often checkpoints are written.
+        ranks: processes that train a network together.
     """
 
     domains: Mapping[str, Path]
@@ -51,6 +52,7 @@ class Job:
     device: str = "auto"
     threads: int = 1
     pace: Pace = field(default_factory=Pace)
+    ranks: int = 1
 
 
 def seeds_of(settings: Mapping[str, Any], job: Job) -> dict[str, int]:

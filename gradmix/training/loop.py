@@ -19,6 +19,7 @@ from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
 from gradmix.training.lock import RunInUseError
 from gradmix.training.optimizers import make_optimizer
+from gradmix.training.ranks import ALONE, Ranks
 from gradmix.training.state import RunState
 from gradmix.training.stop import Stop, Terminated
 
@@ -69,6 +70,7 @@ def train(
     pace: Pace | None = None,
     stop: Stop | None = None,
     keep_end: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Outcome:
     """Train, evaluate on H at every interval, and keep the state of the best accuracy there (ties: lower loss).
 
@@ -86,13 +88,14 @@ def train(
         pace: how often a checkpoint is written.
         stop: asked behind every step whether to end; ``None``: never.
         keep_end: whether the last state is written, too, for a run of several parts.
+        ranks: the processes that train this network together, each calling this with the same arguments.
 
     Raises:
         TrainingError: if a loss or gradient is NaN or Inf; the last whole state stays in the store.
         Terminated: after SIGTERM, with a checkpoint of the step that was reached.
     """
     stop = stop or Stop()
-    run = _Run(network, mixer, streams, terms, schedule, curves)
+    run = _Run(network, mixer, streams, terms, schedule, curves, ranks)
     state = run.state
     with stop.deferring():
         # Resume, or evaluate the initial network.
@@ -149,8 +152,10 @@ class _Run:
         terms: Sequence[Term],
         schedule: Schedule,
         curves: Curves,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.schedule = schedule
+        self.ranks = ranks
         optimizer = make_optimizer(
             schedule.optimizer,
             network.parameters(),
@@ -159,7 +164,9 @@ class _Run:
             weight_decay=schedule.weight_decay,
         )
         device = streams[0].set.device
-        self.state = RunState(network, optimizer, mixer, list(streams), list(terms), curves, device)
+        self.state = RunState(
+            network, optimizer, mixer, list(streams), list(terms), curves, device, ranks=ranks
+        )
         self.groups, self.guide = gradient_groups(streams)
         # bfloat16 only inside the forward pass: weights, gradients and the mixing stay in float32.
         self.autocast = (
@@ -178,11 +185,20 @@ class _Run:
         begun = state.step - state.taken
         count = min(self.schedule.evaluate_every, self.schedule.steps - begun)
         # Positions go to where the images lie; those in a file are gathered on the host.
-        rows = [s.sampler.take(count)[state.taken :].to(s.set.images.device) for s in state.streams]
+        drawn = [stream.sampler.take(count)[state.taken :] for stream in state.streams]
+        rows = [
+            self.ranks.share(rows).to(stream.set.images.device)
+            for rows, stream in zip(drawn, state.streams, strict=True)
+        ]
+        factors = [
+            self.ranks.factor(share.shape[1], whole.shape[1])
+            for share, whole in zip(rows, drawn, strict=True)
+        ]
         sets = [stream.set for stream in state.streams]
         for offset, images in enumerate(gathered(sets, rows, count - state.taken)):
-            self._step(images, [rows_[offset] for rows_ in rows])
+            self._step(images, [rows_[offset] for rows_ in rows], factors)
             after_step()
+        state.curves.average(self.ranks.average)
         self.check()
         state.intervals.append(1000 * (time.monotonic() - state.started) / count)
 
@@ -202,7 +218,7 @@ class _Run:
     def evaluate(self, images: ImageSet, log: Callable[[str], None]) -> None:
         """End an interval: a row of the curves, and the best state so far, this one included."""
         state = self.state
-        loss, accuracy = evaluate_on_device(state.network, images)
+        loss, accuracy = evaluate_on_device(state.network, images, ranks=self.ranks)
         state.rows.append(state.curves.row(state.step, loss, accuracy))
         log(f"step {state.step}/{self.schedule.steps}: {_status(state.rows[-1])}")
         best = state.best
@@ -218,14 +234,19 @@ class _Run:
             state.seconds += time.monotonic() - state.started
         state.taken = 0
 
-    def _step(self, images: Sequence[Tensor], rows: Sequence[Tensor]) -> None:
+    def _step(
+        self, images: Sequence[Tensor], rows: Sequence[Tensor], factors: Sequence[float]
+    ) -> None:
         state = self.state
-        contexts = self._contexts(images, rows)
-        losses = {
-            index: term(context)
-            for index, (term, context) in enumerate(zip(state.terms, contexts, strict=True))
-            if state.streams[index].recipe.role != "companion"
-        }
+        with self.ranks.statistics():
+            contexts = self._contexts(images, rows)
+            losses = {
+                index: term(context)
+                for index, (term, context) in enumerate(zip(state.terms, contexts, strict=True))
+                if state.streams[index].recipe.role != "companion"
+            }
+        # A rank with more than its part of the images counts for more in the ranks' average.
+        losses = {i: loss if factors[i] == 1 else factors[i] * loss for i, loss in losses.items()}
         state.optimizer.zero_grad()
         shared = any(context.used_by_others for context in contexts)
         mixed = self._update(losses, retain_graph=shared)
@@ -257,6 +278,7 @@ class _Run:
         sources = [sum_of([losses[index] for index in group]) for group in self.groups]
         if self.state.mixer is None:
             torch.stack(sources).sum().backward()
+            self.ranks.average_gradients(self.state.network.parameters())
             self.state.optimizer.step()
             return None
         guides = [] if self.guide is None else [losses[self.guide]]
@@ -286,15 +308,22 @@ def sum_of(losses: Sequence[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def evaluate_on_device(
-    network: nn.Module, images: ImageSet, batch_size: int | None = None
+    network: nn.Module,
+    images: ImageSet,
+    batch_size: int | None = None,
+    *,
+    ranks: Ranks = ALONE,
 ) -> tuple[float, float]:
-    """Mean cross entropy and accuracy of a set that lies on the device; the network's mode is put back."""
+    """Mean cross entropy and accuracy of a set that lies on the device; the network's mode is put back.
+
+    Several ranks take turns in batches, and all get the same two numbers.
+    """
     was_training = network.training
     network.eval()
     loss = torch.zeros((), device=images.device)
     correct = torch.zeros((), device=images.device)
-    size = batch_size or pass_size(network)
-    for start in range(0, len(images), size):
+    size = min(batch_size or pass_size(network), -(-len(images) // ranks.count))
+    for start in range(ranks.rank * size, len(images), ranks.count * size):
         part = torch.arange(start, min(start + size, len(images)))
         labels = images.labels[start : start + size]
         inputs = evaluation_input(network, images.take(part))
@@ -302,6 +331,7 @@ def evaluate_on_device(
         loss += functional.cross_entropy(logits, labels, reduction="sum")
         correct += (logits.argmax(dim=1) == labels).sum()
     network.train(was_training)
+    loss, correct = ranks.sum(loss), ranks.sum(correct)
     return float(loss) / len(images), float(correct) / len(images)
 
 

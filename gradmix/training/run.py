@@ -1,6 +1,7 @@
 """Train one method, or a pack of grid members, from files to files."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -24,6 +25,7 @@ from gradmix.training.job import Job, input_hashes, open_inputs, seeds_of
 from gradmix.training.lock import RunInUseError
 from gradmix.training.loop import Outcome, Schedule, TrainingError, gradient_groups, train
 from gradmix.training.progress import progress_bar
+from gradmix.training.ranks import ALONE, Ranks
 from gradmix.training.record import versions, write_record
 from gradmix.training.stop import Stop
 from gradmix.training.store import RunStore
@@ -31,7 +33,9 @@ from gradmix.training.store import RunStore
 Log = Callable[[str], None]
 
 
-def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) -> None:
+def train_method(
+    settings: Mapping[str, Any], job: Job, output: Path, log: Log, ranks: Ranks = ALONE
+) -> None:
     """Train the method that ``settings`` describe and write model, curves and record into ``output``.
 
     Args:
@@ -41,6 +45,8 @@ def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) 
         job: the files.
         output: folder of model.safetensors, curves.parquet and run.json; written whole or not at all.
         log: gets one line per event.
+        ranks: the processes that train together, each calling this with the same arguments
+            (`gradmix.training.launch` starts them); the first of them writes.
 
     Raises:
         ValueError: if inputs do not fit each other or the network.
@@ -48,20 +54,25 @@ def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) 
     """
     candidates = settings.get("candidates")
     if not candidates:
-        train_pack([settings], [output], job, log)
+        train_pack([settings], [output], job, log, ranks)
         return
     with candidate_folder(job.store, log) as folder:
         # Each is kept in the store when it is finished, so a broken job repeats none.
         folders = [folder / name for name in candidates]
         titled = {"title": settings["title"]} if "title" in settings else {}
         members = [{**member, **titled} for member in candidates.values()]
-        train_pack(members, folders, job, log)
-        chosen = keep_best(list(candidates), folders, output)
-    log(f"{settings['name']}: {chosen} does best on H of {', '.join(candidates)}")
+        train_pack(members, folders, job, log, ranks)
+        if ranks.first:
+            chosen = keep_best(list(candidates), folders, output)
+            log(f"{settings['name']}: {chosen} does best on H of {', '.join(candidates)}")
 
 
 def train_pack(
-    members: Sequence[Mapping[str, Any]], outputs: Sequence[Path], job: Job, log: Log
+    members: Sequence[Mapping[str, Any]],
+    outputs: Sequence[Path],
+    job: Job,
+    log: Log,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train several runs that share data and draw, one record each (see `train_method`).
 
@@ -69,14 +80,22 @@ def train_pack(
     Members that a broken run had finished are found in the store and not trained again. The records are
     those of single runs, bit for bit.
     """
-    with Stop().listening() as stop, device_for_run(job.device, job.threads) as device:
+    stop = Stop()
+    with (
+        stop.listening() if ranks.first else nullcontext(),
+        nullcontext(ranks.device)
+        if ranks.device
+        else device_for_run(job.device, job.threads) as device,
+    ):
         opened: dict[tuple[str, ...], RunInputs] = {}
         hashes = input_hashes(job)
         for number, (settings, output) in enumerate(zip(members, outputs, strict=True)):
-            store = RunStore(job.store, _identity(settings, job, hashes, device))
+            identity = _identity(settings, job, hashes, device)
+            store = RunStore(job.store, identity, writes=ranks.first)
             try:
-                with store.held(log):
-                    if store.restore(output):
+                with store.held(log) if ranks.first else nullcontext():
+                    # The others wait here until the first holds the run, before they read a checkpoint.
+                    if ranks.agreed(ranks.first and store.restore(output)):
                         log(
                             f"{output}: finished before with the same settings, inputs and code; restored"
                         )
@@ -85,7 +104,16 @@ def train_pack(
                     if sources not in opened:
                         opened[sources] = open_inputs(settings, job)
                     _train_one(
-                        settings, opened[sources], job, hashes, store, device, stop, output, log
+                        settings,
+                        opened[sources],
+                        job,
+                        hashes,
+                        store,
+                        device,
+                        stop,
+                        output,
+                        log,
+                        ranks,
                     )
                     store.finish(output)
             except (TrainingError, RunInUseError) as error:
@@ -107,7 +135,13 @@ def _identity(
         "torch": torch.__version__,
         "device": device.type,
         "threads": job.threads,
+        **_several(job.ranks),
     }
+
+
+def _several(ranks: int) -> dict[str, int]:
+    """The number of ranks, where there are several: sums in another order round in another way."""
+    return {"ranks": ranks} if ranks > 1 else {}
 
 
 def _train_one(
@@ -120,10 +154,16 @@ def _train_one(
     stop: Stop,
     output: Path,
     log: Log,
+    ranks: Ranks,
 ) -> None:
     recipe = recipe_of(settings["recipe"]).combined(
         settings.get("mixer"), settings.get("terms", ())
     )
+    if ranks.count > 1 and not recipe.trains_on_ranks:
+        raise ValueError(
+            f"method {settings['name']}: a term of it trains parameters of its own, which {ranks.count} ranks "
+            f"would train apart; use resources.gpu: 1"
+        )
     seeds = seeds_of(settings, job)
     label_spaces = {
         domain.label_space: len(domain.classes)
@@ -150,9 +190,11 @@ def _train_one(
     groups, _ = gradient_groups(streams)
     trained = [streams[group[0]].name for group in groups]
     mixer = import_module(mixer_part(recipe.mixer).module).make(network, settings, trained)
+    if mixer is not None and ranks.group is not None:
+        mixer.join(ranks.group)
     layers = [layer.name for layer in getattr(mixer, "layers", [])]
     curves = Curves(_with_losses(streams), layers, trained)
-    torch.manual_seed(seeds["batches"])  # of random terms, and a user's dropout
+    torch.manual_seed(ranks.seed(seeds["batches"]))  # of random terms, and a user's dropout
     terms = make_terms(streams, settings.get("options", {}))
     schedule = _schedule(settings, recipe.schedule)
     two_parts = recipe.last_layer_fine_tunes and settings["gradmix"]["last_layer"] == "H2"
@@ -162,11 +204,12 @@ def _train_one(
         outcome = train(
             network, mixer, streams, terms, validation, schedule, curves,
             store=store, log=log, progress=progress, pace=job.pace, stop=stop, keep_end=two_parts,
+            ranks=ranks,
         )  # fmt: skip
     if two_parts:
         outcome = _fine_tune_last(
             settings, recipe, inputs, network, validation, outcome, seeds["batches"],
-            store=store.part("H2"), log=log, pace=job.pace, stop=stop,
+            store=store.part("H2"), log=log, pace=job.pace, stop=stop, ranks=ranks,
         )  # fmt: skip
 
     steps = int(outcome.rows[-1]["step"])  # with the fine-tuning of H2, where there is one
@@ -186,6 +229,7 @@ def _train_one(
         "code": job.code,
         "versions": versions(),
         "hardware": hardware(device, job.threads),
+        **_several(ranks.count),
         "steps": steps,
         "seconds": round(outcome.seconds, 3),
         "step_milliseconds_median": round(median(outcome.interval_milliseconds or [0.0]), 3),
@@ -200,8 +244,9 @@ def _train_one(
         "sets": {**{s.name: len(s.set) for s in streams}, "H": len(validation)},
         "notes": notes,
     }
-    store.check_owner()
-    write_record(output, outcome, record)
+    if ranks.first:
+        store.check_owner()
+        write_record(output, outcome, record)
 
 
 def _fine_tune_last(

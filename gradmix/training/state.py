@@ -12,6 +12,7 @@ from gradmix.terms.term import Term
 from gradmix.training.curves import Curves
 from gradmix.training.data import LoadedStream
 from gradmix.training.optimizers import RunOptimizer
+from gradmix.training.ranks import ALONE, Ranks
 
 Snapshot = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors by name, and what JSON can hold."""
@@ -39,6 +40,7 @@ class RunState:
         started: when this interval began, on the clock of ``time.monotonic``; the writing of checkpoints is not
             counted.
         intervals: milliseconds per step of every interval.
+        ranks: who trains together; they differ in their random states alone.
     """
 
     network: nn.Module
@@ -56,26 +58,22 @@ class RunState:
     seconds: float = 0.0
     started: float = field(default_factory=time.monotonic)
     intervals: list[float] = field(default_factory=list)
+    ranks: Ranks = ALONE
 
     def snapshot(self) -> Snapshot:
-        """A copy of everything, from which `restore` goes on bit for bit."""
+        """A copy of everything, from which `restore` goes on bit for bit; all ranks take it together."""
         samplers = self.drawn_from if self.taken else [s.sampler.state() for s in self.streams]
         parts: dict[str, Mapping[str, Tensor]] = {
             "network": self.network.state_dict(),
             "best": self.best["state"],
             "optimizer": self.optimizer.state(),
             "curves": self.curves.state(),
-            "random": {"cpu": torch.get_rng_state()},
+            "random": self._random(),
             **{f"stream/{index}": state for index, state in enumerate(samplers)},
             **{f"term/{index}": term.state() for index, term in enumerate(self.terms)},
         }
         if self.mixer is not None:
             parts["mixer"] = self.mixer.state()
-        if self.device.type == "cuda":
-            parts["random"] = {
-                **parts["random"],
-                "cuda": torch.cuda.get_rng_state(self.device),
-            }
         tensors = {
             f"{part}/{name}": tensor.detach().clone()
             for part, state in parts.items()
@@ -119,10 +117,23 @@ class RunState:
         self.seconds = state["seconds"]
         self.started = time.monotonic() - state["elapsed"]
         # Last, in case that a part above has drawn a number while it was restored.
-        random = part("random", on_device=False)
+        own = "random" if self.ranks.group is None else f"random/{self.ranks.rank}"
+        random = part(own, on_device=False)
         torch.set_rng_state(random["cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(random["cuda"], self.device)
+
+    def _random(self) -> dict[str, Tensor]:
+        states = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        if self.ranks.group is None:
+            return states
+        return {
+            f"{rank}/{name}": state
+            for name, own in states.items()
+            for rank, state in enumerate(self.ranks.gather(own))
+        }
 
 
 def _laid_out(tensor: Tensor, strides: Sequence[int] | None) -> Tensor:

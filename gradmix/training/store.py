@@ -32,14 +32,16 @@ class RunStore:
     Args:
         root: the experiment's store.
         identity: all that the result depends on, as JSON values.
+        writes: whether `save` and `finish` do anything; of several ranks the first writes for all.
     """
 
-    def __init__(self, root: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, identity: Mapping[str, Any], *, writes: bool = True) -> None:
         text = json.dumps(identity, sort_keys=True)
         self.key = hashlib.sha256(text.encode()).hexdigest()[:32]
         self.folder = root / self.key
         self._identity = dict(identity)
         self._checkpoint = CHECKPOINT
+        self._writes = writes
         self._lock: RunLock | None = None
 
     def part(self, name: str) -> "RunStore":
@@ -81,6 +83,8 @@ class RunStore:
         Raises:
             RunInUseError: if another process has taken the run over; the previous checkpoint stays.
         """
+        if not self._writes:
+            return
         self.check_owner()
         if not (self.folder / "identity.json").exists():
             write_json(self.folder / "identity.json", self._identity)
@@ -143,6 +147,8 @@ class RunStore:
         Raises:
             RunInUseError: if another process has taken the run over.
         """
+        if not self._writes:
+            return
         self.check_owner()
         for name in RECORD:
             _link(output / name, self.folder / "done" / name)

@@ -47,6 +47,7 @@ def script(repository, tmp_path, monkeypatch):
             wildcards=Wildcards(**dict(wildcards)),
             log=[str(log)],
             threads=1,
+            resources={"gpu": 0},
             config=config | {"output_dir": str(tmp_path), "data_dir": str(tmp_path)} | changes,
         )
         path = repository / "workflow_scripts" / f"{name}.py"
