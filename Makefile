@@ -1,5 +1,7 @@
 # `make run`   the default experiment (config/config.yaml) to results/report.html
-# `make test`  linters, type checks and all tests
+# `make test`  linters, type checks and all tests but those that need a cluster
+# `make test-cluster`  tests that submit to a SLURM which they start on this machine (root on Debian or Ubuntu;
+#              skipped with a reason elsewhere)
 # Both set up what they need in .venv first. `make PYTHON=python3.12 run` chooses the interpreter,
 # `make run ARGS="--configfile config/digits.yaml"` hands options to snakemake,
 # `make test ARGS="-k splits"` to pytest.
@@ -12,13 +14,16 @@ BIN := $(abspath $(VENV))/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: run test lint install install-test
+.PHONY: run test test-cluster lint install install-test install-cluster
 
 run: install
 	snakemake $(ARGS)
 
 test: lint
 	python -m pytest $(ARGS)
+
+test-cluster: install-cluster
+	python -m pytest -m cluster tests/cluster $(ARGS)
 
 lint: install-test
 	ruff check .
@@ -29,6 +34,7 @@ lint: install-test
 
 install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
+install-cluster: $(VENV)/.installed-cluster
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing into $(VENV) (torch with CUDA: some 5 GB, minutes) ..."
@@ -38,6 +44,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+$(VENV)/.installed-cluster: $(VENV)/.installed-test
+	python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,slurm,generic]"
 	@touch $@
 
 $(VENV)/bin/python:
