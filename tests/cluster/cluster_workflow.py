@@ -19,13 +19,14 @@ SITE = (
     "--slurm-partition-config=profiles/slurm/partitions.yaml",
     "--slurm-init-seconds-before-status-checks=1",
 )
+FRAGILE = "slurm_partition=fragile"  # a default resource; goes before the choice by the partitions' limits
 SMALL_NODES = (
-    "--default-resources",
-    "mem_mb=1000",
-    "runtime=10",
     "--resources",
     "gpu=1",
     "mem_mb=5500",
+    "--default-resources",
+    "mem_mb=1000",
+    "runtime=10",
 )
 
 
@@ -44,7 +45,9 @@ class Controller:
     log: Path
 
     @classmethod
-    def start(cls, folder: Path, *targets: str) -> "Controller":
+    def start(
+        cls, folder: Path, *targets: str, default_resources: tuple[str, ...] = ()
+    ) -> "Controller":
         """Start one for these targets, or for the whole experiment."""
         log = folder / f"controller{len(list(folder.glob('controller*.log')))}.log"
         command = [
@@ -55,7 +58,7 @@ class Controller:
             "--workflow-profile",
             "profiles/slurm",
         ]
-        command += ["--configfile", "mini.yaml", *SITE, *SMALL_NODES]
+        command += ["--configfile", "mini.yaml", *SITE, *SMALL_NODES, *default_resources]
         with open(log, "wb") as file:
             process = subprocess.Popen(
                 command,

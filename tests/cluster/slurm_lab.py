@@ -1,7 +1,8 @@
 """A real SLURM of several nodes on this machine, for tests: ``python tests/cluster/slurm_lab.py start|stop FOLDER``.
 
 Debian's packages (`slurmctld slurmd slurm-client munge`) run as root without systemd or an accounting data base. Two
-of three nodes have a GPU that is none: a character device which SLURM hands out like one.
+of five nodes have a GPU that is none: a character device which SLURM hands out like one. Two are a partition of their
+own, in which tests may take nodes down.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from pathlib import Path
 CONFIGURATION = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf")
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
-NODES = {"n1": "Gres=gpu:1", "n2": "Gres=gpu:1", "n3": ""}
+NODES = {"n1": "Gres=gpu:1", "n2": "Gres=gpu:1", "n3": "", "n4": "", "n5": ""}
 
 SLURM_CONF = """\
 ClusterName=lab
@@ -54,6 +55,7 @@ MailProg=/bin/true
 {nodes}
 PartitionName=cpu Nodes=n[1-3] Default=YES MaxTime=120 DefaultTime=5 DefMemPerCPU=500
 PartitionName=gpu Nodes=n[1-2] MaxTime=120 DefaultTime=5 DefMemPerCPU=500
+PartitionName=fragile Nodes=n[4-5] MaxTime=120 DefaultTime=5 DefMemPerCPU=500
 """
 
 

@@ -1,29 +1,19 @@
 """The route for other schedulers: three commands in a profile."""
 
 import subprocess
-import sys
+from pathlib import Path
 
 import pytest
-from cluster_workflow import all_jobs, environment
+from cluster_workflow import all_jobs
 
 RUN = "results/runs/3/0/target_only"
 
 
 @pytest.fixture(scope="module")
-def submitted(slurm, with_splits):
-    """A training and its evaluation, submitted."""
-    folder = with_splits(
-        methods={"target_only": {}},
-        tuning={"budget": 1},
-        resources={"gpu": 1, "memory_mb": 1200, "runtime_minutes": 10},
-    )
-    command = [sys.executable, "-m", "snakemake", f"{RUN}/metrics.json"]
-    command += ["--workflow-profile", "profiles/generic", "--configfile", "mini.yaml"]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=300
-    )
+def submitted(stories, tmp_path_factory) -> Path:
+    done = stories["generic"].result()
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder
+    return next(tmp_path_factory.getbasetemp().glob("stories*/generic"))
 
 
 def test_jobs_go_through_the_three_commands(submitted):

@@ -9,9 +9,9 @@ from cluster_workflow import SITE, SMALL_NODES, Controller, all_jobs, environmen
 
 
 @pytest.fixture(scope="module")
-def whole(slurm, fresh) -> Controller:
-    controller = Controller.start(fresh)
-    assert controller.wait() == 0, controller.text[-6000:]
+def whole(stories) -> Controller:
+    controller = stories["whole"].result()
+    assert controller.process.returncode == 0, controller.text[-6000:]
     return controller
 
 
