@@ -25,6 +25,7 @@ from gradmix.nets.registry import NETWORKS
 from gradmix.terms.registry import TERMS
 from gradmix.training.checkpoints import Pace
 from gradmix.training.run import Job, train_method
+from gradmix.training.store import CHECKPOINT
 
 FILES = ("model.safetensors", "curves.parquet")
 
@@ -98,12 +99,16 @@ class Case:
         return self.found
 
     def wait_for_the_moment(self, child, run, seconds):
-        """A random one; or from it on, that at which a checkpoint is being written."""
+        """A random one; from it on perhaps that at which a checkpoint is whole, or is being written."""
         end = time.monotonic() + seconds * self.chance.uniform(0.05, 0.8)
-        writing = self.chance.random() < 0.5
+        writing, whole = self.chance.random() < 0.5, self.chance.random() < 0.5
         while not _gone(child):
             now = time.monotonic()
-            if now >= end and (not writing or _half_written(run)):
+            if (
+                now >= end
+                and (not whole or any((run / "store").glob(f"*/*{CHECKPOINT}")))
+                and (not writing or _half_written(run))
+            ):
                 return
             time.sleep(0.0003 if now >= end else min(0.005, end - now))
 

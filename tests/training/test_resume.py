@@ -8,6 +8,7 @@ import torch
 from debug_experiment import SCALE, make_experiment, needs_resnet, settings_of
 
 from gradmix.methods.registry import METHODS, recipe_of
+from gradmix.training import loop
 from gradmix.training import stop as stop_module
 from gradmix.training.checkpoints import Checkpoints, Pace
 from gradmix.training.loop import TrainingError
@@ -129,7 +130,7 @@ def test_checkpoints_by_the_clock_and_by_steps_change_nothing(experiments, tmp_p
 
 
 @pytest.mark.parametrize(
-    "part", ["network", "optimizer", "curves", "random", "stream/0", "term/2", "mixer"]
+    "part", ["network", "best", "optimizer", "curves", "random", "stream/0", "term/2", "mixer"]
 )
 def test_it_is_noticed_if_a_part_does_not_come_back(
     part, experiments, sigterm_after, tmp_path, monkeypatch
@@ -138,7 +139,13 @@ def test_it_is_noticed_if_a_part_does_not_come_back(
         "guided_sum_self", options={"self_labels": {"warm_up": 0.0, "threshold": 0.0}}
     )
     job = job_of(experiments("pooled"), "guided_sum_self", tmp_path / "store")
+    if part == "best":  # of equal ones the first, long before the end
+        monkeypatch.setattr(loop, "evaluate_on_device", lambda network, images: (1.0, 0.5))
     train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
+    in_pieces(
+        settings, replace(job, store=tmp_path / "store2"), tmp_path / "right", sigterm_after, [2]
+    )
+    assert content(tmp_path / "right") == content(tmp_path / "whole")
     original, found = RunStore.load, []
 
     def load(self):

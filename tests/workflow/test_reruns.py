@@ -227,7 +227,14 @@ def test_the_network(finished):
 
 def test_the_machine(finished):
     done = finished.would_run(
-        device="auto", resources={"threads": 2, "memory_mb": 5000, "runtime_minutes": 5}
+        device="auto",
+        resources={
+            "threads": 2,
+            "memory_mb": 5000,
+            "runtime_minutes": 5,
+            "checkpoint_seconds": 5,
+            "checkpoint_steps": 100,
+        },
     )
     assert done.jobs == ()
 
