@@ -12,6 +12,7 @@ import yaml
 from cluster_workflow import FRAGILE, Controller, environment, in_queue, lines_with, scontrol, until
 from experiment import make_workflow
 
+METHODS = ("target_only", "source_only", "gradmix", "gradmix_hard")
 CANCELLED, LOST, FAILING = "0/0/source_only", "3/0/gradmix", "3/0/target_only"
 ENDLESS = "0/0/source_only"
 SHORT = "3/0/target_only"
@@ -21,12 +22,23 @@ def prepared(repository: Path, folder: Path) -> Path:
     """A workflow whose domains and splits are made, on this machine; to be copied and changed."""
     made = folder / "prepared"
     make_workflow(repository, made)
-    change(made, tuning={"budget": 1}, resources={"gpu": 1, "memory_mb": 1500})
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "mini.yaml"]
-    splits = ["results/splits/3/0.json", "results/splits/0/0.json"]
-    subprocess.run(
-        [*command, *splits], cwd=made, env=environment(), capture_output=True, check=True
+    methods: dict[str, Any] = {method: {} for method in METHODS}
+    change(made, methods=methods, tuning={"budget": 1}, resources={"gpu": 1, "memory_mb": 1500})
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "results/splits/3/0.json",
+        "results/splits/0/0.json",
+    ]
+    done = subprocess.run(
+        [*command, "--cores", "2", "--configfile", "mini.yaml"],
+        cwd=made,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
+    assert done.returncode == 0, done.stderr
     return made
 
 
@@ -34,10 +46,8 @@ def whole(prepared: Path, folder: Path) -> Controller:
     """The miniature of the default experiment from raw data to the report, on GPUs that are none."""
     shutil.copytree(prepared, folder)
     shutil.rmtree(folder / "results")
-    methods = ("target_only", "source_only", "gradmix", "gradmix_hard")
     change(
         folder,
-        methods={method: {} for method in methods},
         grid={"beta": [5, 10], "gamma": [0.0, 0.5], "runs_per_job": 2},
         resources={"gpu": 1, "memory_mb": 1500, "runtime_minutes": 10},
     )
