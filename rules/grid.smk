@@ -26,6 +26,7 @@ for number, members in enumerate(packs()):
             mem_mb=memory,
             runtime=minutes,
             gpu=gpus_to_train(experiment.grid_recipe()),
+            nodes=1,  # several GPUs of a job are those of one machine
         params:
             settings=experiment.grid_settings(),
             seed=experiment.seed,

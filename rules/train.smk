@@ -17,6 +17,7 @@ rule train:
         mem_mb=memory,
         runtime=minutes,
         gpu=lambda wildcards: gpus_to_train(experiment.recipe(wildcards.method)),
+        nodes=1,  # several GPUs of a job are those of one machine
     params:
         settings=lambda wildcards: experiment.method_settings(wildcards.method),
         seed=experiment.seed,
