@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,12 @@ def training(folder: Path, steps: int) -> dict[str, float]:
         {"name": "resnet18"}, {"noise": CLASSES}, {"height": CROP, "width": CROP}, [], seed=0
     ).to(memory_format=torch.channels_last)
     mixer = GradMix(layers_of(network.backbone), source_names=["S1", "S2"], rho="scaled")
-    schedule = loop.Schedule("sgd", steps, steps, 0.01, 0.9, 0.0, "float32", True)
+    # Two steps to warm up, then those that are measured, each an interval of the loop.
+    schedule = loop.Schedule("sgd", steps + 2, 2, 0.01, 0.9, 0.0, "float32", True)
     curves = Curves(["S1", "S2", "V"], [layer.name for layer in mixer.layers], ["S1", "S2"])
-    run = loop._Run(network, mixer, streams, [CrossEntropy()] * 3, schedule)
-    run.advance(2, curves)
+    run = loop._Run(network, mixer, streams, [CrossEntropy()] * 3, schedule, curves)
+    run.advance(lambda: None)
+    run.state.taken, run.schedule = 0, replace(schedule, evaluate_every=steps)
     plain = loop.gathered
 
     def waited(*arguments: Any) -> Any:
@@ -130,7 +133,7 @@ def training(folder: Path, steps: int) -> dict[str, float]:
     watch = Peak()
     watch.start()
     started = time.perf_counter()
-    run.advance(steps, curves)
+    run.advance(lambda: None)
     seconds = time.perf_counter() - started
     watch.done.set()
     return {

@@ -198,35 +198,88 @@ def pretrained(settings):
     return WEIGHTS.format(network=settings["network"]["name"])
 
 
-def training_input(wildcards):
-    """What training a method reads: exactly the sets that its recipe names, and H in the split."""
-    recipe = experiment.recipe(wildcards.method)
-    settings = experiment.method_settings(wildcards.method)
+def draw_packs():
+    """Draws by job; a wildcard stands for them where each has a job of its own."""
+    size, draws = experiment.resources.draws_per_job, list(experiment.draws)
+    if size == 1:
+        return [["{draw}"]]
+    return [draws[start : start + size] for start in range(0, len(draws), size)]
+
+
+def draws_name(name, number):
+    """Name of the rule for a pack of draws; the plain one where there are no packs."""
+    return name if experiment.resources.draws_per_job == 1 else f"{name}_draws_{number}"
+
+
+def draws_part(draws):
+    """What stands for a pack in the names of its log and benchmark."""
+    return draws[0] if len(draws) == 1 else f"{draws[0]}-{draws[-1]}"
+
+
+def of_draws(inputs, draws):
+    """An input function for a pack: files that draws share, and lists of those of their own, draw by draw."""
+
+    def joined(wildcards):
+        own = dict(wildcards.items())
+        each = [inputs(own | {"draw": str(draw).format_map(own)}) for draw in draws]
+        shared = {name: files for name, files in each[0].items() if name not in OF_ONE_DRAW}
+        lists = {
+            name: [
+                file
+                for one in each
+                for file in ([one[name]] if isinstance(one[name], str) else one[name])
+            ]
+            for name in each[0]
+            if name in OF_ONE_DRAW
+        }
+        return shared | lists
+
+    return joined
+
+
+OF_ONE_DRAW = ("split", "enlarged", "predictions", "initial", "ensemble", "models", "run")
+
+
+def training_input(of):
+    """What training a method reads for this k, draw and method: exactly the sets that its recipe names, and H."""
+    recipe = experiment.recipe(of["method"])
+    settings = experiment.method_settings(of["method"])
     files = {
         "domains": domain_files(*settings["sources"], settings["target"]),
-        "split": SPLIT.format_map(wildcards),
+        "split": SPLIT.format_map(of),
     }
-    names = {"labelling": labelling_of(wildcards.method), **dict(wildcards.items())}
+    names = {"labelling": labelling_of(of["method"]), **of}
     if recipe.needs_pseudo_labels:
         files["enlarged"] = ENLARGED.format_map(names)
     if "S_u_soft" in recipe.sees:
         files["predictions"] = f"{PSEUDO_LABELS}/predictions.parquet".format_map(names)
     if recipe.starts_from:
-        k = trained_at(recipe.starts_from, wildcards.labels_per_class)
-        start = RUN.format(labels_per_class=k, draw=wildcards.draw, method=recipe.starts_from)
+        k = trained_at(recipe.starts_from, of["labels_per_class"])
+        start = RUN.format(labels_per_class=k, draw=of["draw"], method=recipe.starts_from)
         files["initial"] = f"{start}/model.safetensors"
     elif pretrained(settings):
         files["weights"] = pretrained(settings)
     return files
 
 
-def evaluation_input(wildcards):
+def labelling_input(of):
+    """What labelling U reads."""
+    return {
+        "ensemble": ENSEMBLE.format_map(of),
+        # Which of them are used, the ensemble says; a model that changes changes its record, and so the ensemble.
+        "models": ancient([file.format_map(of) for file in members_files("model.safetensors")]),
+        "target": domain_files(experiment.target.domain),
+        "split": SPLIT.format_map(of),
+    }
+
+
+def evaluation_input(of):
     """What evaluating a run reads: here and nowhere else, test images."""
-    k = trained_at(wildcards.method, wildcards.labels_per_class)
-    run = RUN.format(labels_per_class=k, draw=wildcards.draw, method=wildcards.method)
+    k = trained_at(of["method"], of["labels_per_class"])
+    run = RUN.format(labels_per_class=k, draw=of["draw"], method=of["method"])
     return {
         "run": expand("{run}/{file}", run=run, file=("model.safetensors", "run.json")),
-        "split": SPLIT.format_map(wildcards),
+        "split": SPLIT.format_map(of),
         "target": domain_files(experiment.target.domain),
         "test": domain_files(experiment.test_domain()),
     }

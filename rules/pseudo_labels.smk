@@ -1,32 +1,35 @@
 # Labels of U by the ensemble, their quality (to read, not to use), and V filled up with some of them.
 
+for number, draws in enumerate(draw_packs()):
 
-rule pseudo_label:
-    input:
-        ensemble=ENSEMBLE,
-        # Which of them are used, the ensemble says; a model that changes changes its record, and so the ensemble.
-        models=ancient(members_files("model.safetensors")),
-        target=domain_files(experiment.target.domain),
-        split=SPLIT,
-    output:
-        predictions=f"{PSEUDO_LABELS}/predictions.parquet",
-        summary=f"{PSEUDO_LABELS}/summary.json",
-    log:
-        log_of("pseudo_label", "{labels_per_class}", "{draw}{labelling}"),
-    benchmark:
-        benchmark_of("pseudo_label", "{labels_per_class}", "{draw}{labelling}")
-    conda:
-        CONDA
-    threads: experiment.resources.threads
-    resources:
-        mem_mb=memory,
-        runtime=minutes,
-        gpu=ONE_GPU,
-    params:
-        threshold=labelling_value("threshold"),
-        code=lambda wildcards: prediction_code(),
-    script:
-        "../workflow_scripts/pseudo_label.py"
+    rule:
+        name:
+            draws_name("pseudo_label", number)
+        input:
+            unpack(of_draws(labelling_input, draws)),
+        output:
+            expand(
+                f"{PSEUDO_LABELS}/{{file}}",
+                draw=draws,
+                file=("predictions.parquet", "summary.json"),
+                allow_missing=True,
+            ),
+        log:
+            log_of("pseudo_label", "{labels_per_class}", f"{draws_part(draws)}{{labelling}}"),
+        benchmark:
+            benchmark_of("pseudo_label", "{labels_per_class}", f"{draws_part(draws)}{{labelling}}")
+        conda:
+            CONDA
+        threads: experiment.resources.threads
+        resources:
+            mem_mb=memory,
+            runtime=minutes,
+            gpu=ONE_GPU,
+        params:
+            threshold=labelling_value("threshold"),
+            code=lambda wildcards: prediction_code(),
+        script:
+            "../workflow_scripts/pseudo_label.py"
 
 
 rule pseudo_label_quality:

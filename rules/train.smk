@@ -1,48 +1,52 @@
-# One run per method, k and draw, and its evaluation on the test images.
+# One run per method, k and draw, and its evaluation on the test images; a job does one, or those of a pack of draws.
 
+for number, draws in enumerate(draw_packs()):
 
-rule train:
-    input:
-        unpack(training_input),
-    output:
-        expand(f"{RUN}/{{file}}", file=RUN_FILES, allow_missing=True),
-    log:
-        log_of("train", "{labels_per_class}", "{draw}", "{method}"),
-    benchmark:
-        benchmark_of("train", "{labels_per_class}", "{draw}", "{method}")
-    conda:
-        CONDA
-    threads: experiment.resources.threads
-    resources:
-        mem_mb=memory,
-        runtime=minutes,
-        gpu=lambda wildcards: gpus_to_train(experiment.recipe(wildcards.method)),
-        nodes=1,  # several GPUs of a job are those of one machine
-    params:
-        settings=lambda wildcards: experiment.method_settings(wildcards.method),
-        seed=experiment.seed,
-        code=lambda wildcards: training_code(experiment.recipe(wildcards.method)),
-    script:
-        "../workflow_scripts/train.py"
+    rule:
+        name:
+            draws_name("train", number)
+        input:
+            unpack(of_draws(training_input, draws)),
+        output:
+            expand(f"{RUN}/{{file}}", draw=draws, file=RUN_FILES, allow_missing=True),
+        log:
+            log_of("train", "{labels_per_class}", draws_part(draws), "{method}"),
+        benchmark:
+            benchmark_of("train", "{labels_per_class}", draws_part(draws), "{method}")
+        conda:
+            CONDA
+        threads: experiment.resources.threads
+        resources:
+            mem_mb=memory,
+            runtime=minutes,
+            gpu=lambda wildcards: gpus_to_train(experiment.recipe(wildcards.method)),
+            nodes=1,  # several GPUs of a job are those of one machine
+        params:
+            settings=lambda wildcards: experiment.method_settings(wildcards.method),
+            seed=experiment.seed,
+            code=lambda wildcards: training_code(experiment.recipe(wildcards.method)),
+        script:
+            "../workflow_scripts/train.py"
 
-
-rule evaluate:
-    input:
-        unpack(evaluation_input),
-    output:
-        f"{RUN}/metrics.json",
-    log:
-        log_of("evaluate", "{labels_per_class}", "{draw}", "{method}"),
-    benchmark:
-        benchmark_of("evaluate", "{labels_per_class}", "{draw}", "{method}")
-    conda:
-        CONDA
-    threads: experiment.resources.threads
-    resources:
-        mem_mb=memory,
-        runtime=minutes,
-        gpu=ONE_GPU,
-    params:
-        code=lambda wildcards: prediction_code(),
-    script:
-        "../workflow_scripts/evaluate.py"
+    rule:
+        name:
+            draws_name("evaluate", number)
+        input:
+            unpack(of_draws(evaluation_input, draws)),
+        output:
+            expand(f"{RUN}/metrics.json", draw=draws, allow_missing=True),
+        log:
+            log_of("evaluate", "{labels_per_class}", draws_part(draws), "{method}"),
+        benchmark:
+            benchmark_of("evaluate", "{labels_per_class}", draws_part(draws), "{method}")
+        conda:
+            CONDA
+        threads: experiment.resources.threads
+        resources:
+            mem_mb=memory,
+            runtime=minutes,
+            gpu=ONE_GPU,
+        params:
+            code=lambda wildcards: prediction_code(),
+        script:
+            "../workflow_scripts/evaluate.py"

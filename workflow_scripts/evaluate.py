@@ -1,20 +1,29 @@
-"""A run's chosen checkpoint on the test images: the one place where they are read."""
+"""Chosen checkpoints on the test images, of one draw or several: the one place where they are read."""
 
 from pathlib import Path
 
-from gradmix_stage import device, folder, labels_per_class, stage
+from gradmix_stage import by_draw, device, folder, labels_per_class, stage
 
 with stage(snakemake) as log:
     from gradmix.training.predict import evaluate_run
 
-    evaluate_run(
-        run=folder(snakemake.input.run),
-        target=folder(snakemake.input.target),
-        test=folder(snakemake.input.test),
-        split=Path(snakemake.input.split),
-        labels_per_class=labels_per_class(snakemake),
-        output=Path(snakemake.output[0]),
-        device=device(snakemake, log),
-        threads=snakemake.threads,
-        log=log,
+    count = len(snakemake.output)
+    where = device(snakemake, log)
+    files = zip(
+        by_draw(snakemake.input.run, count),
+        by_draw(snakemake.input.split, count),
+        snakemake.output,
+        strict=True,
     )
+    for run, (split,), output in files:
+        evaluate_run(
+            run=folder(run),
+            target=folder(snakemake.input.target),
+            test=folder(snakemake.input.test),
+            split=Path(split),
+            labels_per_class=labels_per_class(snakemake),
+            output=Path(output),
+            device=where,
+            threads=snakemake.threads,
+            log=log,
+        )

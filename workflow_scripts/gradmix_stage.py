@@ -115,6 +115,19 @@ def folder(files: Iterable[str]) -> Path:
     return found.pop()
 
 
+def folders_of_draws(files: Iterable[str]) -> list[Path]:
+    """The folders of a pack's outputs, draw by draw."""
+    return list(dict.fromkeys(Path(file).parent for file in files))
+
+
+def by_draw(files: Any, draws: int) -> list[list[str]]:
+    """The files of each draw of a pack, of files that lie draw by draw in one list."""
+    names = [files] if isinstance(files, str) else list(files)
+    size = len(names) // draws
+    assert size * draws == len(names), (names, draws)
+    return [names[index * size : (index + 1) * size] for index in range(draws)]
+
+
 def stem(snakemake: Any) -> Path:
     """Path of a figure without its format."""
     return Path(os.path.splitext(snakemake.output[0])[0])

@@ -1,19 +1,28 @@
-"""Hard and soft labels of U by the ensemble."""
+"""Hard and soft labels of U by the ensemble, of one draw or several."""
 
 from pathlib import Path
 
-from gradmix_stage import device, folder, stage
+from gradmix_stage import by_draw, device, folder, folders_of_draws, stage
 
 with stage(snakemake) as log:
     from gradmix.training.predict import pseudo_label
 
-    pseudo_label(
-        ensemble=Path(snakemake.input.ensemble),
-        target=folder(snakemake.input.target),
-        split=Path(snakemake.input.split),
-        threshold=snakemake.params.threshold,
-        output=folder(snakemake.output),
-        device=device(snakemake, log),
-        threads=snakemake.threads,
-        log=log,
+    outputs = folders_of_draws(snakemake.output)
+    where = device(snakemake, log)
+    files = zip(
+        by_draw(snakemake.input.ensemble, len(outputs)),
+        by_draw(snakemake.input.split, len(outputs)),
+        outputs,
+        strict=True,
     )
+    for (ensemble,), (split,), output in files:
+        pseudo_label(
+            ensemble=Path(ensemble),
+            target=folder(snakemake.input.target),
+            split=Path(split),
+            threshold=snakemake.params.threshold,
+            output=output,
+            device=where,
+            threads=snakemake.threads,
+            log=log,
+        )

@@ -1,11 +1,14 @@
-"""One method, trained for one k and draw."""
+"""One method, trained for one k and one or several draws."""
 
-from gradmix_stage import experiment, folder, stage
-from training_job import training_job
+from gradmix_stage import experiment, folders_of_draws, stage
+from training_job import training_jobs
 
 with stage(snakemake) as log:
     from gradmix.training.launch import train_method
 
     settings = dict(snakemake.params.settings)
     settings["title"] = experiment(snakemake).title_of(settings["name"])
-    train_method(settings, training_job(snakemake, log), folder(snakemake.output), log)
+    outputs = folders_of_draws(snakemake.output)
+    jobs = training_jobs(snakemake, [int(output.parent.name) for output in outputs], log)
+    for job, output in zip(jobs, outputs, strict=True):
+        train_method(settings, job, output, log)

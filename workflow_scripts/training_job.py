@@ -1,33 +1,36 @@
-"""The files and numbers of a training job, from Snakemake's object."""
+"""The files and numbers of training jobs, from Snakemake's object."""
 
 from pathlib import Path
 from typing import Any
 
-from gradmix_stage import Log, device, experiment, folders, labels_per_class
+from gradmix_stage import Log, by_draw, device, experiment, folders, labels_per_class
 
 
-def training_job(snakemake: Any, log: Log) -> Any:
-    """What `gradmix.training.run` asks for besides a method's settings; the job's GPU is taken."""
+def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
+    """What `gradmix.training.run` asks for besides a method's settings, for each draw; a GPU is taken for all."""
     from gradmix.training.checkpoints import Pace
     from gradmix.training.run import Job
 
     config = experiment(snakemake)
-    optional = {
-        name: Path(snakemake.input.get(name))
-        for name in ("enlarged", "predictions", "initial", "weights")
+    shared: dict[str, Any] = {
+        "domains": folders(snakemake.input.domains),
+        "labels_per_class": labels_per_class(snakemake),
+        "seed": snakemake.params.seed,
+        "code": snakemake.params.code,
+        "store": Path(config.output_dir, ".store"),
+        "device": device(snakemake, log),
+        "threads": snakemake.threads,
+        "pace": Pace(config.resources.checkpoint_seconds, config.resources.checkpoint_steps),
+        "ranks": max(1, int(snakemake.resources.get("gpu", 0))),
+    }
+    if snakemake.input.get("weights"):
+        shared["weights"] = Path(snakemake.input.weights)
+    own = {
+        name: by_draw(snakemake.input.get(name), len(draws))
+        for name in ("split", "enlarged", "predictions", "initial")
         if snakemake.input.get(name)
     }
-    return Job(
-        domains=folders(snakemake.input.domains),
-        split=Path(snakemake.input.split),
-        labels_per_class=labels_per_class(snakemake),
-        draw=int(snakemake.wildcards.draw),
-        seed=snakemake.params.seed,
-        code=snakemake.params.code,
-        store=Path(config.output_dir, ".store"),
-        device=device(snakemake, log),
-        threads=snakemake.threads,
-        pace=Pace(config.resources.checkpoint_seconds, config.resources.checkpoint_steps),
-        ranks=max(1, int(snakemake.resources.get("gpu", 0))),
-        **optional,
-    )
+    return [
+        Job(**shared, draw=draw, **{name: Path(files[index][0]) for name, files in own.items()})
+        for index, draw in enumerate(draws)
+    ]

@@ -179,6 +179,7 @@ class Resources(Section):
     runtime_minutes: Count = 120
     gpu: Natural = 0
     gpu_slots: Count = 1
+    draws_per_job: Count = 1
     checkpoint_seconds: Positive = 30.0
     checkpoint_steps: Count | None = None
     extraction_threads: Count = 4

@@ -1,8 +1,8 @@
 """A real SLURM of several nodes on this machine, for tests: ``python tests/cluster/slurm_lab.py start|stop FOLDER``.
 
 Debian's packages (`slurmctld slurmd slurm-client munge`) run as root without systemd or an accounting data base. Two
-of five nodes have a GPU that is none: a character device which SLURM hands out like one. Two are a partition of their
-own, in which tests may take nodes down.
+of six nodes have a GPU that is none: a character device which SLURM hands out like one. Three, of a core each, are a
+partition of their own, in which tests may take nodes down.
 """
 
 import contextlib
@@ -19,7 +19,11 @@ from pathlib import Path
 CONFIGURATION = Path("/etc/slurm")
 FILES = ("slurm.conf", "gres.conf")
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
-NODES = {"n1": "Gres=gpu:1", "n2": "Gres=gpu:1", "n3": "", "n4": "", "n5": ""}
+NODES = {
+    **dict.fromkeys(("n1", "n2"), "CPUs=4 Gres=gpu:1"),
+    "n3": "CPUs=4",
+    **dict.fromkeys(("n4", "n5", "n6"), "CPUs=1"),
+}
 
 SLURM_CONF = """\
 ClusterName=lab
@@ -55,7 +59,7 @@ MailProg=/bin/true
 {nodes}
 PartitionName=cpu Nodes=n[1-3] Default=YES MaxTime=120 DefaultTime=5 DefMemPerCPU=500
 PartitionName=gpu Nodes=n[1-2] MaxTime=120 DefaultTime=5 DefMemPerCPU=500
-PartitionName=fragile Nodes=n[4-5] MaxTime=120 DefaultTime=5 DefMemPerCPU=500
+PartitionName=fragile Nodes=n[4-6] MaxTime=120 DefaultTime=5 DefMemPerCPU=500
 """
 
 
@@ -112,8 +116,8 @@ def start(root: Path, *, kill_wait: int = 5) -> None:
     host = socket.gethostname().split(".")[0]
     nodes = "\n".join(
         f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={17001 + number} "
-        f"CPUs=4 RealMemory=6000 {gres}".rstrip()
-        for number, (name, gres) in enumerate(NODES.items())
+        f"RealMemory=6000 {rest}"
+        for number, (name, rest) in enumerate(NODES.items())
     )
     text = SLURM_CONF.format(root=root, host=host, nodes=nodes, kill_wait=kill_wait)
     (root / "slurm.conf").write_text(text)

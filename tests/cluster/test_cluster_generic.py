@@ -22,7 +22,7 @@ def test_jobs_go_through_the_three_commands(submitted):
     assert [job["JobName"] for job in ours] == ["gradmix.train", "gradmix.evaluate"]
     assert {job["JobState"] for job in ours} == {"COMPLETED"}
     assert {job["Partition"] for job in ours} == {"gpu"}
-    assert ours[0]["MinMemoryNode"] == "1200M"
+    assert ours[0]["MinMemoryNode"] == "1500M"
 
 
 def test_the_status_command_knows_the_ways_to_end(submitted):
