@@ -200,7 +200,7 @@ def pretrained(settings):
 
 def draw_packs():
     """Draws by job; a wildcard stands for them where each has a job of its own."""
-    size, draws = experiment.resources.draws_per_job, list(experiment.draws)
+    size, draws = experiment.resources.draws_per_job, list(map(str, experiment.draws))
     if size == 1:
         return [["{draw}"]]
     return [draws[start : start + size] for start in range(0, len(draws), size)]
@@ -221,7 +221,7 @@ def of_draws(inputs, draws):
 
     def joined(wildcards):
         own = dict(wildcards.items())
-        each = [inputs(own | {"draw": str(draw).format_map(own)}) for draw in draws]
+        each = [inputs(own | {"draw": draw.format_map(own)}) for draw in draws]
         shared = {name: files for name, files in each[0].items() if name not in OF_ONE_DRAW}
         lists = {
             name: [

@@ -1,0 +1,29 @@
+"""Jobs that do several draws of a method."""
+
+
+def test_a_pack_of_draws_trains_what_is_missing_and_restores_the_rest(finished, tmp_path):
+    workflow = finished.copy(tmp_path / "workflow")
+    runs = workflow.folder / "results" / "runs" / "3"
+    before = (runs / "0" / "target_only" / "run.json").read_bytes()
+    packed = {"draws": 2, "resources": {"draws_per_job": 2}}
+    done = workflow.run("results/runs/3/1/target_only/metrics.json", **packed)
+    assert done.status == 0, done.text[-3000:]
+    assert done.rules() == {"split", "train_draws_0", "evaluate_draws_0"}
+    log = (workflow.folder / "results/logs/train/3/0-1/target_only.log").read_text()
+    assert "results/runs/3/0/target_only: finished before" in log
+    assert "target_only k=3 draw=1: 4 steps" in log
+    assert (runs / "0" / "target_only" / "run.json").read_bytes() == before
+    for draw in "01":
+        assert (runs / draw / "target_only" / "metrics.json").exists()
+
+
+def test_packs_cover_all_draws_and_leave_the_grid_alone(fresh):
+    packed = {"draws": 5, "resources": {"draws_per_job": 2}, "methods": {"gradmix_hard": {}}}
+    done = fresh.would_run("--quiet", "rules", **packed)
+    counts = dict(line.split() for line in done.text.splitlines() if len(line.split()) == 2)
+    for stage in ("train", "evaluate", "pseudo_label"):
+        packs = [counts[f"{stage}_draws_{number}"] for number in range(3)]
+        assert len(set(packs)) == 1
+        assert f"{stage}_draws_3" not in counts
+        assert stage not in counts
+    assert counts["train_grid_0"] == "5"
