@@ -20,7 +20,7 @@ run: install
 	snakemake $(ARGS)
 
 test: lint
-	python -m pytest $(ARGS)
+	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope $(ARGS)
 
 test-cluster: install-cluster
 	python -m pytest -m cluster tests/cluster $(ARGS)

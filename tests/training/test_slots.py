@@ -47,7 +47,6 @@ def test_no_more_jobs_than_slots_at_once_and_gpus_are_filled_evenly(tmp_path, pe
         assert max(now.values()) <= per_gpu
     first = sorted(jobs)[:2]
     assert {gpus[0] for _, _, gpus in first} == {"a", "b"}, "a GPU is shared while another is free"
-    assert max(end for _, end, _ in jobs) - min(start for start, _, _ in jobs) < 6
 
 
 def test_a_killed_job_frees_its_slot(tmp_path):
