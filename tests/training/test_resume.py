@@ -140,7 +140,7 @@ def test_it_is_noticed_if_a_part_does_not_come_back(
     )
     job = job_of(experiments("pooled"), "guided_sum_self", tmp_path / "store")
     if part == "best":  # of equal ones the first, long before the end
-        monkeypatch.setattr(loop, "evaluate_on_device", lambda network, images: (1.0, 0.5))
+        monkeypatch.setattr(loop, "evaluate_on_device", lambda network, images, ranks: (1.0, 0.5))
     train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
     in_pieces(
         settings, replace(job, store=tmp_path / "store2"), tmp_path / "right", sigterm_after, [2]
