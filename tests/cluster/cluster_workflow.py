@@ -51,6 +51,8 @@ class Controller:
         """Start one for these targets, or for the whole experiment."""
         log = folder / f"controller{len(list(folder.glob('controller*.log')))}.log"
         command = [
+            # Whoever runs the tests in the background has made them deaf to Ctrl-C.
+            *("env", "--default-signal=INT"),
             sys.executable,
             "-m",
             "snakemake",
