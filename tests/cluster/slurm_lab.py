@@ -163,6 +163,15 @@ def stop(root: Path) -> None:
     if ours:
         for name in FILES:
             (CONFIGURATION / name).unlink(missing_ok=True)
+        _end_orphans()
+
+
+def _end_orphans() -> None:
+    """End what jobs left behind: without cgroups SLURM loses sight of a process whose parent was killed."""
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if b"SLURM_CLUSTER_NAME=lab" in environment.read_bytes().split(b"\0"):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def _alive(path: Path) -> bool:
