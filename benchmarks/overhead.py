@@ -59,12 +59,12 @@ def main() -> None:
 
 def reading(folder: Path) -> dict[str, Any]:
     """Dry runs: of nothing to be done but a report, and of the paper's experiments."""
-    _make(folder, members=1)
+    _make(folder, members=2)
     found = {}
     for name in ("mini.yaml", "config/actions.yaml", "config/digits.yaml"):
         options = ("--dry-run", "--quiet", "rules", "--configfile", name)
         text, processor, wall = _snakemake(folder, *options)
-        (jobs,) = re.findall(r"^total\s+(\d+)$", text, re.MULTILINE)
+        jobs = re.findall(r"^total\s+(\d+)$", text, re.MULTILINE)[-1]
         found[name] = {"jobs": int(jobs), "processor_s": processor, "wall_s": wall}
     return found
 
@@ -97,15 +97,14 @@ def local(folder: Path, members: int) -> dict[str, Any]:
     _, found["idle_processor_s"], _ = _snakemake(folder, "--cores", "1", "splits")
     for size in (1, members):
         _set_pack(folder, size)
-        shutil.rmtree(folder / "results" / "grid", ignore_errors=True)
-        shutil.rmtree(folder / "results" / ".store", ignore_errors=True)
+        for made in ("grid", "ensemble", ".store"):
+            shutil.rmtree(folder / "results" / made, ignore_errors=True)
         _, processor, wall = _snakemake(folder, "--cores", "1", "results/ensemble/3/0.json")
         found[f"runs_per_job={size}"] = {"processor_s": processor, "wall_s": wall}
     single, packed = found["runs_per_job=1"], found[f"runs_per_job={members}"]
     for key in ("processor_s", "wall_s"):
         saved = (single[key] - packed[key]) / (members - 1)
         found[f"a_job_more_{key}"] = round(saved, 2)
-    # The store still has every run, so evaluation is measured on them without any training.
     return found
 
 
@@ -118,8 +117,8 @@ def on_slurm(folder: Path, members: int) -> dict[str, Any]:
     _snakemake(folder, "--cores", "1", "results/splits/3/0.json", "results/splits/0/0.json")
     for size in (1, members):
         _set_pack(folder, size)
-        shutil.rmtree(folder / "results" / "grid", ignore_errors=True)
-        shutil.rmtree(folder / "results" / ".store", ignore_errors=True)
+        for made in ("grid", "ensemble", ".store"):
+            shutil.rmtree(folder / "results" / made, ignore_errors=True)
         started = time.monotonic()
         controller = Controller.start(folder, "results/ensemble/3/0.json")
         if controller.wait(1800) != 0:
