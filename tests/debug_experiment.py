@@ -5,6 +5,7 @@ Seconds to make, so that every method can be trained through the real files and 
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from gradmix.methods.registry import recipe_of
 from gradmix.nets.registry import NETWORKS
 from gradmix.pseudo_labels import enlarge, label_unlabelled
 from gradmix.splits import make_split
+from gradmix.training.run import Job, train_method
 
 SIZE = 8
 SCALE = 4
@@ -125,6 +127,34 @@ class Experiment:
     split: Path
     enlarged: Path
     predictions: Path
+
+    def job(self, store: Path, **options: Any) -> Job:
+        """Files and numbers of a run on the CPU; pseudo-labels, weights and the like are options."""
+        return Job(
+            domains=self.domains,
+            split=self.split,
+            labels_per_class=2,
+            draw=0,
+            seed=0,
+            code="test",
+            store=store,
+            **{"device": "cpu", **options},
+        )
+
+    def job_of(self, method: str, store: Path, **options: Any) -> Job:
+        """The same with the files that a method needs; the run that it starts from is trained first."""
+        recipe = recipe_of(method)
+        files = {
+            "enlarged": self.enlarged if recipe.needs_pseudo_labels else None,
+            "predictions": self.predictions if "S_u_soft" in recipe.sees else None,
+        }
+        if recipe.starts_from:
+            start = self.root / "start" / recipe.starts_from
+            if not start.exists():
+                settings = settings_of(recipe.starts_from, resnet=needs_resnet(method))
+                train_method(settings, self.job_of(recipe.starts_from, store), start, print)
+            files["initial"] = start / "model.safetensors"
+        return self.job(store, **files, **options)
 
 
 def make_experiment(

@@ -15,7 +15,7 @@ from gradmix.domains.arrays import load as load_arrays
 from gradmix.domains.format import open_domain
 from gradmix.nets.weights import write_weights
 from gradmix.training.predict import load_network
-from gradmix.training.run import Job, train_method
+from gradmix.training.run import train_method
 from gradmix.training.store import CHECKPOINT, RunStore
 
 REPOSITORY = Path(__file__).parents[1]
@@ -137,13 +137,6 @@ def experiment(tmp_path):
     return make_experiment(tmp_path / "experiment")
 
 
-def job_of(experiment, **changes):
-    return Job(
-        domains=experiment.domains, split=experiment.split, labels_per_class=2, draw=0, seed=0,
-        code="test", store=experiment.root / "store", device="cpu", **changes,
-    )  # fmt: skip
-
-
 def test_a_checkpoint(harm, experiment, tmp_path):
     # Interrupted by the process that asks for the record, so that there is a folder to lay it into.
     def interrupt(line):
@@ -151,11 +144,21 @@ def test_a_checkpoint(harm, experiment, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_method(settings_of("pooled"), job_of(experiment), tmp_path / "run", interrupt)
+        train_method(
+            settings_of("pooled"),
+            experiment.job(experiment.root / "store"),
+            tmp_path / "run",
+            interrupt,
+        )
     (checkpoint,) = (experiment.root / "store").rglob(CHECKPOINT)
     checkpoint.write_bytes(harm)
     with pytest.raises(ValueError, match=rf"{checkpoint}: not a readable checkpoint .*; delete it"):
-        train_method(settings_of("pooled"), job_of(experiment), tmp_path / "run", print)
+        train_method(
+            settings_of("pooled"),
+            experiment.job(experiment.root / "store"),
+            tmp_path / "run",
+            print,
+        )
 
 
 def test_a_checkpoint_made_by_torch(harm, tmp_path):
@@ -168,13 +171,15 @@ def test_a_checkpoint_made_by_torch(harm, tmp_path):
 
 def test_a_model_that_a_training_starts_from(harm, experiment, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(harm)
-    job = job_of(experiment, initial=tmp_path / "model.safetensors")
+    job = experiment.job(experiment.root / "store", initial=tmp_path / "model.safetensors")
     with pytest.raises(Exception, match="header"):
         train_method(settings_of("fine_tune"), job, tmp_path / "run", print)
 
 
 def test_a_model_that_is_evaluated(harm, experiment, tmp_path):
-    train_method(settings_of("pooled"), job_of(experiment), tmp_path / "run", print)
+    train_method(
+        settings_of("pooled"), experiment.job(experiment.root / "store"), tmp_path / "run", print
+    )
     model = tmp_path / "run" / "model.safetensors"
     model.write_bytes(harm)
     with pytest.raises(Exception, match="header"):

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from gradmix.domains.format import open_domain, write_domain
 from gradmix.methods.registry import METHODS, recipe_of
 from gradmix.training.predict import evaluate_run
-from gradmix.training.run import Job, train_method, train_pack
+from gradmix.training.run import train_method, train_pack
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods.md"
 
@@ -40,33 +40,6 @@ def settings_for(method, **sections):
     return settings_of(method, resnet=needs_resnet(method), **sections)
 
 
-def job_of(experiment, method, store, **changes):
-    recipe = recipe_of(method)
-    job = Job(
-        domains=experiment.domains,
-        split=experiment.split,
-        labels_per_class=2,
-        draw=0,
-        seed=0,
-        code="test",
-        store=store,
-        device="cpu",
-        enlarged=experiment.enlarged if recipe.needs_pseudo_labels else None,
-        predictions=experiment.predictions if "S_u_soft" in recipe.sees else None,
-    )
-    if recipe.starts_from:
-        start = experiment.root / "start" / recipe.starts_from
-        if not start.exists():
-            train_method(
-                settings_of(recipe.starts_from, resnet=needs_resnet(method)),
-                job_of(experiment, recipe.starts_from, store),
-                start,
-                quiet,
-            )
-        job = replace(job, initial=start / "model.safetensors")
-    return replace(job, **changes)
-
-
 def quiet(line):
     pass
 
@@ -87,7 +60,7 @@ def test_trains_records_predicts_and_is_deterministic(method, experiment, tmp_pa
     has_mixmatch = "mixmatch" in recipe_of(method).default_options()
     options = {"mixmatch": {"weight": 1.0, "ramp": 0.0, "shift": 0}} if has_mixmatch else {}
     settings = settings_for(method, training=steps | every, options=options)
-    train_method(settings, job_of(experiment, method, tmp_path / "1"), tmp_path / "run", quiet)
+    train_method(settings, experiment.job_of(method, tmp_path / "1"), tmp_path / "run", quiet)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     curves = pd.read_parquet(tmp_path / "run" / "curves.parquet")
     assert curves["step"].tolist() == [0, 10, 20, 30]
@@ -107,7 +80,7 @@ def test_trains_records_predicts_and_is_deterministic(method, experiment, tmp_pa
         else:
             np.testing.assert_allclose(total, 1)
 
-    train_method(settings, job_of(experiment, method, tmp_path / "2"), tmp_path / "again", quiet)
+    train_method(settings, experiment.job_of(method, tmp_path / "2"), tmp_path / "again", quiet)
     assert same(weights(tmp_path / "run"), weights(tmp_path / "again"))
 
     evaluate_run(
@@ -155,7 +128,7 @@ def test_sees_only_the_sets_that_its_recipe_names(method, experiment, tmp_path):
     seen = {"sources": ["near", "other"], "target_sources": ["near"]}
     keep = [source for name in recipe.sees for source in seen.get(name, [])]
     folders = poisoned(experiment, tmp_path, keep, sorted(rows))
-    clean = job_of(experiment, method, tmp_path / "1")
+    clean = experiment.job_of(method, tmp_path / "1")
     train_method(settings_for(method), clean, tmp_path / "clean", quiet)
     train_method(
         settings_for(method),
@@ -175,7 +148,7 @@ def test_labels_of_u_and_test_reach_no_training(experiment, tmp_path):
     index.loc[hidden, "label"] = (index.loc[hidden, "label"] + 1) % 3
     write_domain(tmp_path / "target", np.array(target.images), index, target.info)
     folders = {**experiment.domains, "target": tmp_path / "target"}
-    clean = job_of(experiment, "gradmix_hard", tmp_path / "1")
+    clean = experiment.job_of("gradmix_hard", tmp_path / "1")
     train_method(settings_of("gradmix_hard"), clean, tmp_path / "clean", quiet)
     dirty = replace(clean, domains=folders, store=tmp_path / "2")
     train_method(settings_of("gradmix_hard"), dirty, tmp_path / "dirty", quiet)
@@ -188,7 +161,7 @@ def test_without_any_accepted_pseudo_label_training_goes_on_and_says_so(method, 
     lines = []
     train_method(
         settings_of(method),
-        job_of(experiment, method, tmp_path / "s"),
+        experiment.job_of(method, tmp_path / "s"),
         tmp_path / "run",
         lines.append,
     )
@@ -211,7 +184,7 @@ def test_a_pack_gives_the_records_of_single_runs(experiment, tmp_path):
         }
         for beta in (5.0, 10.0)
     ]
-    job = job_of(experiment, "gradmix", tmp_path / "store")
+    job = experiment.job_of("gradmix", tmp_path / "store")
     train_pack(members, [tmp_path / "pack5", tmp_path / "pack10"], job, quiet)
     single = replace(job, store=tmp_path / "other")
     train_method(members[1], single, tmp_path / "single", quiet)
@@ -222,7 +195,7 @@ def test_a_pack_gives_the_records_of_single_runs(experiment, tmp_path):
 
 
 def test_members_that_were_finished_are_not_trained_again(experiment, tmp_path):
-    job, lines = job_of(experiment, "gradmix", tmp_path / "store"), []
+    job, lines = experiment.job_of("gradmix", tmp_path / "store"), []
     train_method(settings_of("gradmix"), job, tmp_path / "run", quiet)
     before = (tmp_path / "run" / "run.json").read_bytes()
     for name in ("run.json", "model.safetensors", "curves.parquet"):
@@ -234,7 +207,7 @@ def test_members_that_were_finished_are_not_trained_again(experiment, tmp_path):
 
 def test_h2_fine_tunes_after_the_mixing(experiment, tmp_path):
     settings = settings_of("gradmix", gradmix={"last_layer": "H2"})
-    train_method(settings, job_of(experiment, "gradmix", tmp_path / "s"), tmp_path / "run", quiet)
+    train_method(settings, experiment.job_of("gradmix", tmp_path / "s"), tmp_path / "run", quiet)
     curves = pd.read_parquet(tmp_path / "run" / "curves.parquet")
     assert curves["step"].tolist() == [0, 3, 6, 9, 12]
     assert curves["loss/V"].iloc[-1] < curves["loss/V"].iloc[2]
@@ -246,7 +219,7 @@ def test_a_wrong_image_size_names_what_the_network_takes_and_the_domain(experime
         ValueError, match=r"takes images of .*\(3, 16, 16\), but got \(3, 8, 8\) from target"
     ):
         train_method(
-            settings, job_of(experiment, "gradmix", tmp_path / "s"), tmp_path / "run", quiet
+            settings, experiment.job_of("gradmix", tmp_path / "s"), tmp_path / "run", quiet
         )
     assert not (tmp_path / "run").exists()
 

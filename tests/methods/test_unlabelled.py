@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from gradmix.nets.convnet import ConvNet
 from gradmix.training.predict import evaluate_run
-from gradmix.training.run import Job, train_method
+from gradmix.training.run import train_method
 
 TRAINING = {"steps": 12, "evaluate_every": 3}
 
@@ -24,17 +24,7 @@ def experiment(tmp_path_factory):
 
 @pytest.fixture
 def job(experiment, tmp_path):
-    return Job(
-        domains=experiment.domains,
-        split=experiment.split,
-        labels_per_class=2,
-        draw=0,
-        seed=0,
-        code="test",
-        store=tmp_path / "store",
-        device="cpu",
-        enlarged=experiment.enlarged,
-    )
+    return experiment.job(tmp_path / "store", enlarged=experiment.enlarged)
 
 
 def quiet(line):

@@ -16,7 +16,7 @@ from torchvision.models import resnet18
 from gradmix.nets import weights
 from gradmix.nets.resnet import WEIGHTS_URL
 from gradmix.training.predict import load_network
-from gradmix.training.run import Job, train_method
+from gradmix.training.run import train_method
 
 
 @pytest.fixture(scope="module")
@@ -176,13 +176,6 @@ def settings_of(method="pooled", **network):
     }
 
 
-def job_of(experiment, **files):
-    return Job(
-        domains=experiment.domains, split=experiment.split, labels_per_class=2, draw=0, seed=0,
-        code="test", store=experiment.root / "store", device="cpu", **files,
-    )  # fmt: skip
-
-
 def convolution(folder):
     return load_file(folder / "model.safetensors")["backbone.layer2.0.conv1.weight"]
 
@@ -193,7 +186,7 @@ def test_training_starts_from_the_weights(statistics, state, experiment, tmp_pat
     file = write(str(tmp_path / "net.safetensors"), tmp_path)
     settings = settings_of(norm_statistics=statistics)
     run = tmp_path / "run"
-    train_method(settings, job_of(experiment, weights=file), run, print)
+    train_method(settings, experiment.job(experiment.root / "store", weights=file), run, print)
     torch.testing.assert_close(convolution(run), state["layer2.0.conv1.weight"])
     record = json.loads((run / "run.json").read_text())
     assert record["inputs"]["weights"] == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -205,20 +198,32 @@ def test_training_starts_from_the_weights(statistics, state, experiment, tmp_pat
     assert network(torch.zeros(2, 3, 32, 32), "letters", "target").shape == (2, 3)
     tuned = settings_of("fine_tune", norm_statistics=statistics)
     initial = run / "model.safetensors"
-    train_method(tuned, job_of(experiment, initial=initial), tmp_path / "tuned", print)
+    train_method(
+        tuned, experiment.job(experiment.root / "store", initial=initial), tmp_path / "tuned", print
+    )
     torch.testing.assert_close(convolution(tmp_path / "tuned"), convolution(run))
 
 
 def test_training_from_no_weights_is_random_and_from_missing_ones_an_error(
     state, experiment, tmp_path
 ):
-    train_method(settings_of(weights="none"), job_of(experiment), tmp_path / "run", print)
+    train_method(
+        settings_of(weights="none"),
+        experiment.job(experiment.root / "store"),
+        tmp_path / "run",
+        print,
+    )
     assert not torch.allclose(convolution(tmp_path / "run"), state["layer2.0.conv1.weight"])
     with pytest.raises(ValueError, match="no file of weights is given"):
-        train_method(settings_of(weights="imagenet"), job_of(experiment), tmp_path / "no", print)
+        train_method(
+            settings_of(weights="imagenet"),
+            experiment.job(experiment.root / "store"),
+            tmp_path / "no",
+            print,
+        )
     save_file({"conv1.weight": torch.ones(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other\.safetensors: not the weights of a ResNet-18"):
         train_method(
-            settings_of(), job_of(experiment, weights=tmp_path / "other.safetensors"),
+            settings_of(), experiment.job(experiment.root / "store", weights=tmp_path / "other.safetensors"),
             tmp_path / "no", print,
         )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from debug_experiment import make_experiment, settings_of
 from safetensors.numpy import load_file
 
-from gradmix.training.run import Job, train_method
+from gradmix.training.run import train_method
 
 PROGRAM = """
 import json, signal, sys
@@ -55,20 +55,11 @@ def test_a_process_that_gets_a_signal_is_resumed_bit_for_bit(tmp_path, number):
     assert process.returncode != 0
     assert not (tmp_path / "run" / "run.json").exists()
 
-    job = Job(
-        domains=experiment.domains,
-        split=experiment.split,
-        labels_per_class=2,
-        draw=0,
-        seed=0,
-        code="test",
-        store=tmp_path / "store",
-        device="cpu",
-    )
+    job = experiment.job(tmp_path / "store")
     lines: list[str] = []
     train_method(settings, job, tmp_path / "run", lines.append)
     assert any(line.startswith("resumed at step ") for line in lines), lines
-    whole = Job(**{**job.__dict__, "store": tmp_path / "another"})
+    whole = experiment.job(tmp_path / "another")
     train_method(settings, whole, tmp_path / "whole", lines.append)
     resumed, expected = (
         load_file(tmp_path / name / "model.safetensors") for name in ("run", "whole")

@@ -7,12 +7,12 @@ import pytest
 import torch
 from debug_experiment import SCALE, make_experiment, needs_resnet, settings_of
 
-from gradmix.methods.registry import METHODS, recipe_of
+from gradmix.methods.registry import METHODS
 from gradmix.training import loop
 from gradmix.training import stop as stop_module
 from gradmix.training.checkpoints import Checkpoints, Pace
 from gradmix.training.loop import TrainingError
-from gradmix.training.run import Job, train_method
+from gradmix.training.run import train_method
 from gradmix.training.stop import STATUS, Stop, Terminated
 from gradmix.training.store import CHECKPOINT, RunStore
 
@@ -28,23 +28,6 @@ def experiments(tmp_path_factory):
         return made[scale]
 
     return of
-
-
-def job_of(experiment, method, store):
-    recipe = recipe_of(method)
-    job = Job(
-        domains=experiment.domains, split=experiment.split, labels_per_class=2, draw=0, seed=0,
-        code="test", store=store, device="cpu",
-        enlarged=experiment.enlarged if recipe.needs_pseudo_labels else None,
-        predictions=experiment.predictions if "S_u_soft" in recipe.sees else None,
-    )  # fmt: skip
-    if recipe.starts_from:
-        start = experiment.root / "start" / recipe.starts_from
-        if not start.exists():
-            settings = settings_of(recipe.starts_from, resnet=needs_resnet(method))
-            train_method(settings, job_of(experiment, recipe.starts_from, store), start, print)
-        job = replace(job, initial=start / "model.safetensors")
-    return job
 
 
 @pytest.fixture
@@ -84,7 +67,7 @@ def in_pieces(settings, job, output, sigterm_after, pieces):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_goes_on_bit_for_bit(method, experiments, sigterm_after, tmp_path):
     settings = settings_of(method, resnet=needs_resnet(method))
-    job = job_of(experiments(method), method, tmp_path / "store")
+    job = experiments(method).job_of(method, tmp_path / "store")
     whole = replace(job, store=tmp_path / "another")
     train_method(settings, whole, tmp_path / "whole", print)
     lines = in_pieces(settings, job, tmp_path / "run", sigterm_after, [1, 1, 1, 2])
@@ -96,7 +79,7 @@ def test_every_method_goes_on_bit_for_bit(method, experiments, sigterm_after, tm
 
 def test_h2_keeps_both_parts(experiments, sigterm_after, tmp_path):
     settings = settings_of("gradmix", gradmix={"last_layer": "H2"})
-    job = job_of(experiments("gradmix"), "gradmix", tmp_path / "store")
+    job = experiments("gradmix").job_of("gradmix", tmp_path / "store")
     train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
     # Six steps, then six of the fine-tuning.
     lines = in_pieces(settings, job, tmp_path / "run", sigterm_after, [2, 6, 1, 2])
@@ -120,7 +103,7 @@ def test_checkpoints_by_the_clock_and_by_steps_change_nothing(experiments, tmp_p
     paces = {"never": Pace(1e9), "steps": Pace(1e9, 2), "always": Pace(1e-9)}
     steps = {}
     for name, pace in paces.items():
-        job = job_of(experiments("pooled"), "guided_sum_self", tmp_path / name)
+        job = experiments("pooled").job_of("guided_sum_self", tmp_path / name)
         train_method(settings, replace(job, pace=pace), tmp_path / f"run-{name}", print)
         assert content(tmp_path / f"run-{name}") == content(tmp_path / "run-never")
         steps[name] = list(written)
@@ -138,7 +121,7 @@ def test_it_is_noticed_if_a_part_does_not_come_back(
     settings = settings_of(
         "guided_sum_self", options={"self_labels": {"warm_up": 0.0, "threshold": 0.0}}
     )
-    job = job_of(experiments("pooled"), "guided_sum_self", tmp_path / "store")
+    job = experiments("pooled").job_of("guided_sum_self", tmp_path / "store")
     if part == "best":  # of equal ones the first, long before the end
         monkeypatch.setattr(loop, "evaluate_on_device", lambda network, images, ranks: (1.0, 0.5))
     train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
@@ -167,7 +150,7 @@ def test_it_is_noticed_if_a_part_does_not_come_back(
 def test_a_nan_in_the_fine_tuning_keeps_what_it_says(experiments, tmp_path):
     changes = {"fine_tune_learning_rate": 1e30, "fine_tune_steps": 9}
     settings = settings_of("gradmix", gradmix={"last_layer": "H2"}, training=changes)
-    job = job_of(experiments("gradmix"), "gradmix", tmp_path / "store")
+    job = experiments("gradmix").job_of("gradmix", tmp_path / "store")
     with pytest.raises(TrainingError, match=r"NaN or infinite; the state of step \d is kept in"):
         train_method(settings, job, tmp_path / "run", print)
     kept = [path.name for path in (tmp_path / "store").rglob(f"*{CHECKPOINT}")]
@@ -182,7 +165,7 @@ def test_outside_the_loop_sigterm_leaves_at_once(experiments, tmp_path, monkeypa
         raise AssertionError
 
     monkeypatch.setattr(run, "open_inputs", loading)
-    job = job_of(experiments("pooled"), "pooled", tmp_path / "store")
+    job = experiments("pooled").job_of("pooled", tmp_path / "store")
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated) as caught:
         train_method(settings_of("pooled"), job, tmp_path / "run", print)
@@ -206,7 +189,7 @@ def test_a_second_sigterm_inside_the_writing_leaves_the_checkpoint_before(
     from gradmix.training import store
 
     settings = settings_of("gradmix")
-    job = job_of(experiments("gradmix"), "gradmix", tmp_path / "store")
+    job = experiments("gradmix").job_of("gradmix", tmp_path / "store")
     train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
     original, lines = store.save_file, []
 

@@ -35,18 +35,7 @@ SAME = ("gradmix", "source_only", "target_only")
 def job(tmp_path_factory) -> Job:
     root = tmp_path_factory.mktemp("ranks")
     experiment = make_experiment(root / "experiment")
-    return Job(
-        domains=experiment.domains,
-        split=experiment.split,
-        enlarged=experiment.enlarged,
-        labels_per_class=2,
-        draw=0,
-        seed=0,
-        code="test",
-        store=root / "store",
-        device="cpu",
-        ranks=2,
-    )
+    return experiment.job(root / "store", enlarged=experiment.enlarged, ranks=2)
 
 
 @pytest.fixture(scope="module")
