@@ -21,6 +21,7 @@ __all__ = [
     "Sum",
     "SynchronisedStatistics",
     "exact_weights",
+    "forward_together",
     "layers_of",
     "slsqp_weights",
 ]
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gradmix.mixing.solvers.exact import exact_weights
     from gradmix.mixing.solvers.slsqp import slsqp_weights
     from gradmix.mixing.sum import Sum
+    from gradmix.mixing.together.forward import forward_together
     from gradmix.nets.convnet import ConvNet
     from gradmix.nets.synchronised import SynchronisedStatistics
 
@@ -52,6 +54,7 @@ _HOME = {
     "Sum": "gradmix.mixing.sum",
     "SynchronisedStatistics": "gradmix.nets.synchronised",
     "exact_weights": "gradmix.mixing.solvers.exact",
+    "forward_together": "gradmix.mixing.together.forward",
     "layers_of": "gradmix.mixing.layers",
     "slsqp_weights": "gradmix.mixing.solvers.slsqp",
 }

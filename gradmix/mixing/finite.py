@@ -39,8 +39,11 @@ class FiniteCheck:
 
     def submit(
         self, step: int, finite_LR: Tensor, layers: Sequence[str], sources: Sequence[str]
-    ) -> None:
+    ) -> bool:
         """Queue the flags of one step: rows are layers (none: one row of losses), columns the sources.
+
+        Returns:
+            Whether they have been looked at already; on a GPU they are on their way.
 
         Raises:
             NonFiniteGradientError: if a table that has arrived holds a false entry.
@@ -54,6 +57,7 @@ class FiniteCheck:
             finite_LR = host
         self._pending.append((step, finite_LR, event, list(layers), list(sources)))
         self.poll()
+        return not self._pending
 
     def poll(self, *, wait: bool = False) -> None:
         """Look at every table that has arrived; with ``wait``, at all of them."""

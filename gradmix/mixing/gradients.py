@@ -1,81 +1,121 @@
-"""One loss's gradients by parameter, and all of them as one flat tensor.
+"""Every loss's gradients by parameter: the rows that a mixer works on."""
 
-Shapes: R losses (the sources, then the target), P parameters of all layers.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
 
-from gradmix.mixing.graph import leaves_of
-from gradmix.mixing.layers import Layer
+from gradmix.mixing.graph import reached_by
+from gradmix.mixing.rows import Rows, TensorRows, added
 
-Gradients = dict[nn.Parameter, Tensor]
+Gradients = dict[nn.Parameter, Rows]
 
 
 def gradients_of(
-    loss: Tensor, name: str, wanted: set[int] | None, *, retain_graph: bool
+    losses: Sequence[Tensor], names: Sequence[str], wanted: set[int] | None, *, retain_graph: bool
 ) -> Gradients:
-    """Gradients of one loss with respect to the parameters that it reaches.
+    """Gradients of every loss with respect to the parameters that any of them reaches.
+
+    Losses whose features come from one joint forward pass (`gradmix.forward_together`) are back-propagated
+    through it together, once; all others one by one.
 
     Args:
-        loss: scalar.
-        name: of its source, for messages.
-        wanted: ids of the parameters to look at; ``None``: all that the loss reaches.
-        retain_graph: keep the graph, as in ``Tensor.backward``.
+        losses: scalars.
+        names: of their sources, for messages.
+        wanted: ids of the parameters to look at; ``None``: all that the losses reach.
+        retain_graph: keep the graphs, as in ``Tensor.backward``.
 
     Raises:
-        ValueError: if the loss is no scalar or reaches no parameter.
+        ValueError: if a loss is no scalar or reaches no parameter.
     """
-    if loss.numel() != 1:
-        raise ValueError(f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}")
-    reached = [p for p in leaves_of(loss) if wanted is None or id(p) in wanted]
-    if not reached:
-        raise ValueError(f"the loss of {name} depends on no trainable parameter")
-    # A function of somebody else's may give no gradient to a parameter that is in its graph.
-    gradients = torch.autograd.grad(loss, reached, retain_graph=retain_graph, allow_unused=True)
-    pairs = zip(reached, gradients, strict=True)
-    return {parameter: gradient for parameter, gradient in pairs if gradient is not None}
+    rows: dict[nn.Parameter, list[Tensor | None]] = {}
+    joint: dict[Any, list[dict[int, Tensor]]] = {}
+    for index, (loss, name) in enumerate(zip(losses, names, strict=True)):
+        if loss.numel() != 1:
+            raise ValueError(
+                f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}"
+            )
+        reached = reached_by(loss)
+        leaves = [p for p in reached.leaves if wanted is None or id(p) in wanted]
+        edges: list[tuple[Any, int, GradientEdge]] = []
+        keep = retain_graph
+        for node, parts in reached.parts.items():
+            used = node.recording.parameters
+            if any(p in used for p in leaves):
+                # The loss runs the network by itself, too; torch cannot stop half-way for these parameters.
+                more = [p for p in used if wanted is None or id(p) in wanted]
+                leaves = list(dict.fromkeys([*leaves, *more]))
+                keep = True  # for the losses of the other parts
+            else:
+                edges += [(node, part, GradientEdge(node, part)) for part in parts]
+        if not leaves and not edges:
+            raise ValueError(f"the loss of {name} depends on no trainable parameter")
+        inputs: list[Any] = [*leaves, *(edge for *_, edge in edges)]
+        # A function of somebody else's may give no gradient to a parameter that is in its graph.
+        found = torch.autograd.grad(loss, inputs, retain_graph=keep, allow_unused=True)
+        for parameter, gradient in zip(leaves, found, strict=False):
+            if gradient is not None:
+                rows.setdefault(parameter, [None] * len(losses))[index] = gradient
+        for (node, part, _), gradient in zip(edges, found[len(leaves) :], strict=True):
+            if gradient is not None:
+                joint.setdefault(node, [{} for _ in losses])[index][part] = gradient
+    gradients: Gradients = {parameter: TensorRows(row) for parameter, row in rows.items()}
+    for node, of_losses in joint.items():
+        recorded = node.recording.gradients(of_losses, wanted, retain_graph=retain_graph)
+        gradients = summed(recorded, gradients)
+    return gradients
+
+
+def summed(first: Mapping[nn.Parameter, Rows], second: Mapping[nn.Parameter, Rows]) -> Gradients:
+    """The sum of the gradients of two parts of a batch, which may reach different parameters."""
+    total = dict(first)
+    for parameter, rows in second.items():
+        total[parameter] = added(total[parameter], rows) if parameter in total else rows
+    return total
 
 
 def flatten(
-    gradients: Sequence[Gradients], layers: Sequence[Layer], *, extra: int = 0
+    gradients: Mapping[nn.Parameter, Rows],
+    parameters: Iterable[nn.Parameter],
+    losses: int,
+    *,
+    extra: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """flat_RP: one row per loss; the only copy of the gradients that is made.
+    """flat_RP: one row per loss, the parameters one behind the other, zeros where a loss does not reach one.
 
     Behind it, in the same memory, lie ``extra`` numbers more, for what is to travel with it.
     """
-    parameters = [p for layer in layers for p in layer.parameters]
+    parameters = list(parameters)
     dtype = parameters[0].dtype
     for parameter in parameters[1:]:
         dtype = torch.promote_types(dtype, parameter.dtype)
     total = sum(p.numel() for p in parameters)
-    size = len(gradients) * total
+    size = losses * total
     whole = torch.empty(size + extra, dtype=dtype, device=parameters[0].device)
-    flat_RP, tail = whole[:size].view(len(gradients), total), whole[size:]
-    for row_P, row in zip(flat_RP, gradients, strict=True):
+    flat_RP, tail = whole[:size].view(losses, total), whole[size:]
+    rows = [gradients[p].tensors() for p in parameters]
+    for index, row_P in enumerate(flat_RP):
         parts = [
-            row[p].detach().reshape(-1).to(dtype) if p in row else row_P.new_zeros(p.numel())
-            for p in parameters
-        ]
+            row_P.new_zeros(p.numel()) if (g := row[index]) is None else g.detach().reshape(-1).to(dtype)
+            for p, row in zip(parameters, rows, strict=True)
+        ]  # fmt: skip
         torch.cat(parts, out=row_P)
     return flat_RP, tail
 
 
-def add_to_grad(parameter: nn.Parameter, flat: Tensor) -> None:
-    """Add a flattened gradient to ``.grad``, as ``Tensor.backward`` does."""
-    # Laid out like the parameter, as torch's own: fused optimizers take both as flat memory.
-    gradient = torch.empty_like(parameter, requires_grad=False).copy_(flat.view(parameter.shape))
-    if parameter.grad is None:
-        parameter.grad = gradient
-    else:
-        parameter.grad.add_(gradient)
-
-
-def added(first: Gradients, second: Gradients) -> Gradients:
-    """The sum of two gradients, which may reach different parameters."""
-    total = dict(first)
-    for parameter, gradient in second.items():
-        total[parameter] = total[parameter] + gradient if parameter in total else gradient
-    return total
+def unflatten(
+    flat_RP: Tensor, gradients: Mapping[nn.Parameter, Rows], parameters: Sequence[nn.Parameter]
+) -> Gradients:
+    """Rows on the memory of `flatten`; what a loss does not reach stays so."""
+    pieces = flat_RP.split([p.numel() for p in parameters], dim=1)
+    return {
+        parameter: TensorRows(
+            [
+                row.view(parameter.shape) if reached else None
+                for row, reached in zip(piece, gradients[parameter].reached, strict=True)
+            ]
+        )
+        for parameter, piece in zip(parameters, pieces, strict=True)
+    }

@@ -1,27 +1,51 @@
-"""The parameters that a loss reaches, read from its autograd graph."""
+"""What a loss reaches, read from its autograd graph."""
 
-from typing import cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 from torch import Tensor, nn
 
+from gradmix.mixing.together.recording import Recording
 
-def leaves_of(loss: Tensor) -> list[nn.Parameter]:
-    """Trainable leaves below ``loss``, in the order in which a walk from the loss meets them.
+
+@dataclass(frozen=True)
+class Reached:
+    """The trainable leaves below a loss, and the joint forward passes (`forward_together`) that it comes from.
+
+    Attributes:
+        leaves: in the order in which a walk from the loss meets them; not those below a joint forward pass.
+        parts: of each joint forward pass, by the autograd node behind it, which inputs' outputs the loss uses.
+    """
+
+    leaves: list[nn.Parameter]
+    parts: dict[Any, list[int]]
+
+
+def reached_by(loss: Tensor) -> Reached:
+    """Walk the graph of ``loss``.
 
     Torch's own ``autograd.grad`` wants to be told which parameters to look at; a front door that asks the user for
     every head would be easy to hold wrong.
     """
     if loss.grad_fn is None:
-        return [cast(nn.Parameter, loss)] if loss.requires_grad else []
+        return Reached([cast(nn.Parameter, loss)] if loss.requires_grad else [], {})
     leaves: dict[nn.Parameter, None] = {}
-    stack = [loss.grad_fn]
-    seen = {loss.grad_fn}
+    parts: dict[Any, list[int]] = {}
+    stack: list[tuple[Any, int]] = [(loss.grad_fn, loss.output_nr)]
+    seen: set[Any] = {loss.grad_fn}
     while stack:
-        node = stack.pop()
+        node, output = stack.pop()
+        if isinstance(getattr(node, "recording", None), Recording):
+            parts.setdefault(node, []).append(output)
+            continue
         if hasattr(node, "variable"):
             leaves[cast(nn.Parameter, node.variable)] = None
-        for child, _ in node.next_functions:
-            if child is not None and child not in seen:
-                seen.add(child)
-                stack.append(child)
-    return list(leaves)
+        for child, number in node.next_functions:
+            if child is None:
+                continue
+            # Each output of a joint forward pass counts by itself; all other nodes are walked through once.
+            key = (child, number) if hasattr(child, "recording") else child
+            if key not in seen:
+                seen.add(key)
+                stack.append((child, number))
+    return Reached(list(leaves), {node: sorted(found) for node, found in parts.items()})

@@ -3,16 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from gradmix.mixing.finite import FiniteCheck
-from gradmix.mixing.gradients import Gradients, add_to_grad, added, flatten, gradients_of
+from gradmix.mixing.gradients import Gradients, gradients_of, summed
 from gradmix.mixing.gram import LayerStatistics, statistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.reduce import Reduction
+from gradmix.mixing.rows import layer_gram, put
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -28,6 +30,14 @@ class Optimizer(Protocol):
 
     def step(self) -> Any:
         """Take a step."""
+
+
+@runtime_checkable
+class ScaledSteps(Protocol):
+    """An optimizer that can take a part of a step by itself, without a copy of the parameters."""
+
+    def scaled_step(self, factor: Tensor, only: set[int] | None) -> None:
+        """Take the step ``factor`` (scalar tensor) times as far for the parameters of these ids (``None``: all)."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,7 @@ class GradientMixer(ABC):
         self._reduction: Reduction | None = None
         if process_group is not None:
             self.join(process_group)
-        self._pending: list[Gradients] | None = None
+        self._pending: Gradients | None = None
         self._losses_K = torch.zeros(0)
         self._etas: list[Tensor] = []
         self._masks: dict[tuple[Any, ...], Tensor] = {}
@@ -133,15 +143,15 @@ class GradientMixer(ABC):
         number of parts, as usual, and the result is that of the whole batch.
         """
         gradients = self._gradients(source_losses, target_loss, retain_graph)
-        first = self._pending is None
-        if self._pending is not None:
-            if len(self._pending) != len(gradients):
-                raise ValueError(
-                    f"accumulated {len(self._pending) - 1} sources so far, but got {len(gradients) - 1}"
-                )
-            gradients = [added(a, b) for a, b in zip(self._pending, gradients, strict=True)]
         losses_K = torch.stack([loss.detach().double() for loss in source_losses])
-        self._losses_K = losses_K if first else self._losses_K + losses_K
+        if self._pending is not None:
+            if len(self._losses_K) != len(losses_K):
+                raise ValueError(
+                    f"accumulated {len(self._losses_K)} sources so far, but got {len(losses_K)}"
+                )
+            gradients = summed(self._pending, gradients)
+            losses_K = self._losses_K + losses_K
+        self._losses_K = losses_K
         self._pending = gradients
 
     def backward(
@@ -150,7 +160,8 @@ class GradientMixer(ABC):
         """Add the mixed gradient to ``.grad`` of the shared parameters, and the heads' to theirs.
 
         Args:
-            source_losses: one scalar per source, each with a graph of its own (or ``retain_graph=True``).
+            source_losses: one scalar per source, each with a graph of its own, of features from `forward_together`,
+                or (with ``retain_graph=True``) any.
             target_loss: the loss on the labelled target images, the guide; scalar.
             retain_graph: keep the graphs, as in ``Tensor.backward``.
 
@@ -162,23 +173,26 @@ class GradientMixer(ABC):
         self.accumulate(source_losses, target_loss, retain_graph=retain_graph)
         gradients, self._pending = self._pending, None
         assert gradients is not None
-        heads = self._heads_of(gradients)
+        losses_K = self._losses_K
+        heads = self._heads_of(gradients, len(losses_K))
         layers = [*self._shared_of(gradients), *heads]
         shared = len(layers) - len(heads)
-        mask_LK = self._mask(layers, gradients, shared)
-        losses_K = self._losses_K
-        if self._reduction is None:
-            flat_RP, _ = flatten(gradients, layers)
-        else:
-            flat_RP, losses_K = self._reduction(gradients, layers, losses_K)
-        sizes = [sum(p.numel() for p in layer.parameters) for layer in layers]
-        stats = statistics(flat_RP, sizes, mask_LK, losses_K, shared)
+        mask_LK = self._mask(layers, gradients, shared, len(losses_K))
+        if self._reduction is not None:
+            gradients, losses_K = self._reduction(gradients, layers, losses_K)
+        like = next(iter(gradients))
+        gram_LRR = torch.stack(
+            [
+                layer_gram([gradients[p] for p in layer.parameters], len(losses_K) + 1, like)
+                for layer in layers
+            ]
+        )
+        stats = statistics(gram_LRR, mask_LK, losses_K, shared)
 
-        source_norms_LK = stats.gram_LKK.diagonal(dim1=-2, dim2=-1).sqrt()
-        norms_LR = torch.cat([source_norms_LK, stats.target_norm_L[:, None]], dim=1)
+        norms_LR = gram_LRR.diagonal(dim1=-2, dim2=-1).sqrt()
         finite_LR = norms_LR.isfinite()
         step, self.steps = self.steps, self.steps + 1
-        self._check.submit(
+        known = self._check.submit(
             step, finite_LR, [layer.name for layer in layers], self._names(len(losses_K))
         )
 
@@ -187,7 +201,7 @@ class GradientMixer(ABC):
         factors_LK = (
             weights_LK * mask_LK.sum(dim=1, keepdim=True) if self.sum_length else weights_LK
         )
-        self._write(gradients, layers, flat_RP, sizes, factors_LK, eta, shared, finite)
+        self._write(gradients, layers, factors_LK, eta, shared, None if known else finite)
         # With eta 0 a step that is not finite changes no parameter, whatever it left in rho.
         eta = torch.where(finite, eta, torch.zeros_like(eta))
         if self.eta_on == "lr":
@@ -199,7 +213,7 @@ class GradientMixer(ABC):
             eta=eta,
             head_weights_HK=weights_LK[shared:],
             target_norm_L=stats.target_norm_L[:shared],
-            source_norms_LK=source_norms_LK[:shared],
+            source_norms_LK=norms_LR[:shared, :-1],
         )
 
     def step(self, optimizer: Optimizer) -> None:
@@ -220,11 +234,18 @@ class GradientMixer(ABC):
             raise ValueError("step() needs a backward() before it")
         eta = self._etas[0] if len(self._etas) == 1 else torch.stack(self._etas).mean()
         self._etas = []
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        only = None
         if not self.eta_on_heads:
-            shared = {id(p) for layer in self.layers for p in layer.parameters}
-            parameters = [p for p in parameters if id(p) in shared]
-        parameters = [p for p in parameters if p.grad is not None]
+            only = {id(p) for layer in self.layers for p in layer.parameters}
+        if isinstance(optimizer, ScaledSteps):
+            optimizer.scaled_step(eta, only)
+            return
+        parameters = [
+            p
+            for group in optimizer.param_groups
+            for p in group["params"]
+            if p.grad is not None and (only is None or id(p) in only)
+        ]
         before = [p.detach().clone() for p in parameters]
         optimizer.step()
         with torch.no_grad():
@@ -244,18 +265,14 @@ class GradientMixer(ABC):
 
     def _gradients(
         self, source_losses: Sequence[Tensor], target_loss: Tensor, retain_graph: bool
-    ) -> list[Gradients]:
+    ) -> Gradients:
         if not source_losses:
             raise ValueError("there must be at least one source loss, but got none")
         wanted = None
         if self.heads is not None:
             wanted = {id(p) for layer in [*self.layers, *self.heads] for p in layer.parameters}
         names = self._names(len(source_losses))
-        losses = [*source_losses, target_loss]
-        return [
-            gradients_of(loss, name, wanted, retain_graph=retain_graph)
-            for name, loss in zip(names, losses, strict=True)
-        ]
+        return gradients_of([*source_losses, target_loss], names, wanted, retain_graph=retain_graph)
 
     def _names(self, sources: int) -> list[str]:
         names = self.source_names or [f"source {index}" for index in range(sources)]
@@ -265,43 +282,41 @@ class GradientMixer(ABC):
             )
         return [*names, "the target"]
 
-    def _shared_of(self, gradients: list[Gradients]) -> list[Layer]:
+    def _shared_of(self, gradients: Gradients) -> list[Layer]:
         # Parameters that were frozen since, or that no loss reaches, drop out; a layer keeps its place even if empty.
-        reached = set().union(*gradients)
         return [
-            Layer(layer.name, tuple(p for p in layer.parameters if p in reached))
+            Layer(layer.name, tuple(p for p in layer.parameters if p in gradients))
             for layer in self.layers
         ]
 
-    def _heads_of(self, gradients: list[Gradients]) -> list[Layer]:
+    def _heads_of(self, gradients: Gradients, sources: int) -> list[Layer]:
         if self.heads is not None:
-            reached = set().union(*gradients)
             heads = [
-                Layer(head.name, tuple(p for p in head.parameters if p in reached))
+                Layer(head.name, tuple(p for p in head.parameters if p in gradients))
                 for head in self.heads
             ]
             return [head for head in heads if head.parameters]
         shared = {id(p) for layer in self.layers for p in layer.parameters}
-        groups: dict[tuple[int, ...], list[nn.Parameter]] = {}
-        for parameter in dict.fromkeys(p for row in gradients for p in row):
+        groups: dict[tuple[bool, ...], list[nn.Parameter]] = {}
+        for parameter, rows in gradients.items():
             if id(parameter) not in shared:
-                owners = tuple(index for index, row in enumerate(gradients) if parameter in row)
-                groups.setdefault(owners, []).append(parameter)
-        names = self._names(len(gradients) - 1)
+                groups.setdefault(rows.reached, []).append(parameter)
+        names = self._names(sources)
         return [
-            Layer("head of " + ", ".join(names[index] for index in owners), tuple(parameters))
+            Layer("head of " + ", ".join(compress(names, owners)), tuple(parameters))
             for owners, parameters in groups.items()
         ]
 
-    def _mask(self, layers: list[Layer], gradients: list[Gradients], shared: int) -> Tensor:
+    def _mask(self, layers: list[Layer], gradients: Gradients, shared: int, sources: int) -> Tensor:
         """mask_LK; made once per pattern, since a new tensor from the host would make it wait."""
         pattern = tuple(
             tuple(
-                index < shared or any(p in row for p in layer.parameters) for row in gradients[:-1]
+                index < shared or any(gradients[p].reached[source] for p in layer.parameters)
+                for source in range(sources)
             )
             for index, layer in enumerate(layers)
         )
-        device = next(iter(gradients[0].values())).device
+        device = next(iter(gradients)).device
         key = (device, pattern)
         if key not in self._masks:
             self._masks[key] = torch.tensor(pattern, dtype=torch.bool, device=device)
@@ -309,37 +324,41 @@ class GradientMixer(ABC):
 
     def _write(
         self,
-        gradients: list[Gradients],
+        gradients: Gradients,
         layers: list[Layer],
-        flat_RP: Tensor,
-        sizes: list[int],
         factors_LK: Tensor,
         eta: Tensor,
         shared: int,
-        finite: Tensor,
+        finite: Tensor | None,
     ) -> None:
-        """Add the mixture to ``.grad``; zero where any gradient of the step is NaN or Inf."""
-        dtype = torch.promote_types(flat_RP.dtype, torch.float32)
-        factors_LK = factors_LK.to(dtype)
-        for index, (layer, rows_Rp) in enumerate(
-            zip(layers, flat_RP.split(sizes, dim=1), strict=True)
-        ):
-            rows_Rp = rows_Rp.to(dtype)
-            # A matrix-vector product never goes through TF32 matrix units.
-            mixed_p = torch.mv(rows_Rp[:-1].mT, factors_LK[index])
-            is_head = index >= shared
-            target_trains = self.target_trains or (is_head and self.last_layer == "H1")
-            if target_trains:
-                mixed_p = mixed_p + rows_Rp[-1]
-            if self.eta_on == "grad" and (not is_head or self.eta_on_heads):
-                mixed_p = mixed_p * eta.to(dtype)
-            mixed_p = torch.where(finite, mixed_p, torch.zeros_like(mixed_p))
-            trains = gradients if target_trains else gradients[:-1]
-            parts = mixed_p.split([p.numel() for p in layer.parameters])
-            for parameter, part in zip(layer.parameters, parts, strict=True):
-                # What no source reaches stays without a gradient, as after Tensor.backward.
-                if any(parameter in row for row in trains):
-                    add_to_grad(parameter, part)
+        """Add the mixture to ``.grad``; zero where any gradient of the step is NaN or Inf (``None``: none is).
+
+        Each parameter's rows are let go as soon as they are mixed: no more than one parameter's mixture is held
+        beside the gradients.
+        """
+        wide = any(p.dtype == torch.float64 for p in gradients)
+        dtype = torch.float64 if wide else torch.float32
+        scale_L = torch.ones(len(layers), dtype=dtype, device=eta.device)
+        if self.eta_on == "grad":
+            scale_L[: None if self.eta_on_heads else shared] = eta.to(dtype)
+        # The target's row last, with the factor 1 before eta; only layers that it trains use it.
+        factors_LR = torch.cat([factors_LK.to(dtype), torch.ones_like(scale_L)[:, None]], dim=1)
+        factors_LR = factors_LR * scale_L[:, None]
+        factors: dict[nn.Parameter, Sequence[Tensor]] = {}
+        for index, layer in enumerate(layers):
+            of_layer = factors_LR[index].unbind()
+            trains = self.target_trains or (index >= shared and self.last_layer == "H1")
+            factors |= dict.fromkeys(layer.parameters, of_layer if trains else of_layer[:-1])
+        for parameter, of_rows in factors.items():
+            gradients[parameter].plan(of_rows)
+        for parameter, of_rows in factors.items():
+            mixed = gradients.pop(parameter).mixed(of_rows)
+            # What no source reaches stays without a gradient, as after Tensor.backward.
+            if mixed is None:
+                continue
+            if finite is not None:
+                mixed = torch.where(finite, mixed, torch.zeros_like(mixed))
+            put(parameter, mixed)
 
 
 def _refuse_overlap(layers: Sequence[Layer]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, distributed, nn
 
-from gradmix.mixing.gradients import Gradients, flatten
+from gradmix.mixing.gradients import Gradients, flatten, unflatten
 from gradmix.mixing.layers import Layer
 
 if TYPE_CHECKING:
@@ -28,15 +28,15 @@ class Reduction:
 
     def __init__(self, process_group: "ProcessGroup") -> None:
         self.process_group = process_group
-        self._compared: set[tuple[tuple[int, ...], ...]] = set()
+        self._compared: set[tuple[tuple[int, tuple[bool, ...]], ...]] = set()
 
     def __call__(
-        self, gradients: Sequence[Gradients], layers: Sequence[Layer], losses_K: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """flat_RP and losses_K, averaged.
+        self, gradients: Gradients, layers: Sequence[Layer], losses_K: Tensor
+    ) -> tuple[Gradients, Tensor]:
+        """Gradients and losses_K, averaged.
 
         Args:
-            gradients: this rank's, one per loss.
+            gradients: this rank's.
             layers: all parameters that any loss reaches.
             losses_K: this rank's; they travel in the gradients' precision.
 
@@ -45,25 +45,24 @@ class Reduction:
                 loss reaches which, are not the same.
         """
         self._compare(gradients, layers)
-        flat_RP, tail_K = flatten(gradients, layers, extra=len(losses_K))
+        parameters = [p for layer in layers for p in layer.parameters]
+        rows = len(gradients[parameters[0]].reached)
+        flat_RP, tail_K = flatten(gradients, parameters, rows, extra=len(losses_K))
         tail_K.copy_(losses_K)
         whole = flat_RP.as_strided((flat_RP.numel() + len(tail_K),), (1,))
         distributed.all_reduce(whole, group=self.process_group)
         whole /= distributed.get_world_size(self.process_group)
-        return flat_RP, tail_K.to(losses_K.dtype)
+        return unflatten(flat_RP, gradients, parameters), tail_K.to(losses_K.dtype)
 
-    def _compare(self, gradients: Sequence[Gradients], layers: Sequence[Layer]) -> None:
+    def _compare(self, gradients: Gradients, layers: Sequence[Layer]) -> None:
         """One small all-reduce per kind of step; an all-reduce of different sizes would hang or break off."""
-        kind = tuple(tuple(map(id, row)) for row in gradients)
+        kind = tuple((id(parameter), rows.reached) for parameter, rows in gradients.items())
         if kind in self._compared:
             return
         self._compared.add(kind)
         parameters = [p for layer in layers for p in layer.parameters]
         reached = [
-            (
-                layer.name,
-                [(tuple(p.shape), [p in row for row in gradients]) for p in layer.parameters],
-            )
+            (layer.name, [(tuple(p.shape), list(gradients[p].reached)) for p in layer.parameters])
             for layer in layers
         ]
         mine = torch.tensor([_number(reached), _number(_fingerprint(parameters))])

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from gradmix.mixing.finite import FiniteCheck
-from gradmix.mixing.gradients import add_to_grad, gradients_of
+from gradmix.mixing.gradients import gradients_of
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import Optimizer
 from gradmix.mixing.reduce import Reduction
+from gradmix.mixing.rows import put
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -72,13 +73,14 @@ class Sum:
             self.combine(losses_K).backward(retain_graph=retain_graph)
             return
         total = self.combine(losses_K)
-        row = gradients_of(total, "all sources", None, retain_graph=retain_graph)
-        layer = Layer("all parameters", tuple(row))
-        flat_RP, losses_K = self._reduction([row], [layer], losses_K.detach())
+        gradients = gradients_of([total], ["all sources"], None, retain_graph=retain_graph)
+        layer = Layer("all parameters", tuple(gradients))
+        gradients, losses_K = self._reduction(gradients, [layer], losses_K.detach())
         self._check.submit(step, losses_K.isfinite()[None], [], names)
-        sizes = [parameter.numel() for parameter in row]
-        for parameter, part in zip(row, flat_RP[0].split(sizes), strict=True):
-            add_to_grad(parameter, part)
+        for parameter, rows in gradients.items():
+            (gradient,) = rows.tensors()
+            assert gradient is not None
+            put(parameter, gradient)
 
     def step(self, optimizer: Optimizer) -> None:
         """``optimizer.step()``."""

@@ -46,6 +46,27 @@ class SGD:
     @torch.no_grad()
     def step(self) -> None:
         """Take a step with the gradients in ``.grad``."""
+        parameters, steps = self._directions()
+        if parameters:
+            torch._foreach_add_(parameters, steps, alpha=-self.lr)
+
+    @torch.no_grad()
+    def scaled_step(self, factor: Tensor, only: set[int] | None = None) -> None:
+        """Take a step at ``factor`` (a scalar tensor on the device) times the learning rate.
+
+        Args:
+            factor: of the rate; nothing waits for it.
+            only: ids of the parameters whose step it changes; ``None``: all.
+        """
+        parameters, steps = self._directions()
+        rate = (-self.lr * factor).to(torch.float32)
+        full = torch.full_like(rate, -self.lr)
+        rates = [rate if only is None or id(p) in only else full for p in parameters]
+        if parameters:
+            torch._foreach_addcmul_(parameters, steps, rates)
+
+    def _directions(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The parameters that have a gradient, and what is taken from each, times the rate."""
         parameters, steps = [], []
         for index, parameter in enumerate(self.param_groups[0]["params"]):
             if parameter.grad is None:
@@ -61,5 +82,4 @@ class SGD:
                 gradient = self.buffers[index]
             parameters.append(parameter)
             steps.append(gradient)
-        if parameters:
-            torch._foreach_add_(parameters, steps, alpha=-self.lr)
+        return parameters, steps

@@ -1,8 +1,21 @@
 """Inner products per layer."""
 
+import pytest
 import torch
 
-from gradmix.mixing.gram import gram, statistics
+from gradmix.mixing import rows as rows_module
+from gradmix.mixing.gram import statistics
+from gradmix.mixing.rows import TensorRows, layer_gram
+
+
+def gram(gradients_RP, sizes):
+    """Of layers of one parameter each."""
+    return torch.stack(
+        [
+            layer_gram([TensorRows(list(part))], len(gradients_RP), gradients_RP)
+            for part in gradients_RP.split(sizes, dim=1)
+        ]
+    )
 
 
 def test_equals_the_products_of_each_layers_slices():
@@ -39,7 +52,36 @@ def test_precision_settings_for_matrix_units_do_not_matter():
 
 def test_statistics_split_sources_and_target():
     rows = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
-    stats = statistics(rows, [2], torch.ones(1, 2, dtype=torch.bool), torch.zeros(2), shared=1)
+    stats = statistics(
+        gram(rows, [2]), torch.ones(1, 2, dtype=torch.bool), torch.zeros(2), shared=1
+    )
     assert stats.gram_LKK.tolist() == [[[1.0, 1.0], [1.0, 2.0]]]
     assert stats.target_LK.tolist() == [[0.0, 2.0]]
     assert stats.target_norm_L.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("piece", [1, 3, 7, 100])
+def test_a_layers_parameters_count_together_whatever_the_pieces(piece, monkeypatch):
+    monkeypatch.setitem(rows_module._PIECE, "cpu", piece)
+    torch.manual_seed(0)
+    weights_RP, biases_RP = torch.randn(3, 2, 5), torch.randn(3, 2)
+    whole_RP = torch.cat([weights_RP.flatten(1), biases_RP], dim=1).double()
+    rows = [TensorRows(list(weights_RP)), TensorRows(list(biases_RP))]
+    torch.testing.assert_close(layer_gram(rows, 3, weights_RP), whole_RP @ whole_RP.mT)
+
+
+def test_rows_that_lie_differently_in_memory_are_compared_element_by_element():
+    torch.manual_seed(0)
+    first = torch.randn(4, 3, 2, 2)
+    second = torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    found = layer_gram([TensorRows([first, None, second])], 3, first)
+    assert found[0, 2].item() == pytest.approx((first.double() * second.double()).sum().item())
+    assert found[1].tolist() == [0, 0, 0]
+    both_last = first.contiguous(memory_format=torch.channels_last)
+    again = layer_gram([TensorRows([both_last, second])], 2, first)
+    assert again[0, 1].item() == pytest.approx(found[0, 2].item())
+
+
+def test_a_gradient_that_autograd_gives_out_expanded_is_read_as_it_stands():
+    row = torch.tensor(2.0).expand(3, 2)
+    assert layer_gram([TensorRows([row, row])], 2, row).tolist() == [[24.0, 24.0], [24.0, 24.0]]

@@ -1,0 +1,175 @@
+"""One parameter's gradients: a row for every loss of a step.
+
+Shapes: R losses (the sources, then the target), P elements of a parameter.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+# Elements of a piece in float64: R of them stay in a processor's cache, so the gradients are read from memory once
+# and no second copy of them is made. A GPU has no use for small pieces.
+_PIECE = {"cpu": 2**16}
+_LARGEST_PIECE = 2**24
+
+
+class Rows(Protocol):
+    """What a mixer needs of one parameter's gradients, however they are kept."""
+
+    @property
+    def reached(self) -> tuple[bool, ...]:
+        """Which of the R losses reach the parameter."""
+
+    def tensors(self) -> list[Tensor | None]:
+        """The R gradients themselves, each shaped like the parameter; ``None`` where the loss does not reach it."""
+
+    def gram_RR(self) -> Tensor | None:  # noqa: N802
+        """Inner products of the rows, float64; ``None``: they are to be taken from `tensors`."""
+
+    def plan(self, factors: Sequence[Tensor]) -> None:
+        """What `mixed` will be called with; told for every parameter before the first is mixed."""
+
+    def mixed(self, factors: Sequence[Tensor]) -> Tensor | None:
+        """The sum of the first ``len(factors)`` rows, each times its factor (scalar tensors); ``None``: no row."""
+
+
+class TensorRows:
+    """Rows that are held as tensors."""
+
+    def __init__(self, tensors: Sequence[Tensor | None]) -> None:
+        self._tensors = list(tensors)
+
+    @property
+    def reached(self) -> tuple[bool, ...]:
+        """Which of the R losses reach the parameter."""
+        return tuple(tensor is not None for tensor in self._tensors)
+
+    def tensors(self) -> list[Tensor | None]:
+        """The gradients."""
+        return self._tensors
+
+    def gram_RR(self) -> Tensor | None:  # noqa: N802
+        """Taken from the tensors, together with those of the layer's other parameters."""
+        return None
+
+    def plan(self, factors: Sequence[Tensor]) -> None:
+        """Nothing to prepare."""
+
+    def mixed(self, factors: Sequence[Tensor]) -> Tensor | None:
+        """In float32 at least; a new tensor, since what autograd returns may share its memory."""
+        mixture: Tensor | None = None
+        for factor, row in zip(factors, self._tensors, strict=False):
+            if row is None:
+                continue
+            row = row.detach()
+            if row.dtype.itemsize < 4:
+                row = row.float()
+            # Element by element, which never goes through TF32 matrix units.
+            if mixture is None:
+                mixture = row * factor
+            else:
+                mixture.addcmul_(row, factor)
+        return mixture
+
+
+def added(first: Rows, second: Rows) -> Rows:
+    """Row by row, the sum of two."""
+    pairs = zip(first.tensors(), second.tensors(), strict=True)
+    return TensorRows([b if a is None else a if b is None else a + b for a, b in pairs])
+
+
+def layer_gram(rows: Sequence[Rows], losses: int, like: Tensor) -> Tensor:
+    """gram_RR of a layer: inner products of the R gradients over all its parameters, accumulated in float64.
+
+    float64 for two reasons: cosines near zero decide which sources are active, and squares of gradients from
+    1e-15 to 1e15 leave the range of float32. It also keeps TF32 and bfloat16 matrix units out whatever the global
+    precision settings say.
+
+    Args:
+        rows: of the layer's parameters.
+        losses: R.
+        like: a tensor on the device, for layers without parameters.
+    """
+    known = [row.gram_RR() for row in rows]
+    parts = [gram_RR for gram_RR in known if gram_RR is not None]
+    held = [row.tensors() for row, gram in zip(rows, known, strict=True) if gram is None]
+    largest = _PIECE.get(like.device.type, _LARGEST_PIECE)
+    buffer_RP: Tensor | None = None
+    for piece in _pieces([_as_vectors(tensors) for tensors in held], largest):
+        size = sum(stop - start for _, start, stop in piece)
+        if buffer_RP is None or buffer_RP.shape[1] < size:
+            buffer_RP = like.new_empty((losses, size), dtype=torch.float64)
+        part_RP = buffer_RP[:, :size]
+        for index, row_P in enumerate(part_RP):
+            vectors = [_part(tensors[index], start, stop, like) for tensors, start, stop in piece]
+            if len(vectors) == 1:
+                row_P.copy_(vectors[0])
+            else:
+                torch.cat(vectors, out=row_P)
+        parts.append(part_RP @ part_RP.mT)
+    if not parts:
+        return like.new_zeros((losses, losses), dtype=torch.float64)
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)
+
+
+_Vectors = list[Tensor | None]
+
+
+def _pieces(vectors: Sequence[_Vectors], largest: int) -> Iterator[list[tuple[_Vectors, int, int]]]:
+    """Ranges of parameters that together have at most ``largest`` elements."""
+    piece: list[tuple[_Vectors, int, int]] = []
+    free = largest
+    for rows in vectors:
+        size = next(row.numel() for row in rows if row is not None)
+        start = 0
+        while start < size:
+            stop = min(size, start + free)
+            piece.append((rows, start, stop))
+            free -= stop - start
+            start = stop
+            if free == 0:
+                yield piece
+                piece, free = [], largest
+    if piece:
+        yield piece
+
+
+def _as_vectors(tensors: Sequence[Tensor | None]) -> _Vectors:
+    """The rows as vectors, all in the same order: that of memory where they share it, which costs no copy."""
+    rows = [tensor.detach() for tensor in tensors if tensor is not None]
+    strides = {row.stride() for row in rows}
+    dense = len(strides) == 1 and _is_dense(rows[0])
+    return [
+        None
+        if tensor is None
+        else tensor.detach().as_strided((tensor.numel(),), (1,))
+        if dense
+        else tensor.detach().reshape(-1)
+        for tensor in tensors
+    ]
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    return tensor.is_contiguous() or (
+        tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    )
+
+
+def _part(vector: Tensor | None, start: int, stop: int, like: Tensor) -> Tensor:
+    if vector is None:
+        return like.new_zeros(stop - start)
+    return vector[start:stop]
+
+
+def put(parameter: nn.Parameter, gradient: Tensor) -> None:
+    """Add a gradient to ``.grad``, as ``Tensor.backward`` does."""
+    gradient = gradient.to(parameter.dtype)
+    if parameter.grad is not None:
+        parameter.grad.add_(gradient)
+    elif gradient.stride() == parameter.stride():
+        parameter.grad = gradient
+    else:
+        # Laid out like the parameter, as torch's own: fused optimizers take both as flat memory.
+        parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient)

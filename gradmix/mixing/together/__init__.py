@@ -1,0 +1,1 @@
+"""Several inputs in one forward pass, with the parameters' gradients kept apart by input."""

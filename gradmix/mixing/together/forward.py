@@ -1,0 +1,234 @@
+"""The front door of the joint forward pass."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from gradmix.mixing.together.operations import BatchNorm, Convolution, Linear, OfPart, Parts
+from gradmix.mixing.together.recording import Keep, Recording
+
+
+def forward_together(
+    function: Callable[..., Tensor],
+    inputs: Sequence[Tensor],
+    *arguments: Any,
+    keep: Keep = "gradients",
+    **options: Any,
+) -> list[Tensor]:
+    """``[function(x) for x in inputs]``, computed as one batch, for mixers that need each input's gradient apart.
+
+    Losses of the outputs are given to a mixer as usual; it back-propagates all of them through it in one
+    pass, in which only the parameters' gradients are taken input by input. The gradients are those of separate
+    forward passes, up to the order of summation; batch normalisation takes each input's own statistics. A plain
+    ``loss.backward()`` works as well::
+
+        features = forward_together(net.backbone, [x1, x2, target_x])
+        losses = [cross_entropy(head(f), y) for head, f, y in zip(heads, features, labels)]
+        mixer.backward(losses[:-1], losses[-1])
+
+    Args:
+        function: a module, or a method of one; maps (N, ...) to (N, ...), each image for itself but for batch
+            normalisation. Its parameters are used by convolutions, linear maps, and batch, layer, group and RMS
+            normalisation.
+        inputs: one tensor per domain, (n_i, ...), alike but for n_i.
+        arguments: handed to the function.
+        keep: ``"gradients"``: K + 1 gradients are held until they are mixed. ``"gram"``: of the weights of
+            convolutions and linear maps only inner products are held, and a second backward pass makes the
+            mixture; for networks whose gradients do not fit beside their activations.
+        options: handed to the function.
+
+    Returns:
+        The outputs, one per input.
+
+    Raises:
+        TypeError: if the function is neither.
+        ValueError: if there is no input, the output has no row per image, or it uses a parameter in
+            an operation that is not in the list above (run each input by itself then).
+
+    Random operations (dropout) draw once for the joint batch, so their numbers differ from separate passes'.
+    """
+    module = function if isinstance(function, nn.Module) else getattr(function, "__self__", None)
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"expected a module or a method of one, but got {function!r}")
+    if not inputs:
+        raise ValueError("forward_together needs at least one input, but got none")
+    if keep not in ("gradients", "gram"):
+        raise ValueError(f'keep must be "gradients" or "gram", but got {keep!r}')
+    recording = Recording([len(x) for x in inputs], keep)
+    if not torch.is_grad_enabled():
+        return list(function(torch.cat(list(inputs)), *arguments, **options).split(recording.sizes))
+    recording.anchor = torch.zeros((), device=inputs[0].device, requires_grad=True)
+    with _Apart(module, recording):
+        output = function(torch.cat(list(inputs)), *arguments, **options)
+    images = sum(recording.sizes)
+    if not isinstance(output, Tensor) or output.dim() == 0 or len(output) != images:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(
+            f"the function must give a row for each of the {images} images, but gave {shape}"
+        )
+    recording.output = output
+    return list(Parts.apply(output, recording))
+
+
+class _Apart(TorchFunctionMode):
+    """Within it, the module's parameters are used through the operations of a joint pass."""
+
+    def __init__(self, module: nn.Module, recording: Recording) -> None:
+        super().__init__()
+        self._names = {id(p): name for name, p in module.named_parameters() if p.requires_grad}
+        self._counters = {
+            id(m.running_mean): m.num_batches_tracked
+            for m in module.modules()
+            if isinstance(m, nn.modules.batchnorm._NormBase) and m.running_mean is not None
+        }
+        for name, part in module.named_modules():
+            if isinstance(part, nn.modules.batchnorm._NormBase) and part.momentum is None:
+                raise ValueError(
+                    f"{name} averages over all batches (momentum=None), which a joint pass cannot; give it a momentum"
+                )
+        self._recording = recording
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Replace the operations that use parameters, and batch normalisation."""
+        kwargs = kwargs or {}
+        used = [a for a in [*args, *kwargs.values()] if id(a) in self._names]
+        if func in _BATCH_NORMS:
+            return self._batch_norm(*args, **kwargs)
+        if not used:
+            return func(*args, **kwargs)
+        self._recording.parameters |= dict.fromkeys(used)
+        if func in _CONVOLUTIONS:
+            return self._convolution(*args, **kwargs)
+        if func is functional.linear:
+            return self._linear(*args, **kwargs)
+        if func in _BY_PART:
+            return self._by_part(func, *args, **kwargs)
+        result = func(*args, **kwargs)
+        if isinstance(result, Tensor) and result.requires_grad:
+            names = ", ".join(self._names[id(p)] for p in used)
+            name = getattr(func, "__name__", str(func))
+            raise ValueError(
+                f"{names} is used by {name}, whose gradients a joint forward pass cannot keep apart; "
+                f"run each input by itself"
+            )
+        return result
+
+    def _convolution(
+        self,
+        input: Tensor,  # noqa: A002 torch's own name
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: Any = 1,
+        padding: Any = 0,
+        dilation: Any = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        size = weight.shape[2:]
+        stride, dilation = _each(stride, len(size)), _each(dilation, len(size))
+        if padding == "valid":
+            padding = 0
+        elif padding == "same":
+            total = [d * (k - 1) for d, k in zip(dilation, size, strict=True)]
+            if any(t % 2 for t in total):
+                raise ValueError(
+                    f'a joint forward pass does not know padding="same" with a kernel of {tuple(size)}'
+                )
+            padding = [t // 2 for t in total]
+        padding = _each(padding, len(size))
+        self._check(input)
+        x = _cast(input)
+        with torch.autocast(x.device.type, enabled=False):
+            out: Tensor = Convolution.apply(
+                x, weight, bias, self._recording.anchor, self._recording,
+                stride, padding, dilation, groups,
+            )  # fmt: skip
+        return out
+
+    def _linear(
+        self,
+        input: Tensor,  # noqa: A002
+        weight: Tensor,
+        bias: Tensor | None = None,
+    ) -> Tensor:
+        self._check(input)
+        x = _cast(input)
+        with torch.autocast(x.device.type, enabled=False):
+            out: Tensor = Linear.apply(x, weight, bias, self._recording.anchor, self._recording)
+        return out
+
+    def _batch_norm(
+        self,
+        input: Tensor,  # noqa: A002
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        training: bool = False,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        self._check(input)
+        if training and min(self._recording.sizes) * input[0, 0].numel() == 1:
+            raise ValueError(
+                "batch normalisation needs more than one value per channel, but an input holds a single image"
+            )
+        used = [p for p in (weight, bias) if p is not None and id(p) in self._names]
+        self._recording.parameters |= dict.fromkeys(used)  # type: ignore[arg-type]
+        counter = self._counters.get(id(running_mean))
+        if training and counter is not None:
+            # Each part counts as a batch, as by itself; the module has counted one.
+            counter += len(self._recording.sizes) - 1
+        out: Tensor = BatchNorm.apply(
+            input, weight, bias, self._recording.anchor, self._recording,
+            (running_mean, running_var), training, momentum, eps,
+        )  # fmt: skip
+        return out
+
+    def _by_part(self, func: Callable[..., Tensor], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Part by part; for operations that cost little."""
+        self._check(x)
+        recording = self._recording
+
+        def own(value: Any, part: int) -> Any:
+            if id(value) not in self._names:
+                return value
+            return OfPart.apply(value, recording.anchor, recording, part)
+
+        outputs = []
+        for part, own_x in enumerate(x.split(recording.sizes)):
+            named = {name: own(value, part) for name, value in kwargs.items()}
+            outputs.append(func(own_x, *(own(value, part) for value in args), **named))
+        return torch.cat(outputs)
+
+    def _check(self, x: Tensor) -> None:
+        images = sum(self._recording.sizes)
+        if len(x) != images:
+            raise ValueError(
+                f"an operation with parameters got {len(x)} rows, but the inputs hold {images} images; "
+                f"the first dimension must be that of the images throughout the module"
+            )
+
+
+_CONVOLUTIONS = {functional.conv1d, functional.conv2d, functional.conv3d}
+_BATCH_NORMS = {functional.batch_norm, torch.batch_norm}
+_BY_PART = {functional.layer_norm, functional.group_norm, functional.rms_norm}
+
+
+def _each(value: Any, dimensions: int) -> list[int]:
+    return [value] * dimensions if isinstance(value, int) else list(value)
+
+
+def _cast(x: Tensor) -> Tensor:
+    """To the precision of autocast, where it is on."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
