@@ -101,13 +101,26 @@ def network_module():
     return NETWORKS[experiment.network.name].module
 
 
-def training_code(recipe):
+def training_code(recipe, settings):
     """Fingerprint of all that training by a recipe runs; parts loaded by name are named here."""
-    terms = {term_part(stream.term).module for stream in recipe.streams}
-    mixer = mixer_part(recipe.mixer).module
-    return fingerprint(
-        "gradmix.training.run", METHODS[recipe.name], network_module(), mixer, *terms
-    )
+    parts = {term_part(stream.term).module for stream in recipe.streams}
+    parts |= {METHODS[recipe.name], network_module(), mixer_part(recipe.mixer).module}
+    tried = settings.get("candidates", {"": settings}).values()
+    if any("forward" in one["training"] for one in tried):
+        parts.add("gradmix.training.joint")
+    return fingerprint("gradmix.training.run", *sorted(parts))
+
+
+@cache
+def method_code(method):
+    """Fingerprint of the code that trains a method."""
+    return training_code(experiment.recipe(method), experiment.method_settings(method))
+
+
+@cache
+def grid_code():
+    """Fingerprint of the code that trains the grid."""
+    return training_code(experiment.grid_recipe(), experiment.grid_settings())
 
 
 def prediction_code():

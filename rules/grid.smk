@@ -30,7 +30,7 @@ for number, members in enumerate(packs()):
         params:
             settings=experiment.grid_settings(),
             seed=experiment.seed,
-            code=lambda wildcards: training_code(experiment.grid_recipe()),
+            code=lambda wildcards: grid_code(),
         script:
             "../workflow_scripts/train_grid.py"
 

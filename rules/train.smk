@@ -24,7 +24,7 @@ for number, draws in enumerate(draw_packs()):
         params:
             settings=lambda wildcards: experiment.method_settings(wildcards.method),
             seed=experiment.seed,
-            code=lambda wildcards: training_code(experiment.recipe(wildcards.method)),
+            code=lambda wildcards: method_code(wildcards.method),
         script:
             "../workflow_scripts/train.py"
 

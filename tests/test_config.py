@@ -158,6 +158,7 @@ def test_the_network_sees_no_more_than_the_images_have(repository):
         ("training.learning_rate", float("nan"), "must be a finite number"),
         ("training.momentum", 1.0, "must be below 1, but is 1.0"),
         ("training.precision", "half", "must be one of 'float32' or 'bfloat16', but is 'half'"),
+        ("training.forward", "joint", "must be one of 'separate', 'together' or 'streamed'"),
         ("gradmix.beta", -1, "must be above 0, but is -1"),
         ("gradmix", [1], "must be a section"),
         ("pseudo_labels.threshold", 1, "must be below 1, but is 1"),
@@ -197,6 +198,18 @@ def test_mistakes_are_named(default_config, path, value, message):
     put(default_config, path, value)
     found = problems(default_config)
     assert [message in what for _, what in found].count(True) == 1, found
+
+
+def test_a_joint_forward_pass_is_for_one_gpu_and_may_be_one_methods(default_config):
+    put(default_config, "methods.gradmix", {"training": {"forward": "together"}})
+    config = load_config(default_config, "here")
+    assert config.method_settings("gradmix")["training"]["forward"] == "together"
+    assert "forward" not in config.method_settings("pooled")["training"]
+    put(default_config, "training.forward", "streamed")
+    put(default_config, "resources.gpu", 2)
+    ((path, what),) = problems(default_config)
+    assert path == "training.forward"
+    assert "resources.gpu: 2" in what
 
 
 def test_all_problems_are_told_at_once(default_config):

@@ -6,6 +6,7 @@ from gradmix import fingerprint as module
 from gradmix.fingerprint import closure, fingerprint
 from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.registry import METHODS, recipe_of
+from gradmix.training.loop import JOINT
 
 
 @pytest.fixture
@@ -136,6 +137,7 @@ def test_what_the_rules_depend_on():
 
     target_only, mixing = training("target_only"), training("gradmix")
     assert not [name for name in target_only if name.startswith("gradmix.mixing")]
+    assert "gradmix.mixing.together.forward" in closure(JOINT)
     assert [name for name in mixing if name.startswith("gradmix.mixing")]
     for method, file in METHODS.items():
         others = {other for name, other in METHODS.items() if name != method}

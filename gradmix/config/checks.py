@@ -17,6 +17,7 @@ def problems_of(config: Config) -> list[Problem]:
         *_label_spaces(config),
         *_domains(config),
         *_target(config),
+        *_training(config),
         *names_of(config),
     ]
     # What follows asks for the methods' recipes.
@@ -31,6 +32,15 @@ def _image(config: Config) -> Iterator[Problem]:
         yield (
             "image.crop",
             f"{image.crop} is more than the images of {image.height} x {image.width} have",
+        )
+
+
+def _training(config: Config) -> Iterator[Problem]:
+    forward = config.training.forward
+    if forward != "separate" and config.resources.gpu > 1:
+        yield (
+            "training.forward",
+            f"is {forward}, but several GPUs of a run (resources.gpu: {config.resources.gpu}) need separate passes",
         )
 
 

@@ -212,6 +212,7 @@ class Config(Section):
         keys += ["unlabelled_batch_size"] if "U" in recipe.sees else []
         keys += ["batch_size"] if recipe.sees - {"V", "V_enlarged", "U"} else []
         keys += ["selection_per_class"] if training["selection_per_class"] else []
+        keys += ["forward"] if training["forward"] != "separate" else []
         if recipe.schedule == "adam":
             keys.remove("momentum")
         sources = self._sources(recipe)

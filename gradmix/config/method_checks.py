@@ -100,7 +100,7 @@ def _overrides(
     for section in ("training", "gradmix"):
         used = settings.get(section, {})
         for key in own.overrides(section):
-            if key not in used and key != "selection_per_class":
+            if key not in used and key not in ("selection_per_class", "forward"):
                 known = ", ".join(used) or f"no key of {section}"
                 yield (
                     f"{path}.{section}.{key}",

@@ -72,6 +72,7 @@ class Training(Section):
     momentum: Momentum = 0.9
     weight_decay: NonNegative = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
+    forward: Literal["separate", "together", "streamed"] = "separate"
     target_only_steps: Count = 200
     target_only_evaluate_every: Count = 10
     fine_tune_steps: Count = 2000

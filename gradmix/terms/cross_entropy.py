@@ -13,6 +13,8 @@ from gradmix.terms.term import Stateless
 class CrossEntropy(Stateless):
     """Mean cross entropy of (B, C) logits with (B,) class indices."""
 
+    reads_features = True
+
     def __call__(self, context: Context) -> Tensor:
         """The loss."""
         return functional.cross_entropy(context.logits_BC, context.labels)

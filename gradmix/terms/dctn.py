@@ -32,6 +32,8 @@ class DCTN:
         weight: of the confusion loss.
     """
 
+    reads_features = False
+
     def __init__(
         self, *, threshold: float, warm_up: float, learning_rate: float, hidden: int, weight: float
     ) -> None:

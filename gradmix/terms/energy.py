@@ -26,6 +26,8 @@ class Energy:
         triplet_margin: between squared distances of embeddings.
     """
 
+    reads_features = False
+
     def __init__(self, *, learning_rate: float, margin: float, triplet_margin: float) -> None:
         self.learning_rate = learning_rate
         self.margin = margin

@@ -17,6 +17,8 @@ class Entropy(Stateless):
         weight: 0.1 for MDDA (Mancini et al. 2018).
     """
 
+    reads_features = True
+
     def __init__(self, weight: float) -> None:
         self.weight = weight
 

@@ -21,6 +21,8 @@ class MinimaxEntropy(Stateless):
         weight: lambda, 0.1 in the paper.
     """
 
+    reads_features = True
+
     def __init__(self, weight: float) -> None:
         self.weight = weight
 

@@ -30,6 +30,8 @@ class SelfLabels:
         change: options of `random_affine`.
     """
 
+    reads_features = False
+
     def __init__(
         self, threshold: float, warm_up: float, average: float, change: Mapping[str, float]
     ) -> None:

@@ -17,6 +17,8 @@ from gradmix.terms.term import Stateless
 class SoftLabels(Stateless):
     """KL(labels || softmax(logits)) of (B, C) logits and (B, C) probabilities, the mean over B; 0 where equal."""
 
+    reads_features = True
+
     def __call__(self, context: Context) -> Tensor:
         """The loss."""
         log_probabilities_BC = functional.log_softmax(context.logits_BC, dim=1)

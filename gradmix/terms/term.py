@@ -11,9 +11,15 @@ from gradmix.terms.context import Context
 class Term(Protocol):
     """A loss on one stream's mini-batch, part of that stream's gradient.
 
+    Attributes:
+        reads_features: whether it always reads the features of the mini-batch as it stands, so that they may be
+            computed beforehand, with those of the other streams.
+
     A term without state is a function behind `Stateless`. One with state may own modules and step its own
     optimizer inside the call; `state` then holds all that a resumed run needs to go on bit for bit.
     """
+
+    reads_features: bool
 
     def __call__(self, context: Context) -> Tensor:
         """The scalar loss."""
@@ -27,6 +33,8 @@ class Term(Protocol):
 
 class Stateless:
     """A term without state of its own."""
+
+    reads_features = False
 
     def state(self) -> dict[str, Tensor]:
         """Nothing to keep."""

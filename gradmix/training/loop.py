@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -23,6 +24,8 @@ from gradmix.training.ranks import ALONE, Ranks
 from gradmix.training.state import RunState
 from gradmix.training.stop import Stop, Terminated
 
+JOINT = "gradmix.training.joint"
+
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message names step and source, and what is kept."""
@@ -40,6 +43,7 @@ class Schedule:
     weight_decay: float
     precision: str
     flip: bool = False
+    forward: str = "separate"
 
 
 @dataclass
@@ -168,6 +172,8 @@ class _Run:
             network, optimizer, mixer, list(streams), list(terms), curves, device, ranks=ranks
         )
         self.groups, self.guide = gradient_groups(streams)
+        # By name, like a mixer: most runs do not use it, and its code is none that they depend on.
+        self.joint = None if schedule.forward == "separate" else import_module(JOINT)
         # bfloat16 only inside the forward pass: weights, gradients and the mixing stay in float32.
         self.autocast = (
             torch.autocast(device.type, torch.bfloat16)
@@ -240,6 +246,10 @@ class _Run:
         state = self.state
         with self.ranks.statistics():
             contexts = self._contexts(images, rows)
+            if self.joint is not None:
+                self.joint.features_together(
+                    state.network, contexts, state.terms, self.schedule.forward
+                )
             losses = {
                 index: term(context)
                 for index, (term, context) in enumerate(zip(state.terms, contexts, strict=True))

@@ -192,11 +192,13 @@ def _train_one(
     mixer = import_module(mixer_part(recipe.mixer).module).make(network, settings, trained)
     if mixer is not None and ranks.group is not None:
         mixer.join(ranks.group)
+    schedule = _schedule(settings, recipe.schedule)
+    if schedule.forward != "separate" and ranks.count > 1:
+        raise ValueError(f"training.forward: {schedule.forward} cannot be spread over several GPUs")
     layers = [layer.name for layer in getattr(mixer, "layers", [])]
     curves = Curves(_with_losses(streams), layers, trained)
     torch.manual_seed(ranks.seed(seeds["batches"]))  # of random terms, and a user's dropout
     terms = make_terms(streams, settings.get("options", {}))
-    schedule = _schedule(settings, recipe.schedule)
     two_parts = recipe.last_layer_fine_tunes and settings["gradmix"]["last_layer"] == "H2"
     title = f"{settings['name']} k={job.labels_per_class} draw={job.draw}"
     log(f"{title}: {schedule.steps} steps on {device}, " + _sizes(streams))
@@ -318,6 +320,7 @@ def _schedule(settings: Mapping[str, Any], name: ScheduleName) -> Schedule:
         weight_decay=float(training["weight_decay"]),
         precision=str(training["precision"]),
         flip=bool(settings["image"].get("flip", False)),
+        forward=str(training.get("forward", "separate")),
     )
 
 

@@ -1,5 +1,7 @@
 """The loop on tensors made up here: learning, choosing, resuming bit for bit, failing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from gradmix.mixing.gradmix import GradMix
 from gradmix.mixing.layers import layers_of
 from gradmix.nets.convnet import ConvNet
 from gradmix.terms.cross_entropy import CrossEntropy
+from gradmix.training import joint
 from gradmix.training.batches import Shuffled, Whole
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
@@ -35,9 +38,12 @@ def image_set(name, n, seed, space="a", classes=2):
     return ImageSet(name, images, labels, space, name)
 
 
-def parts(schedule=SCHEDULE, poison=None):
+def parts(schedule=SCHEDULE, statistics="shared"):
     torch.manual_seed(0)
-    network = ConvNet({"a": 2, "b": 3}, image_size=(8, 8), width=4, hidden=8)
+    network = ConvNet(
+        {"a": 2, "b": 3}, image_size=(8, 8), width=4, hidden=8,
+        norm_statistics=statistics, domains=["S1", "S2", "V", "H"],
+    )  # fmt: skip
     sets = [image_set("S1", 40, 1), image_set("S2", 30, 2, "b", 3), image_set("V", 6, 3)]
     streams = [
         LoadedStream(Stream("sources"), sets[0], Shuffled(torch.arange(40), 8, 1), "S1"),
@@ -143,6 +149,33 @@ def test_bfloat16_trains_with_float32_weights(tmp_path):
     )  # fmt: skip
     assert outcome.state["backbone.hidden.weight"].dtype == torch.float32
     assert outcome.rows[-1]["hyper_validation_loss"] < 5
+
+
+@pytest.mark.parametrize("statistics", ["shared", "per_domain"])
+@pytest.mark.parametrize("forward", ["together", "streamed"])
+def test_one_forward_pass_for_all_sets_trains_alike(forward, statistics, tmp_path, monkeypatch):
+    calls = []
+    real = joint.forward_together
+    monkeypatch.setattr(
+        joint, "forward_together", lambda *a, **k: calls.append(k["keep"]) or real(*a, **k)
+    )
+    outcomes = {}
+    for how in ("separate", forward):
+        network, mixer, streams, terms, validation, schedule, curves = parts(statistics=statistics)
+        schedule = replace(schedule, forward=how)
+        outcomes[how] = train(
+            network, mixer, streams, terms, validation, schedule, curves,
+            store=RunStore(tmp_path / how, {}), log=lambda line: None, progress=lambda *a: None,
+        )  # fmt: skip
+    keep = {"together": "gradients", "streamed": "gram"}[forward]
+    # A set's own running statistics need its own pass.
+    assert calls == ([keep] * 12 if statistics == "shared" else [])
+    first, second = outcomes.values()
+    for one, two in zip(first.rows, second.rows, strict=True):
+        assert two == pytest.approx(one, rel=1e-3, abs=1e-3, nan_ok=True)
+    assert second.step == first.step
+    for name, tensor in first.state.items():
+        torch.testing.assert_close(second.state[name], tensor, rtol=0, atol=1e-4)
 
 
 def stream_of(images, term="cross_entropy", **options):

@@ -1,6 +1,7 @@
 """The front door of the joint forward pass."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -146,8 +147,8 @@ class _Apart(TorchFunctionMode):
             padding = [t // 2 for t in total]
         padding = _each(padding, len(size))
         self._check(input)
-        x = _cast(input)
-        with torch.autocast(x.device.type, enabled=False):
+        x, precision = _cast(input)
+        with precision:
             out: Tensor = Convolution.apply(
                 x, weight, bias, self._recording.anchor, self._recording,
                 stride, padding, dilation, groups,
@@ -161,8 +162,8 @@ class _Apart(TorchFunctionMode):
         bias: Tensor | None = None,
     ) -> Tensor:
         self._check(input)
-        x = _cast(input)
-        with torch.autocast(x.device.type, enabled=False):
+        x, precision = _cast(input)
+        with precision:
             out: Tensor = Linear.apply(x, weight, bias, self._recording.anchor, self._recording)
         return out
 
@@ -228,7 +229,9 @@ def _each(value: Any, dimensions: int) -> list[int]:
     return [value] * dimensions if isinstance(value, int) else list(value)
 
 
-def _cast(x: Tensor) -> Tensor:
-    """To the precision of autocast, where it is on."""
+def _cast(x: Tensor) -> tuple[Tensor, AbstractContextManager[Any]]:
+    """To the precision of autocast, where it is on; and a context without it, for an operation that casts itself."""
     kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return x, nullcontext()
+    return x.to(torch.get_autocast_dtype(kind)), torch.autocast(kind, enabled=False)
