@@ -4,8 +4,8 @@
 
 Two measurements. A step: MLPs of equal layers; the mixer's own parts (Gram, solve, mixture, update) apart from the
 passes through the network, and the whole step beside the limit of `benchmarks.step`. Weights: the solvers alone on the
-same random Gram numbers, exact and SLSQP for all layers, TorchJD's weightings for the one Gramian of the whole network that
-they are made for, and for a Gramian per layer. SLSQP is given up where a call takes more than `LONGEST_S`.
+same random Gram numbers, exact and SLSQP for all layers, TorchJD's weightings for the one Gramian of the whole network
+that they are made for, and for a Gramian per layer. SLSQP is given up where a call takes more than `LONGEST_S`.
 """
 
 import math

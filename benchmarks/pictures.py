@@ -1,0 +1,327 @@
+"""Pictures of the page: results in, figures out. Colours are those of the project's figures."""
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+from benchmarks.variants import LIMIT, PLAIN, VARIANTS
+from gradmix.files import write_bytes
+from gradmix.results.figures.style import COLOURS, line_look, new_figure, styled
+
+Row = Mapping[str, Any]
+# A picture of more bytes is too heavy for a page.
+MOST_BYTES = 150_000
+PART_COLOURS = {
+    "sources: forward": "#56b4e9",
+    "V: forward": "#a6dcf7",
+    "sources: backward": "#0072b2",
+    "V: backward": "#7fb8d8",
+    "Gram": "#e69f00",
+    "solve": "#000000",
+    "mixture": "#d55e00",
+    "update": "#009e73",
+}
+
+
+def digest_of(result: Row) -> str:
+    """What a picture says about the data that it was drawn from."""
+    return hashlib.sha256(json.dumps(result, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_svg(figure: Figure, path: Path, result: Row) -> None:
+    """The picture, with the digest of its data inside."""
+    for _ in range(2):
+        figure.draw_without_rendering()
+    buffer = io.BytesIO()
+    described = {"Date": None, "Creator": None, "Description": f"data {digest_of(result)}"}
+    styled(figure.savefig)(buffer, format="svg", metadata=described)
+    content = b"\n".join(line.rstrip() for line in buffer.getvalue().split(b"\n"))
+    assert len(content) < MOST_BYTES, f"{path}: {len(content)} bytes"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content)
+
+
+def _plain_numbers(axis: Any, ticks: Sequence[float] | None = None) -> None:
+    """Numbers instead of powers of ten; at ``ticks`` only."""
+    if ticks is not None:
+        axis.set_ticks(list(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _error(spread: Row) -> list[list[float]]:
+    low, high = spread["quartiles"]
+    return [[spread["median"] - low], [high - spread["median"]]]
+
+
+@styled
+def step(result: Row) -> Figure:
+    """Ratio to the limit of every variant, a panel per case."""
+    cases = _by(result["rows"], "case")
+    names = [name for name in VARIANTS if name != LIMIT]
+    columns = min(4, len(cases))
+    lines = -(-len(cases) // columns)
+    figure = new_figure(3.0 + 2.1 * columns, 0.5 + 2.5 * lines)
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
+    for panel, (case, rows) in zip(panels, cases.items(), strict=False):
+        found = {row["variant"]: row for row in rows if "to_limit" in row}
+        panel.axvline(1, color="#000000", linewidth=1)
+        goal = rows[0]["goal"]
+        if goal is not None:
+            panel.axvline(goal, color="#777777", linewidth=1, linestyle=(0, (4, 2)))
+        for position, name in enumerate(names):
+            if name in found:
+                spread = found[name]["to_limit"]
+                panel.errorbar(
+                    spread["median"], position, xerr=_error(spread), fmt="o",
+                    color=_colour(name), capsize=2, markersize=5,
+                )  # fmt: skip
+        panel.set_xscale("log")
+        ratios = [row["to_limit"]["median"] for row in found.values()]
+        _ratio_ticks(panel, min(ratios), max(ratios))
+        panel.set_title(case)
+        panel.set_yticks(range(len(names)), names)
+        panel.set_ylim(len(names) - 0.5, -0.5)
+    for panel in panels[len(cases) :]:
+        panel.set_visible(False)
+    figure.supxlabel(
+        "time of a step / limit (one joined forward and backward pass); dashed: goal", size=9
+    )
+    return figure
+
+
+def _ratio_ticks(panel: Axes, low: float, high: float) -> None:
+    steps = [0.25, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000]
+    if high / low > 6:
+        steps = [0.25, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    if high / low > 60:
+        steps = [0.1, 1, 10, 100, 1000]
+    panel.set_xlim(min(0.9, low / 1.15), max(1.25, high * 1.25))
+    left, right = panel.get_xlim()
+    _plain_numbers(panel.xaxis, [tick for tick in steps if left <= tick <= right])
+    panel.xaxis.set_minor_locator(NullLocator())
+
+
+def _colour(name: str) -> str:
+    if name.startswith("GradMix"):
+        return "#d55e00"
+    return "#0072b2" if name.startswith("TorchJD") else "#000000"
+
+
+@styled
+def parts(result: Row) -> Figure:
+    """Shares of a step's parts, a bar per case."""
+    cases = _by(result["parts"], "case")
+    figure = new_figure(8.5, 1.3 + 0.36 * len(cases))
+    panel = figure.subplots()
+    for position, rows in enumerate(cases.values()):
+        start = 0.0
+        whole = sum(row["ms"]["median"] for row in rows)
+        for row in rows:
+            width = 100 * row["ms"]["median"] / whole
+            panel.barh(
+                position, width, left=start, height=0.7,
+                color=PART_COLOURS[row["part"]], edgecolor="white", linewidth=0.6,
+                label=row["part"] if position == 0 else None,
+            )  # fmt: skip
+            start += width
+        panel.text(101, position, f"{whole:.3g} ms", va="center", size=8)
+    panel.set_yticks(range(len(cases)), list(cases))
+    panel.set_ylim(len(cases) - 0.4, -0.6)
+    panel.set_xlim(0, 112)
+    panel.set_xticks(range(0, 101, 20))
+    panel.set_xlabel("share of a GradMix step (%)")
+    figure.legend(loc="outside upper center", ncols=4)
+    return figure
+
+
+@styled
+def memory(result: Row) -> Figure:
+    """Peak memory above plain training, in gradients, a bar per variant and case."""
+    rows = [row for row in result["rows"] if "gradients_above_plain" in row]
+    cases = _by(rows, "case")
+    names = [n for n in VARIANTS if n != PLAIN and any(row["variant"] == n for row in rows)]
+    columns = min(4, len(cases))
+    lines = -(-len(cases) // columns)
+    figure = new_figure(3.0 + 2.1 * columns, 0.5 + 2.4 * lines)
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
+    for panel, (case, found) in zip(panels, cases.items(), strict=False):
+        by_name = {row["variant"]: row for row in found}
+        for position, name in enumerate(names):
+            if name in by_name:
+                value = by_name[name]["gradients_above_plain"]
+                panel.barh(position, value, height=0.6, color=_colour(name))
+        panel.axvline(0, color="#000000", linewidth=0.8)
+        goal = found[0]["sources"] + 1
+        panel.axvline(goal, color="#777777", linewidth=1, linestyle=(0, (4, 2)))
+        panel.set_title(case)
+        panel.set_yticks(range(len(names)), names)
+        panel.set_ylim(len(names) - 0.5, -0.5)
+    for panel in panels[len(cases) :]:
+        panel.set_visible(False)
+    figure.supxlabel(
+        "peak memory above plain training (gradients of the network); dashed: K + 1", size=9
+    )
+    return figure
+
+
+def scaling(axis: str) -> Callable[[Row], Figure]:
+    """The picture of one axis."""
+    label = {
+        "sources": "sources K",
+        "layers": "shared layers L",
+        "parameters": "parameters P",
+    }[axis]
+
+    @styled
+    def draw(result: Row) -> Figure:
+        steps = [row for row in result["steps"] if row["axis"] == axis and "ms" in row]
+        weights = [row for row in result["weights"] if row["axis"] == axis]
+        figure = new_figure(10.5 if weights else 7.5, 3.5)
+        panels = figure.subplots(1, 3 if weights else 2)
+        for position, (part, rows) in enumerate(_by(steps, "part").items()):
+            look = {"color": "#56b4e9", "linestyle": "-", "marker": "o"}
+            if part != "whole step":
+                look = line_look(position)
+            _line(panels[0], axis, rows, "ms", part, look)
+        whole = [row for row in steps if row["part"] == "whole step"]
+        _line(panels[1], axis, whole, "to_limit", "GradMix", line_look(1))
+        panels[1].axhline(1, color="#000000", linewidth=1)
+        panels[0].set_ylabel("ms a step")
+        panels[1].set_ylabel("whole step / limit")
+        panels[0].set_title("Parts of mixing, and the step")
+        panels[1].set_title("The step beside its limit")
+        panels[0].legend(fontsize=7.5)
+        if weights:
+            for position, (name, rows) in enumerate(_by(weights, "solver").items()):
+                _line(panels[2], axis, rows, "ms", name, line_look(position))
+            panels[2].set_title("Weights alone")
+            panels[2].set_ylabel("ms a call")
+            panels[2].legend(fontsize=7)
+        values = sorted({row[axis] for row in steps})
+        for panel in panels:
+            panel.set_xscale("log")
+            panel.set_xlabel(label)
+            if axis != "parameters":
+                _plain_numbers(panel.xaxis, values)
+                panel.xaxis.set_minor_locator(NullLocator())
+        panels[0].set_yscale("log")
+        panels[-1].set_yscale("log" if weights else "linear")
+        if max(row["to_limit"]["median"] for row in whole) > 4:
+            panels[1].set_yscale("log")
+            _plain_numbers(panels[1].yaxis)
+        else:
+            panels[1].set_ylim(bottom=0)
+        return figure
+
+    return draw
+
+
+def _line(panel: Axes, axis: str, rows: Sequence[Row], key: str, label: str, look: Row) -> None:
+    values = [row[axis] for row in rows]
+    panel.plot(values, [row[key]["median"] for row in rows], label=label, **look)
+    low, high = zip(*(row[key]["quartiles"] for row in rows), strict=True)
+    panel.fill_between(values, low, high, color=look["color"], alpha=0.15, linewidth=0)
+
+
+@styled
+def packs(result: Row) -> Figure:
+    """Steps of all models together in a second, by how many train side by side."""
+    figure = new_figure(5.5, 3.3)
+    panel = figure.subplots()
+    for position, (how, rows) in enumerate(_by(result["rows"], "how").items()):
+        values = [row["models"] for row in rows]
+        rates = [_middle(row["models_steps_per_second"]) for row in rows]
+        panel.plot(values, rates, label=how, **line_look(position))
+    panel.set_xscale("log", base=2)
+    panel.set_ylim(bottom=0)
+    _plain_numbers(panel.xaxis, sorted({row["models"] for row in result["rows"]}))
+    panel.set_xlabel("models side by side")
+    panel.set_ylabel("steps of all models, per second")
+    panel.legend()
+    return figure
+
+
+def _middle(value: Any) -> float:
+    return float(value["median"] if isinstance(value, Mapping) else value)
+
+
+@styled
+def extraction(result: Row) -> Figure:
+    """Milliseconds per clip by decoder; clips per second by processes."""
+    figure = new_figure(8.5, 2.6)
+    left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+    decoders = result["decoders"]
+    for position, row in enumerate(decoders):
+        low, high = row["ms_spread"]
+        error = [[row["ms_per_clip"] - low], [high - row["ms_per_clip"]]]
+        colour = "#d55e00" if "ours" in row["decoder"] else "#0072b2"
+        left.barh(position, row["ms_per_clip"], height=0.6, color=colour, xerr=error, capsize=2)
+    left.set_yticks(range(len(decoders)), [row["decoder"] for row in decoders])
+    left.set_ylim(len(decoders) - 0.5, -0.5)
+    left.set_xlabel("ms per clip (median and range)")
+    values = [row["processes"] for row in result["processes"]]
+    right.plot(values, [row["clips_per_second"] for row in result["processes"]], **line_look(1))
+    right.set_xticks(values)
+    right.set_ylim(bottom=0)
+    right.set_xlabel("processes")
+    right.set_ylabel("clips per second")
+    return figure
+
+
+@styled
+def data_loading(result: Row) -> Figure:
+    """Shares of a training step that wait for images and make the input."""
+    rows = result["training"]
+    figure = new_figure(6.5, 0.9 + 0.45 * len(rows))
+    panel = figure.subplots()
+    names = [
+        f"{row['clips']:,} clips ({row['files_mb']:,} MB), {row['cache']} cache" for row in rows
+    ]
+    for position, row in enumerate(rows):
+        wait, made = row["waiting_percent"], row["input_percent"]
+        first = position == 0
+        panel.barh(position, wait, height=0.6, color=COLOURS[1], label="waiting" if first else None)
+        panel.barh(
+            position, made, left=wait, height=0.6, color=COLOURS[2],
+            label="making the input" if first else None,
+        )  # fmt: skip
+    panel.set_yticks(range(len(rows)), names)
+    panel.set_ylim(len(rows) - 0.5, -0.5)
+    panel.set_xlabel("share of a training step (%)")
+    panel.legend()
+    return figure
+
+
+@styled
+def bars(result: Row) -> Figure:
+    """Any rows: a bar of the first number of each, named by its words."""
+    rows = result["rows"]
+    key = next(k for k, v in rows[0].items() if isinstance(v, float | int) or _spread(v))
+    names = [", ".join(v for v in row.values() if isinstance(v, str)) for row in rows]
+    figure = new_figure(7.5, 0.9 + 0.3 * len(rows))
+    panel = figure.subplots()
+    for position, row in enumerate(rows):
+        panel.barh(position, _middle(row[key]), height=0.6, color=COLOURS[2])
+    panel.set_yticks(range(len(rows)), names)
+    panel.set_ylim(len(rows) - 0.5, -0.5)
+    panel.set_xlabel(key.replace("_", " "))
+    return figure
+
+
+def _spread(value: Any) -> bool:
+    return isinstance(value, Mapping) and "median" in value
+
+
+def _by(rows: Sequence[Row], key: str) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row[key], []).append(row)
+    return groups
