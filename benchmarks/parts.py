@@ -12,13 +12,16 @@ from importlib import import_module
 from typing import Any
 from unittest.mock import patch
 
+from torch import Tensor
+
 from benchmarks.cases import Case
 from benchmarks.measuring import synchronise
+from benchmarks.variants import loss_of, together_losses
 
 # Part -> the functions that are it. What a point calls under another point's name counts for that one.
 POINTS: dict[str, tuple[str, ...]] = {
     "backward": ("torch.autograd:grad", "torch.autograd:backward"),
-    "Gram": ("gradmix.mixing.gram:gram",),
+    "Gram": ("gradmix.mixing.mixer:layer_gram",),
     "solve": ("gradmix.mixing.gradmix:GradMix.weigh",),
     "mixture": ("gradmix.mixing.mixer:GradientMixer.backward",),
     "update": ("gradmix.mixing.mixer:GradientMixer.step",),
@@ -27,8 +30,10 @@ POINTS: dict[str, tuple[str, ...]] = {
 PARTS = (
     "sources: forward",
     "V: forward",
+    "all: forward",
     "sources: backward",
     "V: backward",
+    "all: backward",
     "Gram",
     "solve",
     "mixture",
@@ -96,25 +101,30 @@ def patched(clock: Clock) -> Iterator[list[str]]:
             one.stop()
 
 
-def one_step(case: Case, mixer: Any, optimizer: Any) -> tuple[dict[str, float], list[str]]:
-    """Seconds of every part of one step with separate passes, and the points that are missing."""
-    from torch.nn.functional import cross_entropy
-
-    net, clock = case.network, Clock(case.device)
-    losses = []
-    net.zero_grad()
+def one_step(
+    case: Case, mixer: Any, optimizer: Any, *, together: bool = False
+) -> tuple[dict[str, float], list[str]]:
+    """Seconds of every part of one step, and the points that are missing; ``together``: of one joined pass."""
+    clock = Clock(case.device)
+    losses: list[Tensor] = []
+    case.network.zero_grad()
     with patched(clock) as missing:
-        for index, batch in enumerate(case.batches):
+        if together:
+            with clock.on("all: forward"):
+                losses = together_losses(case)
+        for index, batch in enumerate([] if together else case.batches):
             with clock.on("sources: forward" if index < len(case.sources) else "V: forward"):
-                logits = net.classify(net.features(batch.images), batch.space)
-                losses.append(cross_entropy(logits, batch.labels))
+                losses.append(loss_of(case, batch))
         mixer.backward(losses[:-1], losses[-1])
         mixer.step(optimizer)
     seconds = dict.fromkeys(PARTS, 0.0)
     backward = [spent for part, spent in clock.calls if part == "backward"]
-    # A pass per loss, V's last; anything else cannot be told apart and counts for the sources.
-    last = backward.pop() if len(backward) == len(losses) else 0.0
-    seconds["sources: backward"], seconds["V: backward"] = sum(backward), last
+    # Where there is a pass per loss, V's is the last.
+    if not together and len(backward) == len(losses):
+        seconds["V: backward"] = backward.pop()
+        seconds["sources: backward"] = sum(backward)
+    else:
+        seconds["all: backward"] = sum(backward)
     for part, spent in clock.calls:
         if part != "backward":
             seconds[part] += spent

@@ -21,8 +21,10 @@ MOST_BYTES = 150_000
 PART_COLOURS = {
     "sources: forward": "#56b4e9",
     "V: forward": "#a6dcf7",
+    "all: forward": "#56b4e9",
     "sources: backward": "#0072b2",
     "V: backward": "#7fb8d8",
+    "all: backward": "#0072b2",
     "Gram": "#e69f00",
     "solve": "#000000",
     "mixture": "#d55e00",
@@ -121,6 +123,7 @@ def parts(result: Row) -> Figure:
     cases = _by(result["parts"], "case")
     figure = new_figure(8.5, 1.3 + 0.36 * len(cases))
     panel = figure.subplots()
+    named: set[str] = set()
     for position, rows in enumerate(cases.values()):
         start = 0.0
         whole = sum(row["ms"]["median"] for row in rows)
@@ -129,8 +132,9 @@ def parts(result: Row) -> Figure:
             panel.barh(
                 position, width, left=start, height=0.7,
                 color=PART_COLOURS[row["part"]], edgecolor="white", linewidth=0.6,
-                label=row["part"] if position == 0 else None,
+                label=None if _short(row["part"]) in named else _short(row["part"]),
             )  # fmt: skip
+            named.add(_short(row["part"]))
             start += width
         panel.text(101, position, f"{whole:.3g} ms", va="center", size=8)
     panel.set_yticks(range(len(cases)), list(cases))
@@ -140,6 +144,10 @@ def parts(result: Row) -> Figure:
     panel.set_xlabel("share of a GradMix step (%)")
     figure.legend(loc="outside upper center", ncols=4)
     return figure
+
+
+def _short(part: str) -> str:
+    return part.removeprefix("sources: ").removeprefix("all: ")
 
 
 @styled
@@ -184,21 +192,20 @@ def scaling(axis: str) -> Callable[[Row], Figure]:
     def draw(result: Row) -> Figure:
         steps = [row for row in result["steps"] if row["axis"] == axis and "ms" in row]
         weights = [row for row in result["weights"] if row["axis"] == axis]
-        figure = new_figure(10.5 if weights else 7.5, 3.5)
+        figure = new_figure(11.5 if weights else 8.0, 4.0)
         panels = figure.subplots(1, 3 if weights else 2)
         for position, (part, rows) in enumerate(_by(steps, "part").items()):
-            look = {"color": "#56b4e9", "linestyle": "-", "marker": "o"}
-            if part != "whole step":
-                look = line_look(position)
-            _line(panels[0], axis, rows, "ms", part, look)
-        whole = [row for row in steps if row["part"] == "whole step"]
-        _line(panels[1], axis, whole, "to_limit", "GradMix", line_look(1))
+            _line(panels[0], axis, rows, "ms", part, line_look(position))
+        whole = [row for row in steps if "to_limit" in row]
+        for position, (part, rows) in enumerate(_by(whole, "part").items()):
+            _line(panels[1], axis, rows, "to_limit", part, line_look(position + 1))
+        panels[1].legend(fontsize=7.5)
         panels[1].axhline(1, color="#000000", linewidth=1)
         panels[0].set_ylabel("ms a step")
         panels[1].set_ylabel("whole step / limit")
         panels[0].set_title("Parts of mixing, and the step")
         panels[1].set_title("The step beside its limit")
-        panels[0].legend(fontsize=7.5)
+        panels[0].legend(fontsize=7)
         if weights:
             for position, (name, rows) in enumerate(_by(weights, "solver").items()):
                 _line(panels[2], axis, rows, "ms", name, line_look(position))

@@ -21,10 +21,11 @@ from benchmarks.cases import mlp
 from benchmarks.measuring import in_turns, ratios, significant, spread
 from benchmarks.parts import one_step
 from benchmarks.solvers import ProblemSet, make_set, solve_by_slsqp, solve_exactly
-from benchmarks.variants import EXACT, LIMIT, limit, mixed, optimizer_of
+from benchmarks.variants import EXACT, LIMIT, TOGETHER, VARIANTS, limit, optimizer_of
 from gradmix import GradMix, layers_of
 
 MIXING = ("Gram", "solve", "mixture", "update")
+WHOLE = {"whole step": EXACT, "whole step, together": TOGETHER}
 LONGEST_S = 3.0
 # Axis -> its values, and what stays. Batches are 16 a source.
 AXES: dict[str, tuple[tuple[int, ...], dict[str, int]]] = {
@@ -51,17 +52,21 @@ def measure(device: str = "cpu", quick: bool = False) -> dict[str, Any]:
             steps += step_rows(axis, shape, device, rounds)
             if axis != "parameters":  # solvers see Gram numbers only
                 weights += weight_rows(axis, shape, device, rounds, given_up)
-            print(axis, value, *(f"{r['part']} {r['ms']['median']:.3g}" for r in steps[-6:]))
+            print(
+                axis,
+                value,
+                *(f"{r['part']} {r['ms']['median']:.3g}" for r in steps[-7:] if "ms" in r),
+            )
     return {"steps": steps, "weights": weights}
 
 
 def step_rows(axis: str, shape: dict[str, int], device: str, rounds: int) -> list[dict[str, Any]]:
-    """A row per part of the mixer, one of its whole, and one of the whole step."""
+    """A row per part of the mixer, one of its whole, and one of the whole step, with separate and joined passes."""
     need, room = _bytes_needed(shape), _bytes_free(device)
     if need > 0.6 * room:
         return [
             {"axis": axis, **shape, "part": part, "skipped": f"needs {need / 2**30:.0f} GiB"}
-            for part in (*MIXING, "mixing", "whole step")
+            for part in (*MIXING, "mixing", *WHOLE)
         ]
     # L equal layers of width w have L w^2 weights.
     width = max(2, round(math.sqrt(shape["parameters"] / shape["layers"])))
@@ -75,13 +80,13 @@ def step_rows(axis: str, shape: dict[str, int], device: str, rounds: int) -> lis
         members = MIXING if part == "mixing" else (part,)
         milliseconds = [1000 * sum(seconds[name] for name in members) for seconds in found]
         rows.append({"axis": axis, **shape, "part": part, "ms": spread(milliseconds)})
-    made = {LIMIT: limit(case), EXACT: mixed(case)}
+    made = {LIMIT: limit(case)} | {name: VARIANTS[way](case) for name, way in WHOLE.items()}
     seconds = in_turns(made, rounds=rounds, device=device)
-    whole = {"axis": axis, **shape, "part": "whole step"}
-    whole["ms"] = spread([1000 * value for value in seconds[EXACT]])
-    whole["limit_ms"] = spread([1000 * value for value in seconds[LIMIT]])
-    whole["to_limit"] = spread(ratios(seconds[EXACT], seconds[LIMIT]))
-    return [*rows, whole]
+    for name in WHOLE:
+        row = {"axis": axis, **shape, "part": name}
+        row["ms"] = spread([1000 * value for value in seconds[name]])
+        rows.append(row | {"to_limit": spread(ratios(seconds[name], seconds[LIMIT]))})
+    return rows
 
 
 def weight_rows(

@@ -111,20 +111,27 @@ def with_fastest_torchjd(case: Case) -> tuple[dict[str, Any], dict[str, dict[str
 
 
 def parts_of(case: Case, rounds: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row per part of GradMix's step with separate passes, in ms and as a share; the points that were not found."""
+    """A row per part of GradMix's step, with separate passes and with a joined one; the points that were not found.
+
+    In ms and as a share of the step; parts that a way does not have are left out.
+    """
     mixer = GradMix(layers_of(case.network.backbone), rho="scaled")
     optimizer = optimizer_of(case)
-    one_step(case, mixer, optimizer)
-    found, missing = zip(*(one_step(case, mixer, optimizer) for _ in range(rounds)), strict=True)
-    wholes = [sum(seconds.values()) for seconds in found]
     rows = []
-    for part in PARTS:
-        row = {"case": case.name, "part": part}
-        row["ms"] = spread([1000 * seconds[part] for seconds in found])
-        row["share"] = spread(
-            [seconds[part] / whole for seconds, whole in zip(found, wholes, strict=True)]
+    for name, together in ((case.name, False), (f"{case.name}, together", True)):
+        one_step(case, mixer, optimizer, together=together)
+        found, missing = zip(
+            *(one_step(case, mixer, optimizer, together=together) for _ in range(rounds)),
+            strict=True,
         )
-        rows.append(row)
+        wholes = [sum(seconds.values()) for seconds in found]
+        for part in PARTS:
+            if not any(seconds[part] for seconds in found):
+                continue
+            row: dict[str, Any] = {"case": name, "part": part}
+            row["ms"] = spread([1000 * seconds[part] for seconds in found])
+            shares = [s[part] / whole for s, whole in zip(found, wholes, strict=True)]
+            rows.append(row | {"share": spread(shares)})
     return rows, missing[0]
 
 

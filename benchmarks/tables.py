@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.parts import PARTS
 from benchmarks.variants import EXACT, LIMIT
 
 Row = Mapping[str, Any]
@@ -97,14 +98,18 @@ def _exact(name: str) -> bool:
 
 def parts_table(result: Row) -> str:
     """A row per case: shares of the parts."""
-    parts = list(dict.fromkeys(row["part"] for row in result["parts"]))
+    there = {row["part"] for row in result["parts"]}
+    parts = [part for part in PARTS if part in there]
     cases: dict[str, dict[str, Row]] = {}
     for row in result["parts"]:
         cases.setdefault(row["case"], {})[row["part"]] = row
     rows = []
     for case, found in cases.items():
         whole = sum(row["ms"]["median"] for row in found.values())
-        shares = [f"{100 * found[part]['share']['median']:.2g} %" for part in parts]
+        shares = [
+            f"{100 * found[part]['share']['median']:.2g} %" if part in found else ""
+            for part in parts
+        ]
         rows.append([case, number(whole), *shares])
     return markdown(["case", "step, ms", *parts], rows)
 
@@ -132,10 +137,11 @@ def scaling_table(result: Row, axis: str) -> str:
         steps = {r["part"]: r for r in result["steps"] if r["axis"] == axis and r[axis] == value}
         whole = steps["whole step"]
         if "skipped" in whole:
-            rows.append([number(value), whole["skipped"], *[""] * (2 + len(solvers))])
+            rows.append([number(value), whole["skipped"], *[""] * (3 + len(solvers))])
             continue
         line = [number(value), number(steps["mixing"]["ms"]), number(whole["ms"])]
         line.append(with_quartiles(whole["to_limit"]))
+        line.append(with_quartiles(steps["whole step, together"]["to_limit"]))
         weights = {
             r["solver"]: r for r in result["weights"] if r["axis"] == axis and r[axis] == value
         }
@@ -144,7 +150,7 @@ def scaling_table(result: Row, axis: str) -> str:
             text = "given up" if row is None else number(row["ms"])
             line.append(f"> {text}" if row is not None and row["gave_up"] else text)
         rows.append(line)
-    header = [axis, "mixing, ms", "whole step, ms", "step / limit"]
+    header = [axis, "mixing, ms", "whole step, ms", "step / limit", "together / limit"]
     return markdown([*header, *(f"weights, ms: {name}" for name in solvers)], rows, 0)
 
 

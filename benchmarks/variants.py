@@ -6,16 +6,15 @@ the optimizer's step. The limit ends with its backward pass.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-import gradmix
-from benchmarks.cases import Case
+from benchmarks.cases import Batch, Case
 from benchmarks.measuring import NotHereError
-from gradmix import GradMix, MetaGradient, Sum, layers_of
+from gradmix import GradMix, MetaGradient, Sum, forward_together, layers_of
 from gradmix.training.sgd import SGD
 
 Step = Callable[[], Any]
@@ -25,6 +24,7 @@ LIMIT = "limit: one joined batch, forward and backward"
 PLAIN = "plain sum of the sources"
 EXACT = "GradMix"
 TOGETHER = "GradMix, forward together"
+TOGETHER_GRAM = "GradMix, forward together, inner products only"
 # What follows a step's name in the record of what is not measured, and why.
 Skipped = dict[str, str]
 
@@ -36,9 +36,13 @@ def optimizer_of(case: Case) -> SGD:
 
 def losses_of(case: Case, *, with_target: bool = True) -> list[Tensor]:
     """One loss per batch, each by a pass of its own."""
-    batches = case.batches if with_target else case.sources
-    net = case.network
-    return [cross_entropy(net.classify(net.features(b.images), b.space), b.labels) for b in batches]
+    return [loss_of(case, batch) for batch in (case.batches if with_target else case.sources)]
+
+
+def loss_of(case: Case, batch: Batch) -> Tensor:
+    """One batch's loss, by a pass of its own."""
+    logits = case.network.classify(case.network.features(batch.images), batch.space)
+    return cross_entropy(logits, batch.labels)
 
 
 def losses_of_features(case: Case, features: Iterable[Tensor]) -> list[Tensor]:
@@ -110,19 +114,10 @@ def mixed(
     return step
 
 
-def forward_together_losses(case: Case) -> list[Tensor]:
+def together_losses(case: Case, keep: Literal["gradients", "gram"] = "gradients") -> list[Tensor]:
     """One loss per batch, from the project's joined forward pass."""
-    features = gradmix.forward_together(  # type: ignore[attr-defined]
-        case.network.features, [batch.images for batch in case.batches]
-    )
-    return losses_of_features(case, features)
-
-
-def mixed_together(case: Case) -> Step:
-    """GradMix on losses of one joined forward pass."""
-    if not hasattr(gradmix, "forward_together"):
-        raise NotHereError("this version has no gradmix.forward_together")
-    return mixed(case, losses=forward_together_losses)
+    images = [batch.images for batch in case.batches]
+    return losses_of_features(case, forward_together(case.network.features, images, keep=keep))
 
 
 def slsqp(case: Case) -> Step:
@@ -188,7 +183,8 @@ VARIANTS: Mapping[str, Callable[[Case], Step]] = {
     "the same images in separate passes": limit_in_parts,
     PLAIN: plain,
     EXACT: mixed,
-    TOGETHER: mixed_together,
+    TOGETHER: partial(mixed, losses=together_losses),
+    TOGETHER_GRAM: partial(mixed, losses=partial(together_losses, keep="gram")),
     "GradMix with NLopt's SLSQP": slsqp,
     "GradMix SGD": partial(mixed, kind=MetaGradient),
     "TorchJD UPGrad": partial(torchjd, aggregator="UPGrad", chunk=None),
