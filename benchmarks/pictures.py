@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
-from benchmarks.variants import LIMIT, PLAIN, VARIANTS
+from benchmarks.variants import LIMIT, SAME_IMAGES, VARIANTS
 from gradmix.files import write_bytes
 from gradmix.results.figures.style import COLOURS, line_look, new_figure, styled
 
@@ -152,10 +152,10 @@ def _short(part: str) -> str:
 
 @styled
 def memory(result: Row) -> Figure:
-    """Peak memory above plain training, in gradients, a bar per variant and case."""
-    rows = [row for row in result["rows"] if "gradients_above_plain" in row]
+    """Peak memory above plain training on the sources and V, in gradients, a bar per variant and case."""
+    rows = [row for row in result["rows"] if "gradients_above_same_images" in row]
     cases = _by(rows, "case")
-    names = [n for n in VARIANTS if n != PLAIN and any(row["variant"] == n for row in rows)]
+    names = [n for n in VARIANTS if n != SAME_IMAGES and any(row["variant"] == n for row in rows)]
     columns = min(4, len(cases))
     lines = -(-len(cases) // columns)
     figure = new_figure(3.0 + 2.1 * columns, 0.5 + 2.4 * lines)
@@ -164,7 +164,7 @@ def memory(result: Row) -> Figure:
         by_name = {row["variant"]: row for row in found}
         for position, name in enumerate(names):
             if name in by_name:
-                value = by_name[name]["gradients_above_plain"]
+                value = by_name[name]["gradients_above_same_images"]
                 panel.barh(position, value, height=0.6, color=_colour(name))
         panel.axvline(0, color="#000000", linewidth=0.8)
         goal = found[0]["sources"] + 1
@@ -175,7 +175,8 @@ def memory(result: Row) -> Figure:
     for panel in panels[len(cases) :]:
         panel.set_visible(False)
     figure.supxlabel(
-        "peak memory above plain training (gradients of the network); dashed: K + 1", size=9
+        "peak memory above plain training on the same images (gradients of the network); dashed: K + 1",
+        size=9,
     )
     return figure
 

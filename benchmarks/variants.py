@@ -21,6 +21,7 @@ Step = Callable[[], Any]
 LONGEST_SOLVE_S = 20.0
 
 LIMIT = "limit: one joined batch, forward and backward"
+SAME_IMAGES = "plain sum of the sources and V"
 PLAIN = "plain sum of the sources"
 EXACT = "GradMix"
 TOGETHER = "GradMix, forward together"
@@ -64,11 +65,6 @@ def limit(case: Case) -> Step:
     return partial(_pass, case, joined_losses)
 
 
-def limit_in_parts(case: Case) -> Step:
-    """The same images in passes of their own, one summed loss."""
-    return partial(_pass, case, losses_of)
-
-
 def _pass(case: Case, losses: Callable[[Case], list[Tensor]], optimizer: SGD | None = None) -> None:
     case.network.zero_grad()
     torch.stack(losses(case)).sum().backward()
@@ -79,6 +75,11 @@ def _pass(case: Case, losses: Callable[[Case], list[Tensor]], optimizer: SGD | N
 def limit_and_update(case: Case) -> Step:
     """The limit, and the optimizer's step."""
     return partial(_pass, case, joined_losses, optimizer_of(case))
+
+
+def plain_with_target(case: Case) -> Step:
+    """Training on the same images, a pass each, one summed loss."""
+    return partial(_pass, case, losses_of, optimizer_of(case))
 
 
 def plain(case: Case) -> Step:
@@ -180,7 +181,7 @@ def torchjd(case: Case, aggregator: str, chunk: int | None, *, joined: bool = Tr
 VARIANTS: Mapping[str, Callable[[Case], Step]] = {
     LIMIT: limit,
     "limit and the optimizer's step": limit_and_update,
-    "the same images in separate passes": limit_in_parts,
+    SAME_IMAGES: plain_with_target,
     PLAIN: plain,
     EXACT: mixed,
     TOGETHER: partial(mixed, losses=together_losses),
