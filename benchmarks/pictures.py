@@ -242,23 +242,22 @@ def _line(panel: Axes, axis: str, rows: Sequence[Row], key: str, label: str, loo
 @styled
 def packs(result: Row) -> Figure:
     """Steps of all models together in a second, by how many train side by side."""
-    figure = new_figure(5.5, 3.3)
+    figure = new_figure(6.0, 3.3)
     panel = figure.subplots()
-    for position, (how, rows) in enumerate(_by(result["rows"], "how").items()):
+    done = [row for row in result["rows"] if "error" not in row]
+    for position, (how, rows) in enumerate(_by(done, "how").items()):
         values = [row["models"] for row in rows]
-        rates = [_middle(row["models_steps_per_second"]) for row in rows]
+        rates = [row["models_steps_per_second"] for row in rows]
         panel.plot(values, rates, label=how, **line_look(position))
+    if result["knee"]:
+        panel.axvline(result["knee"]["models"], color="#777777", linewidth=1, linestyle=(0, (4, 2)))
     panel.set_xscale("log", base=2)
     panel.set_ylim(bottom=0)
-    _plain_numbers(panel.xaxis, sorted({row["models"] for row in result["rows"]}))
-    panel.set_xlabel("models side by side")
+    _plain_numbers(panel.xaxis, sorted({row["models"] for row in done}))
+    panel.set_xlabel("models side by side (dashed: the smallest pack within 10 % of the best)")
     panel.set_ylabel("steps of all models, per second")
     panel.legend()
     return figure
-
-
-def _middle(value: Any) -> float:
-    return float(value["median"] if isinstance(value, Mapping) else value)
 
 
 @styled
@@ -309,23 +308,18 @@ def data_loading(result: Row) -> Figure:
 
 
 @styled
-def bars(result: Row) -> Figure:
-    """Any rows: a bar of the first number of each, named by its words."""
-    rows = result["rows"]
-    key = next(k for k, v in rows[0].items() if isinstance(v, float | int) or _spread(v))
-    names = [", ".join(v for v in row.values() if isinstance(v, str)) for row in rows]
-    figure = new_figure(7.5, 0.9 + 0.3 * len(rows))
+def startup(result: Row) -> Figure:
+    """Processor seconds of imports, of a training job up to its first step, and of a dry run."""
+    seconds = {f"import: {name}": row["processor_s"] for name, row in result["imports"].items()}
+    seconds["a training job, up to its first step"] = result["training"]["first_step_processor_s"]
+    seconds["a dry run of the workflow"] = result["dry_run"]["processor_s"]
+    figure = new_figure(7.5, 0.8 + 0.28 * len(seconds))
     panel = figure.subplots()
-    for position, row in enumerate(rows):
-        panel.barh(position, _middle(row[key]), height=0.6, color=COLOURS[2])
-    panel.set_yticks(range(len(rows)), names)
-    panel.set_ylim(len(rows) - 0.5, -0.5)
-    panel.set_xlabel(key.replace("_", " "))
+    panel.barh(range(len(seconds)), list(seconds.values()), height=0.6, color=COLOURS[2])
+    panel.set_yticks(range(len(seconds)), list(seconds))
+    panel.set_ylim(len(seconds) - 0.5, -0.5)
+    panel.set_xlabel("processor seconds of a process")
     return figure
-
-
-def _spread(value: Any) -> bool:
-    return isinstance(value, Mapping) and "median" in value
 
 
 def _by(rows: Sequence[Row], key: str) -> dict[str, list[Row]]:

@@ -56,7 +56,7 @@ SECTIONS: dict[str, Section] = {
     "ranks": Section("ranks", tables.any_tables),
     "extraction": Section("extraction", tables.any_tables, pictures.extraction),
     "data_loading": Section("data_loading", tables.any_tables, pictures.data_loading),
-    "startup": Section("startup", tables.any_tables, pictures.bars),
+    "startup": Section("startup", tables.any_tables, pictures.startup),
     "overhead": Section("overhead", tables.any_tables),
 }
 

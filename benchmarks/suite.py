@@ -43,7 +43,7 @@ class Part:
 
 _HOST = ("cpu",)
 PARTS: dict[str, Part] = {
-    "startup": Part("benchmarks.startup", (), _HOST),
+    "startup": Part("benchmarks.startup", ("repeats",), _HOST),
     "step": Part("benchmarks.step"),
     "scaling": Part("benchmarks.scaling"),
     "profile": Part("benchmarks.profile"),
@@ -55,11 +55,11 @@ PARTS: dict[str, Part] = {
     "overhead": Part("benchmarks.overhead", ("quick", "slurm"), _HOST),
     "guide": Part("benchmarks.guide", ("results", "quick"), _HOST),
 }
-# Models side by side, and the steps that each takes, by device; the last is for `quick`.
-PACKS = {
-    "cpu": {"sizes": (1, 2, 4, 8, 16), "steps": 20},
-    "cuda": {"sizes": (1, 2, 4, 8, 16, 32, 64), "steps": 50},
-    "quick": {"sizes": (1, 2), "steps": 2},
+# What parts without a quick measurement of their own take: models of a pack and their steps, processes of a kind.
+SIZES: dict[str, dict[str, Any]] = {
+    "cpu": {"sizes": (1, 2, 4, 8), "steps": 10, "repeats": 3},
+    "cuda": {"sizes": None, "steps": 10, "repeats": 3},
+    "quick": {"sizes": (1, 2), "steps": 1, "repeats": 1},
 }
 
 
@@ -98,7 +98,7 @@ def measured(name: str, options: Options) -> dict[str, Any]:
         if options.device not in part.devices:
             raise NotHereError("is measured on the host only")
         module = _module(part.module)
-        given = {**vars(options), **PACKS["quick" if options.quick else options.device]}
+        given = {**vars(options), **SIZES["quick" if options.quick else options.device]}
         result = module.measure(**{key: given[key] for key in part.takes})
         end: dict[str, Any] = {"status": "measured", "result": result}
     except NotHereError as error:

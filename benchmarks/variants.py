@@ -19,6 +19,7 @@ from gradmix.training.sgd import SGD
 
 Step = Callable[[], Any]
 LONGEST_SOLVE_S = 20.0
+MOST_WEIGHTS = 300
 
 LIMIT = "limit: one joined batch, forward and backward"
 SAME_IMAGES = "plain sum of the sources and V"
@@ -122,7 +123,14 @@ def together_losses(case: Case, keep: Literal["gradients", "gram"] = "gradients"
 
 
 def slsqp(case: Case) -> Step:
-    """GradMix by the paper's solver, joint over the layers; a solve is stopped after `LONGEST_SOLVE_S` seconds."""
+    """GradMix by the paper's solver, joint over the layers; a solve is stopped after `LONGEST_SOLVE_S` seconds.
+
+    Raises:
+        NotHereError: with more than `MOST_WEIGHTS` weights, of which a single iteration takes minutes.
+    """
+    weights = (len(layers_of(case.network.backbone)) + len(case.sources)) * len(case.sources)
+    if weights > MOST_WEIGHTS:
+        raise NotHereError(f"{weights:,} weights: an iteration takes minutes")
     from gradmix.mixing.solvers import slsqp as solver
 
     step, whole = mixed(case, solver="slsqp"), solver.slsqp_weights

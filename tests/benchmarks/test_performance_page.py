@@ -63,10 +63,16 @@ RESULTS_BY_PART = {
             {"how": how, "models": models, "models_steps_per_second": 3.0 * models, "n": 5}
             for how in ("one by one", "stacked")
             for models in (1, 2, 4)
-        ],
-        "knee": {"stacked": 4},
+        ]
+        + [{"how": "stacked", "models": 8, "n": 0, "error": "out of memory"}],
+        "knee": {"models": 4, "models_steps_per_second": 12.0, "best": 12.5},
     },
-    "startup": {"rows": [{"what": "import gradmix", "seconds": spread(0.5)}]},
+    "startup": {
+        "repeats": 3,
+        "imports": {"torch": {"processor_s": 1.5, "wall_s": 1.6}},
+        "training": {"ready_processor_s": 3.0, "first_step_processor_s": 3.5},
+        "dry_run": {"processor_s": 2.0, "wall_s": 2.1},
+    },
     "data_loading": {
         "training": [
             {
