@@ -118,7 +118,7 @@ def make_case(
     torch.manual_seed(0)
     spaces = {f"space{index}": CLASSES for index in range(sources)}
     layout = torch.channels_last if len(shape) == 3 else torch.preserve_format
-    built = network(spaces).to(device, memory_format=layout).train()
+    built = network(spaces).to(device).to(memory_format=layout).train()
     sets = []
     for size, space in [*zip([batch] * sources, spaces, strict=True), (target, "space0")]:
         images = torch.rand(size, *shape).mul_(2).sub_(1).to(device, memory_format=layout)

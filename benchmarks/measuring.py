@@ -44,6 +44,7 @@ def hardware(device: str = "cpu") -> dict[str, Any]:
     found: dict[str, Any] = {
         "processor": model or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
+        "virtual": "hypervisor" in flags,
         "instructions": next((name for name in _INSTRUCTIONS if name in flags), "unknown"),
         "device": "cpu",
     }
@@ -85,7 +86,8 @@ def slug(found: Mapping[str, Any]) -> str:
 def in_words(found: Mapping[str, Any]) -> str:
     """The hardware as a caption says it."""
     without = "" if found["instructions"].startswith("avx512") else " without AVX-512"
-    host = f"{found['cores']} virtual cores of an {found['processor']}"
+    kind = "virtual cores" if found["virtual"] else "cores"
+    host = f"{found['cores']} {kind} of an {found['processor']}"
     if found["device"] != "cpu":
         return f"one {found['device']} ({found['device_gib']} GiB; host: {host})"
     return host + (without if found["instructions"].startswith("avx") else "")

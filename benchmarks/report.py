@@ -7,6 +7,7 @@ touched: a picture and a table per record that has the part, under a caption wit
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,7 @@ SECTIONS: dict[str, Section] = {
     "parts": Section("step", tables.parts_table, pictures.parts),
     "profile": Section("profile", tables.profile_table),
     **{
-        axis: Section(
-            "scaling", lambda r, a=axis: tables.scaling_table(r, a), pictures.scaling(axis)
-        )
+        axis: Section("scaling", partial(tables.scaling_table, axis=axis), pictures.scaling(axis))
         for axis in ("sources", "layers", "parameters")
     },
     "solvers": Section("solvers", tables.any_tables),

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from benchmarks import step, suite
-from benchmarks.measuring import hardware, versions
+from benchmarks.measuring import hardware, in_words, versions
 from benchmarks.pictures import MOST_BYTES, digest_of
 from benchmarks.record import RESULTS, add_part, read_records
 from benchmarks.report import NOTHING, PAGE, SECTIONS, block, rewritten, write_report
@@ -182,6 +182,5 @@ def test_every_part_of_the_suite_is_on_the_page():
 
 def test_a_block_names_the_hardware(records):
     text = block("step", read_records(records), "performance")
-    found = hardware()
-    assert f"*{found['cores']} virtual cores of an {found['processor']}" in text
+    assert f"*{in_words(hardware())}, 1 thread; python" in text
     assert f"torch {versions()['torch']}" in text

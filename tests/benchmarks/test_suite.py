@@ -9,7 +9,16 @@ import torch
 
 from benchmarks import __main__ as command
 from benchmarks import memory, parts, step, suite
-from benchmarks.measuring import NotHereError, hardware, in_turns, ratios, slug, spread, versions
+from benchmarks.measuring import (
+    NotHereError,
+    hardware,
+    in_turns,
+    in_words,
+    ratios,
+    slug,
+    spread,
+    versions,
+)
 from benchmarks.record import read_records, text_of
 from benchmarks.suite import Options, Part
 from benchmarks.variants import EXACT, LIMIT, PLAIN, TOGETHER, VARIANTS
@@ -132,6 +141,19 @@ def test_a_record_keeps_what_was_measured_with_the_same_versions(tmp_path, fake_
     newer = versions() | {"torch": "9.9"}
     suite.run(["other"], Options(), tmp_path, hardware(), newer)
     assert list(parts_in(tmp_path)) == ["other"]
+
+
+def test_the_hardware_in_words():
+    found = {"processor": "AMD EPYC", "cores": 2, "virtual": True, "instructions": "avx2"}
+    host = found | {"device": "cpu"}
+    assert in_words(host) == "2 virtual cores of an AMD EPYC without AVX-512"
+    assert (
+        in_words(host | {"virtual": False, "instructions": "avx512f"}) == "2 cores of an AMD EPYC"
+    )
+    card = found | {"device": "NVIDIA H200", "device_gib": 139}
+    words = "one NVIDIA H200 (139 GiB; host: 2 virtual cores of an AMD EPYC)"
+    assert in_words(card) == words
+    assert (slug(host), slug(card)) == ("amd-epyc-2-cores", "nvidia-h200")
 
 
 def test_an_unknown_part_is_refused(capsys):
