@@ -105,7 +105,9 @@ def measured(name: str, options: Options) -> dict[str, Any]:
         end = {"status": "skipped", "missing": str(error)}
     except Exception as error:
         traceback.print_exc()
-        end = {"status": "failed", "error": f"{type(error).__name__}: {error}"[:500]}
+        # The last line says what went wrong; a child's whole traceback may stand before it.
+        last = (str(error).strip().splitlines() or [""])[-1]
+        end = {"status": "failed", "error": f"{type(error).__name__}: {last}"[:500]}
     seconds = round(time.perf_counter() - started, 1)
     return {"status": end.pop("status"), **begun, "seconds": seconds, **end}
 

@@ -100,7 +100,7 @@ def test_times_of_parts_are_exclusive(monkeypatch):
 
 def test_a_broken_part_is_recorded_and_the_rest_goes_on(tmp_path, fake_parts, capsys):
     def broken(device, quick):
-        raise RuntimeError("out of memory")
+        raise RuntimeError("Traceback of a child:\n  ...\nout of memory\n")
 
     def not_here(device, quick):
         raise NotHereError("no clips")
