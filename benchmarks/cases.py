@@ -1,6 +1,7 @@
 """The networks and batches whose steps are measured: digits, ResNet-18, a wide MLP, each with K sources and V.
 
-The first source and V share a label space, the others have one each, so that every case has shared layers and heads.
+The first source and V share a label space; the others have one each (digits, ResNet-18), or all sources take turns at
+two (MLP, where K heads would be more than the shared layers).
 Images are noise: no cost depends on what they show.
 """
 
@@ -95,6 +96,11 @@ class Case:
         return [*self.sources, self.target]
 
     @property
+    def spaces(self) -> list[str]:
+        """The label spaces, in the order of the network's heads."""
+        return list(dict.fromkeys(batch.space for batch in self.sources))
+
+    @property
     def gradient_bytes(self) -> int:
         """Of one gradient of the whole network."""
         return sum(p.numel() * p.element_size() for p in self.network.parameters())
@@ -111,16 +117,18 @@ def make_case(
     batch: int,
     target: int,
     device: str,
+    tasks: int,
     goal: float | None = None,
     heavy: bool = False,
 ) -> Case:
-    """A case of ``sources`` batches of ``batch`` inputs of ``shape``, and ``target`` of V."""
+    """``sources`` batches of ``batch`` inputs of ``shape``, and ``target`` of V, in ``tasks`` label spaces."""
     torch.manual_seed(0)
-    spaces = {f"space{index}": CLASSES for index in range(sources)}
+    spaces = {f"space{index}": CLASSES for index in range(tasks)}
+    names = [f"space{index % tasks}" for index in range(sources)]
     layout = torch.channels_last if len(shape) == 3 else torch.preserve_format
     built = network(spaces).to(device).to(memory_format=layout).train()
     sets = []
-    for size, space in [*zip([batch] * sources, spaces, strict=True), (target, "space0")]:
+    for size, space in [*zip([batch] * sources, names, strict=True), (target, "space0")]:
         images = torch.rand(size, *shape).mul_(2).sub_(1).to(device, memory_format=layout)
         sets.append(Batch(images, torch.randint(CLASSES, (size,)).to(device), space))
     return Case(name, built, sets[:-1], sets[-1], device, goal, heavy)
@@ -138,6 +146,7 @@ def digits(sources: int) -> Maker:
             64,
             15,
             device,
+            sources,
             1.10,
         )
 
@@ -156,6 +165,7 @@ def resnet(sources: int, side: int, batch: int) -> Maker:
             batch,
             batch,
             device,
+            sources,
             1.15,
             heavy=side >= 224 and device == "cpu",
         )
@@ -183,6 +193,7 @@ def mlp(
             batch,
             batch,
             device,
+            min(2, sources),
         )
 
     return make

@@ -49,6 +49,8 @@ def write_svg(figure: Figure, path: Path, result: Row) -> None:
     with matplotlib.rc_context({**RC, "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata=described)
     content = b"\n".join(line.strip() for line in buffer.getvalue().split(b"\n"))
+    # Verdana's letters are as wide as DejaVu's, which not every reader has.
+    content = content.replace(b"'DejaVu Sans'", b"'DejaVu Sans', Verdana, sans-serif")
     # Hundredths of a point are enough; scales, which are below 1, stay as they are.
     content = re.sub(rb"\b([1-9]\d*\.\d\d)\d+", rb"\1", content)
     assert len(content) < MOST_BYTES, f"{path}: {len(content)} bytes"

@@ -128,7 +128,7 @@ def slsqp(case: Case) -> Step:
     Raises:
         NotHereError: with more than `MOST_WEIGHTS` weights, of which a single iteration takes minutes.
     """
-    weights = (len(layers_of(case.network.backbone)) + len(case.sources)) * len(case.sources)
+    weights = (len(layers_of(case.network.backbone)) + len(case.spaces)) * len(case.sources)
     if weights > MOST_WEIGHTS:
         raise NotHereError(f"{weights:,} weights: an iteration takes minutes")
     from gradmix.mixing.solvers import slsqp as solver
@@ -161,7 +161,7 @@ def torchjd(case: Case, aggregator: str, chunk: int | None, *, joined: bool = Tr
         raise NotHereError(str(error).splitlines()[0]) from error
     net, optimizer = case.network, optimizer_of(case)
     shared = list(net.backbone.parameters())
-    heads = dict(zip((batch.space for batch in case.sources), net.heads.linear, strict=True))
+    heads = dict(zip(case.spaces, net.heads.linear, strict=True))
     tasks = [list(heads[batch.space].parameters()) for batch in case.batches]
     sizes = [len(batch.images) for batch in case.batches]
 
