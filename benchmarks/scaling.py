@@ -44,7 +44,7 @@ def measure(device: str = "cpu", quick: bool = False) -> dict[str, Any]:
     """Rows of both measurements."""
     steps: list[dict[str, Any]] = []
     weights: list[dict[str, Any]] = []
-    rounds = 3 if quick else 7
+    rounds = 3 if quick else 5
     for axis, (values, fixed) in (TINY if quick else AXES).items():
         given_up: set[str] = set()
         for value in values:
