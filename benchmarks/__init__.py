@@ -1,1 +1,1 @@
-"""Measurements; every number is printed with hardware, versions and n. Run them as `python -m benchmarks.<name>`."""
+"""Measurements; every number has hardware, versions and n beside it. `python -m benchmarks` runs all of them."""

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.extraction import machine
+from benchmarks.measuring import machine
 from gradmix.domains.format import open_domain, write_domain
 
 CLIPS, FRAMES, SIZE, CROP, CLASSES = 200, 10, 128, 64, 10
@@ -180,6 +180,36 @@ def in_its_own_process(*arguments: str) -> dict[str, Any]:
     return row
 
 
+def measure(
+    quick: bool = False,
+    steps: int = 8,
+    clips: Path | None = None,
+    times: tuple[int, ...] = (1,),
+) -> dict[str, Any]:
+    """Rows of training with warm and with cold files, ``times`` the clips; and of preparing, where there are clips."""
+    steps = 1 if quick else steps
+    found: dict[str, Any] = {"steps": steps, "training": [], "preparing": []}
+    with tempfile.TemporaryDirectory() as root:
+        for factor in times:
+            count = 20 if quick else CLIPS * factor
+            folder = Path(root, f"domains{factor}")
+            for name in ("S1", "S2", "V"):
+                write_frames(folder, name, count)
+            for cache in ("warm", "cold"):
+                if cache == "cold":
+                    drop_from_cache(folder)
+                row = in_its_own_process("--one", "training", str(folder), str(steps))
+                size = sum(path.stat().st_size for path in folder.rglob("*.npy"))
+                kept = {"clips": 3 * count, "files_mb": round(size / 2**20), "cache": cache}
+                found["training"].append(kept | row)
+                print(kept | row)
+        for factor in (20, 200) if clips else ():
+            row = in_its_own_process("--one", "preparing", root, str(factor), "--clips", str(clips))
+            found["preparing"].append(row)
+            print(row)
+    return found
+
+
 def main() -> None:
     """Measure, print, and keep the record if asked."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -197,31 +227,11 @@ def main() -> None:
         )
         print(json.dumps(row))
         return
-    record: dict[str, Any] = {
+    record = {
         "command": f"python -m benchmarks.data_loading --steps {asked.steps}",
         **machine(),
-        "training": [],
-        "preparing": [],
+        **measure(steps=asked.steps, clips=asked.clips, times=(1, 10)),
     }
-    with tempfile.TemporaryDirectory() as root:
-        for times in (1, 10):
-            folder = Path(root, f"domains{times}")
-            for name in ("S1", "S2", "V"):
-                write_frames(folder, name, CLIPS * times)
-            for cache in ("warm", "cold"):
-                if cache == "cold":
-                    drop_from_cache(folder)
-                row = in_its_own_process("--one", "training", str(folder), str(asked.steps))
-                size = sum(path.stat().st_size for path in folder.rglob("*.npy"))
-                kept = {"clips": 3 * CLIPS * times, "files_mb": round(size / 2**20), "cache": cache}
-                record["training"].append(kept | row)
-                print(kept | row)
-        for times in (20, 200) if asked.clips else ():
-            row = in_its_own_process(
-                "--one", "preparing", root, str(times), "--clips", str(asked.clips)
-            )
-            record["preparing"].append(row)
-            print(row)
     if asked.record:
         path = Path(__file__).parent / "results" / "data_loading.json"
         path.write_text(json.dumps(record, indent=2) + "\n")

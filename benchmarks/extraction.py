@@ -11,23 +11,21 @@ clip by clip, so that what else the machine does falls on all of them.
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import clips_here, machine
 from gradmix.domains.files.clips import Sampling, decode_clip
 from gradmix.domains.files.fit import fit
 from gradmix.domains.files.side_by_side import side_by_side
-from gradmix.domains.files.tree import is_kind, scan
 
 FRAMES, SIZE = 10, 128
 SAMPLING = Sampling(count=FRAMES)
@@ -172,25 +170,27 @@ def scaling(clips: list[Path], copies: int, repeats: int) -> list[dict[str, Any]
     ]
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    names = ("opencv-python-headless", "av", "torchcodec", "numpy")
-    versions = {}
-    for name in names:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(": ")[2] for line in lines if "model name" in line), "unknown")
-    if shutil.which("ffmpeg"):
-        said = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True)
-        versions["ffmpeg"] = said.stdout.split()[2]
+def measure(
+    clips: Path | None = None, quick: bool = False, repeats: int = 5, copies: int = 20
+) -> dict[str, Any]:
+    """Decoders and processes on all clips below a folder (default: the data folder).
+
+    Raises:
+        NotHereError: if there are no clips.
+    """
+    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
+    paths = clips_here(clips)
+    if quick:
+        paths, repeats, copies = paths[:2], 2, 2
+    lengths = {
+        path: len(decode_clip(path, Sampling(every=1), 8, 8, "cover").numbers) for path in paths
+    }
     return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": versions,
+        "clips": len(paths),
+        "frames": sum(lengths.values()),
+        "n": repeats,
+        "decoders": compare(paths, lengths, repeats),
+        "processes": scaling(paths, copies, repeats),
     }
 
 
@@ -202,20 +202,10 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=20, help="of the clips, for the processes")
     parser.add_argument("--record", action="store_true", help="write results/extraction.json")
     asked = parser.parse_args()
-    os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
-    found = [entry.path for entry in scan(asked.clips) if is_kind(entry.path, "clips")]
-    clips = [asked.clips / path for path in found]
-    lengths = {
-        path: len(decode_clip(path, Sampling(every=1), 8, 8, "cover").numbers) for path in clips
-    }
     record = {
         "command": f"python -m benchmarks.extraction CLIPS --repeats {asked.repeats}",
         **machine(),
-        "clips": len(clips),
-        "frames": sum(lengths.values()),
-        "n": asked.repeats,
-        "decoders": compare(clips, lengths, asked.repeats),
-        "processes": scaling(clips, asked.copies, asked.repeats),
+        **measure(asked.clips, repeats=asked.repeats, copies=asked.copies),
     }
     for key in ("decoders", "processes"):
         for row in record[key]:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmarks.measuring import NotHereError
 from gradmix import GradMix, GuidedSum, layers_of
 from gradmix.domains.format import Domain, open_domain
 from gradmix.nets.inputs import to_input
@@ -182,6 +183,32 @@ def figure_of(frame: pd.DataFrame) -> Any:
     return figure
 
 
+def trained(results: Path, labels_per_class: int, draw: int, steps: int, batch: int) -> Any:
+    """All variants' rows."""
+    data = Data(results, labels_per_class, draw)
+    rows = [row for name in VARIANTS for row in train(name, data, steps, batch, draw)]
+    return pd.DataFrame(rows)
+
+
+def late_means(frame: Any) -> Any:
+    """A row per variant: means over the layers and the second half of the steps."""
+    late = frame[frame["step"] >= frame["step"].max() / 2]
+    numbers = [c for c in frame.columns if c not in ("variant", "step", "layer")]
+    return late.groupby("variant", sort=False)[numbers].mean().round(3)
+
+
+def measure(results: Path | None = None, quick: bool = False) -> dict[str, Any]:
+    """Late means of every variant on an experiment's results.
+
+    Raises:
+        NotHereError: if no folder of results is given.
+    """
+    if results is None:
+        raise NotHereError("needs the results of an experiment: --results FOLDER")
+    means = late_means(trained(results, 2, 0, 20 if quick else 400, 32)).reset_index()
+    return {"rows": means.to_dict(orient="records")}
+
+
 def main() -> None:
     """Train the three variants, print a table of means, and keep the record if asked."""
     parser = argparse.ArgumentParser(
@@ -197,14 +224,8 @@ def main() -> None:
     )
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    data = Data(asked.results, asked.labels_per_class, asked.draw)
-    rows = [
-        row for name in VARIANTS for row in train(name, data, asked.steps, asked.batch, asked.draw)
-    ]
-    frame = pd.DataFrame(rows)
-    late = frame[frame["step"] >= asked.steps // 2]
-    numbers = [c for c in frame.columns if c not in ("variant", "step", "layer")]
-    print(late.groupby("variant", sort=False)[numbers].mean().T.round(3).to_string())
+    frame = trained(asked.results, asked.labels_per_class, asked.draw, asked.steps, asked.batch)
+    print(late_means(frame).T.to_string())
     if asked.record:
         folder = Path(__file__).parent / "results"
         frame.round(5).to_csv(folder / "guide.csv", index=False, lineterminator="\n")

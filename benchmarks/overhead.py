@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.extraction import machine
+from benchmarks.measuring import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests" / folder) for folder in ("workflow", "cluster")]
@@ -40,21 +40,29 @@ def main() -> None:
     )
     parser.add_argument("--record", action="store_true", help="write results/overhead.json")
     asked = parser.parse_args()
-    rows: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        rows["reading"] = reading(folder / "read")
-        rows["imports"] = imports()
-        rows["local"] = local(folder / "local", asked.members)
-        if asked.slurm:
-            with _a_slurm(folder / "lab"):
-                rows["slurm"] = on_slurm(folder / "slurm", asked.members)
+    rows = measure(members=asked.members, slurm=asked.slurm)
     command = f"python -m benchmarks.overhead --members {asked.members}" + " --slurm" * asked.slurm
-    record = {"command": command, **machine(), "snakemake": _version_of("snakemake"), **rows}
+    record = {"command": command, **machine(), **rows}
     print(json.dumps(record, indent=2))
     if asked.record:
         path = ROOT / "benchmarks" / "results" / "overhead.json"
         path.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def measure(quick: bool = False, members: int = 6, slurm: bool = False) -> dict[str, Any]:
+    """Reading, imports, local jobs, and jobs on a SLURM of its own if asked; ``quick``: imports only."""
+    rows: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        rows["imports"] = imports()
+        if quick:
+            return rows
+        rows["reading"] = reading(folder / "read")
+        rows["local"] = local(folder / "local", members)
+        if slurm:
+            with _a_slurm(folder / "lab"):
+                rows["slurm"] = on_slurm(folder / "slurm", members)
+    return rows
 
 
 def reading(folder: Path) -> dict[str, Any]:
@@ -182,12 +190,6 @@ def _environment() -> dict[str, str]:
     from cluster_workflow import environment as of_a_user
 
     return of_a_user() | {"OMP_NUM_THREADS": "1"}
-
-
-def _version_of(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)
 
 
 @contextlib.contextmanager

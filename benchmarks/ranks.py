@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, distributed, multiprocessing
 from torch.nn.functional import cross_entropy
 
-from benchmarks.extraction import machine
+from benchmarks.measuring import machine
 from gradmix import ConvNet, GradMix, SynchronisedStatistics, layers_of
 
 SIZES = {"digits_5_9": 64, "digits_0_4": 64, "V": 16}
@@ -61,7 +61,7 @@ class Step:
         self.mixer.step(self.optimizer)
 
 
-def measure(rank: int, folder: str, steps: int) -> None:
+def one_rank(rank: int, folder: str, steps: int) -> None:
     """One rank's part; rank 0 writes the record."""
     torch.set_num_threads(1)
     distributed.init_process_group(
@@ -128,17 +128,23 @@ def found(
     return {"parameters": parameters, "n": len(times["one process"]), "rows": rows}
 
 
+def measure(quick: bool = False, steps: int = 24) -> dict[str, Any]:
+    """Both processes' record."""
+    with tempfile.TemporaryDirectory() as folder:
+        multiprocessing.spawn(one_rank, (folder, BLOCK if quick else steps), nprocs=RANKS)
+        measured: dict[str, Any] = json.loads(Path(folder, "found.json").read_text())
+    return measured
+
+
 def main() -> None:
     """Measure, print, and keep the record if asked."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--record", action="store_true", help="write results/ranks.json")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(measure, (folder, asked.steps), nprocs=RANKS)
-        measured = json.loads(Path(folder, "found.json").read_text())
+    measured = measure(steps=asked.steps)
     command = f"python -m benchmarks.ranks --steps {asked.steps}"
-    record = {"command": command, **machine(), "torch": torch.__version__, **measured}
+    record = {"command": command, **machine(), **measured}
     for name, row in record["rows"].items():
         print(name, row)
     if asked.record:

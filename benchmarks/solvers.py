@@ -15,19 +15,19 @@ vectors themselves, layer by layer, and no target opposes all sources (where its
 import argparse
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.measuring import machine
 from gradmix.mixing.solvers.cosine import cosines
 from gradmix.mixing.solvers.exact import exact_weights
 from gradmix.mixing.solvers.slsqp import slsqp_weights
@@ -95,14 +95,14 @@ def solve_exactly(problems: ProblemSet) -> Tensor:
     return exact_weights(problems.gram_LKK, problems.target_LK)
 
 
-def solve_by_slsqp(problems: ProblemSet, joint: bool) -> Tensor:
+def solve_by_slsqp(problems: ProblemSet, joint: bool, seconds: float = LONGEST_SECONDS) -> Tensor:
     """The paper's solver."""
     return slsqp_weights(
         problems.gram_LKK,
         problems.target_LK,
         joint=joint,
         target_norm_L=problems.norm_L if joint else None,
-        seconds=LONGEST_SECONDS,
+        seconds=seconds,
     )
 
 
@@ -117,7 +117,7 @@ def solve_by_least_squares(problems: ProblemSet) -> Tensor:
     return torch.from_numpy(np.stack(parts)) / norm_LK
 
 
-def measure(
+def compare(
     layers: int,
     sources: int,
     parameters: int,
@@ -125,6 +125,7 @@ def measure(
     methods: Mapping[str, Callable[[ProblemSet], Tensor]],
     device: str,
     agreeing: bool = False,
+    longest: float = LONGEST_SECONDS,
 ) -> list[Row]:
     """All methods on the same n sets."""
     sets = [make_set(layers, sources, parameters, seed, device, agreeing) for seed in range(n)]
@@ -149,7 +150,7 @@ def measure(
             if device.startswith("cuda"):
                 torch.cuda.synchronize()
             seconds.append(clock() - begin)
-            stopped |= time.monotonic() - wall >= LONGEST_SECONDS
+            stopped |= time.monotonic() - wall >= longest
             if len(cosine) < n:
                 cosine.append(mean_cosine(problems, weights_LK))
         milliseconds = 1e3 * statistics.median(seconds)
@@ -190,24 +191,32 @@ def format_row(row: Row, exact: Row) -> str:
     )
 
 
-def describe(device: str) -> dict[str, str | int]:
+def describe(device: str) -> dict[str, Any]:
     """Hardware and versions that the numbers belong to."""
-    processor = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text(encoding="utf-8").splitlines()
-        models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        processor = models[0] if models else processor
-    names = ("torch", "numpy", "scipy", "nlopt")
     # A load above the number of cores means that other work disturbed this run.
-    description: dict[str, str | int] = {
-        "processor": processor,
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
-        "threads": torch.get_num_threads(),
-        "load_average": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
-        "python": platform.python_version(),
+    load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    return {**machine(device), "threads": torch.get_num_threads(), "load_average": load}
+
+
+def measure(device: str = "cpu", quick: bool = False, longest: float = 10.0) -> dict[str, Any]:
+    """All cases; a call of SLSQP is stopped after ``longest`` seconds."""
+    rows: list[Row] = []
+    methods: dict[str, Callable[[ProblemSet], Tensor]] = {
+        "exact": solve_exactly,
+        "SLSQP, layer by layer": partial(solve_by_slsqp, joint=False, seconds=longest),
+        "SLSQP, joint": partial(solve_by_slsqp, joint=True, seconds=longest),
     }
-    return description | {name: version(name) for name in names}
+    print(HEADER)
+    for layers in LAYERS[:1] if quick else LAYERS:
+        for sources in SOURCES[:2] if quick else SOURCES:
+            n = 2 if quick else number_of_sets(layers * sources)
+            rows += compare(layers, sources, PARAMETERS, n, methods, device, longest=longest)
+    many = {"exact": solve_exactly, "NNLS, layer by layer": solve_by_least_squares}
+    for sources in MANY_SOURCES[:1] if quick else MANY_SOURCES:
+        # Fewer parameters than sources: a singular Gram matrix.
+        for parameters in (sources // 2, 2 * sources):
+            rows += compare(LAYERS_OF_MANY, sources, parameters, 2, many, device, True)
+    return {"rows": [asdict(row) for row in rows]}
 
 
 def main() -> None:
@@ -219,28 +228,13 @@ def main() -> None:
     torch.set_num_threads(1)
     description = describe(options.device)
     print(", ".join(f"{key}: {value}" for key, value in description.items()))
-    print(HEADER)
-    rows: list[Row] = []
-    methods: dict[str, Callable[[ProblemSet], Tensor]] = {
-        "exact": solve_exactly,
-        "SLSQP, layer by layer": partial(solve_by_slsqp, joint=False),
-        "SLSQP, joint": partial(solve_by_slsqp, joint=True),
-    }
-    for layers in LAYERS:
-        for sources in SOURCES:
-            n = number_of_sets(layers * sources)
-            rows += measure(layers, sources, PARAMETERS, n, methods, options.device)
-    many = {"exact": solve_exactly, "NNLS, layer by layer": solve_by_least_squares}
-    for sources in MANY_SOURCES:
-        # Fewer parameters than sources: a singular Gram matrix.
-        for parameters in (sources // 2, 2 * sources):
-            rows += measure(LAYERS_OF_MANY, sources, parameters, 2, many, options.device, True)
+    measured = measure(options.device, longest=LONGEST_SECONDS)
     if options.record:
         RESULT.parent.mkdir(exist_ok=True)
         record = {
             "command": "python -m benchmarks.solvers --record",
             "description": description,
-            "rows": [asdict(row) for row in rows],
+            **measured,
         }
         RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
