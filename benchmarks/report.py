@@ -55,6 +55,7 @@ SECTIONS: dict[str, Section] = {
     "ranks": Section("ranks", tables.any_tables),
     "extraction": Section("extraction", tables.any_tables, pictures.extraction),
     "data_loading": Section("data_loading", tables.any_tables, pictures.data_loading),
+    "trials": Section("trials", tables.any_tables),
     "startup": Section("startup", tables.any_tables, pictures.startup),
     "overhead": Section("overhead", tables.any_tables),
 }

@@ -46,6 +46,7 @@ PARTS: dict[str, Part] = {
     "startup": Part("benchmarks.startup", ("repeats",), _HOST),
     "step": Part("benchmarks.step"),
     "scaling": Part("benchmarks.scaling"),
+    "trials": Part("benchmarks.trials"),
     "profile": Part("benchmarks.profile"),
     "packs": Part("benchmarks.packs", ("device", "sizes", "steps")),
     "ranks": Part("benchmarks.ranks", ("quick",), _HOST),

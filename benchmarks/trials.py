@@ -1,4 +1,4 @@
-"""Ways of making a step faster that were tried, each beside what is done now; `docs/performance.md` says which were kept.
+"""Ways of making a step faster that were tried, each beside what is done now; docs/performance.md says what was kept.
 
     python -m benchmarks --only trials
 
@@ -87,8 +87,9 @@ def _sources(device: str, images: int) -> Trial:
     batches = [_batch(device, images) for _ in range(SOURCES)]
     names = [f"source {index}" for index in range(SOURCES)]
     parameters = dict(plain.named_parameters())
-    stacked = torch.stack([x.contiguous() for x, _ in batches]), torch.stack(
-        [y for _, y in batches]
+    stacked = (
+        torch.stack([x.contiguous() for x, _ in batches]),
+        torch.stack([y for _, y in batches]),
     )
 
     def loss(values: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:

@@ -30,35 +30,23 @@ def gradients_of(
     Raises:
         ValueError: if a loss is no scalar or reaches no parameter.
     """
+    wants = [_wants(loss, name, wanted) for loss, name in zip(losses, names, strict=True)]
+    found: list[tuple[Tensor | None, ...]] = [()] * len(losses)
+    # The last graph that was built goes first, as in a plain backward pass, which needs the least memory.
+    for index in reversed(range(len(losses))):
+        leaves, edges, keep = wants[index]
+        inputs: list[Any] = [*leaves, *(GradientEdge(node, part) for node, part in edges)]
+        # A function of somebody else's may give no gradient to a parameter that is in its graph.
+        found[index] = torch.autograd.grad(
+            losses[index], inputs, retain_graph=retain_graph or keep, allow_unused=True
+        )
     rows: dict[nn.Parameter, list[Tensor | None]] = {}
     joint: dict[Any, list[dict[int, Tensor]]] = {}
-    for index, (loss, name) in enumerate(zip(losses, names, strict=True)):
-        if loss.numel() != 1:
-            raise ValueError(
-                f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}"
-            )
-        reached = reached_by(loss)
-        leaves = [p for p in reached.leaves if wanted is None or id(p) in wanted]
-        edges: list[tuple[Any, int, GradientEdge]] = []
-        keep = retain_graph
-        for node, parts in reached.parts.items():
-            used = node.recording.parameters
-            if any(p in used for p in leaves):
-                # The loss runs the network by itself, too; torch cannot stop half-way for these parameters.
-                more = [p for p in used if wanted is None or id(p) in wanted]
-                leaves = list(dict.fromkeys([*leaves, *more]))
-                keep = True  # for the losses of the other parts
-            else:
-                edges += [(node, part, GradientEdge(node, part)) for part in parts]
-        if not leaves and not edges:
-            raise ValueError(f"the loss of {name} depends on no trainable parameter")
-        inputs: list[Any] = [*leaves, *(edge for *_, edge in edges)]
-        # A function of somebody else's may give no gradient to a parameter that is in its graph.
-        found = torch.autograd.grad(loss, inputs, retain_graph=keep, allow_unused=True)
-        for parameter, gradient in zip(leaves, found, strict=False):
+    for index, (leaves, edges, _) in enumerate(wants):
+        for parameter, gradient in zip(leaves, found[index], strict=False):
             if gradient is not None:
                 rows.setdefault(parameter, [None] * len(losses))[index] = gradient
-        for (node, part, _), gradient in zip(edges, found[len(leaves) :], strict=True):
+        for (node, part), gradient in zip(edges, found[index][len(leaves) :], strict=True):
             if gradient is not None:
                 joint.setdefault(node, [{} for _ in losses])[index][part] = gradient
     gradients: Gradients = {parameter: TensorRows(row) for parameter, row in rows.items()}
@@ -66,6 +54,29 @@ def gradients_of(
         recorded = node.recording.gradients(of_losses, wanted, retain_graph=retain_graph)
         gradients = summed(recorded, gradients)
     return gradients
+
+
+def _wants(
+    loss: Tensor, name: str, wanted: set[int] | None
+) -> tuple[list[nn.Parameter], list[tuple[Any, int]], bool]:
+    """The leaves of a loss, its parts of joint forward passes, and whether their graphs must outlive its own."""
+    if loss.numel() != 1:
+        raise ValueError(f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}")
+    reached = reached_by(loss)
+    leaves = [p for p in reached.leaves if wanted is None or id(p) in wanted]
+    edges: list[tuple[Any, int]] = []
+    by_itself = False
+    for node, parts in reached.parts.items():
+        used = [p for p in node.recording.parameters if wanted is None or id(p) in wanted]
+        if set(used).isdisjoint(leaves):
+            edges += [(node, part) for part in parts]
+        else:
+            # The loss runs the network by itself, too; torch cannot stop half-way for these parameters.
+            leaves = list(dict.fromkeys([*leaves, *used]))
+            by_itself = True
+    if not leaves and not edges:
+        raise ValueError(f"the loss of {name} depends on no trainable parameter")
+    return leaves, edges, by_itself
 
 
 def summed(first: Mapping[nn.Parameter, Rows], second: Mapping[nn.Parameter, Rows]) -> Gradients:
