@@ -4,11 +4,10 @@ from gradmix_stage import experiment, folders_of_draws, stage
 from training_job import training_jobs
 
 with stage(snakemake) as log:
-    from gradmix.training.launch import train_method
+    from gradmix.training.launch import train_draws
 
     settings = dict(snakemake.params.settings)
     settings["title"] = experiment(snakemake).title_of(settings["name"])
     outputs = folders_of_draws(snakemake.output)
     jobs = training_jobs(snakemake, [int(output.parent.name) for output in outputs], log)
-    for job, output in zip(jobs, outputs, strict=True):
-        train_method(settings, job, output, log)
+    train_draws(settings, jobs, outputs, log)

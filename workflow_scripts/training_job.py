@@ -21,6 +21,7 @@ def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
         "device": device(snakemake, log),
         "threads": snakemake.threads,
         "pace": Pace(config.resources.checkpoint_seconds, config.resources.checkpoint_steps),
+        "models_at_once": config.resources.models_at_once,
         "ranks": max(1, int(snakemake.resources.get("gpu", 0))),
     }
     if snakemake.input.get("weights"):

@@ -29,6 +29,10 @@ class FixedWeights(Sum):
             )
         self.weights = [float(weight) for weight in weights]
 
+    def kind(self) -> tuple[Any, ...]:
+        """What mixers have in common that can be one (`together`)."""
+        return (*super().kind(), tuple(self.weights))
+
     def combine(self, losses_K: Tensor) -> Tensor:
         """The weighted sum.
 

@@ -5,6 +5,7 @@ WACV 2020, arXiv 2002.03264.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from gradmix.mixing.gram import LayerStatistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import GradientMixer
+from gradmix.mixing.packed import PackedMixer, common
 from gradmix.mixing.solvers.cosine import cosines
 from gradmix.mixing.solvers.exact import exact_weights
 
@@ -42,6 +44,9 @@ class GradMix(GradientMixer):
         ValueError: for an option out of range.
     """
 
+    beta: float | Tensor
+    gamma: float | Tensor
+
     def __init__(
         self,
         layers: Sequence[Layer],
@@ -68,11 +73,29 @@ class GradMix(GradientMixer):
         self.solver = solver
         self.rho = rho
 
+    def kind(self) -> tuple[Any, ...] | None:
+        """What mixers have in common that can be one (`together`); ``None``: SLSQP solves for one model."""
+        if self.solver != "exact":
+            return None
+        return (*common(self), self.adaptive_rate, self.rho)
+
+    @staticmethod
+    def together(mixers: "Sequence[GradMix]") -> PackedMixer:
+        """The mixers of several models, of one kind, as one; beta and gamma are each model's own."""
+        one = copy(mixers[0])
+        device = next(p for layer in one.layers for p in layer.parameters).device
+        one.beta = torch.tensor([mixer.beta for mixer in mixers]).to(device, torch.float64)
+        one.gamma = torch.tensor([mixer.gamma for mixer in mixers]).to(device, torch.float64)
+        return PackedMixer(one)
+
     def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weights by the chosen solver, and eta from the shared layers' cosines (Eq. 7-9)."""
+        """Weights by the chosen solver, and eta from the shared layers' cosines (Eq. 7-9).
+
+        With ``"exact"``, statistics may have leading dimensions, and beta and gamma may be tensors of these.
+        """
         weights_LK = self._solve(stats)
         cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
-        rho = cosines_L[: stats.shared].sum()
+        rho = cosines_L[..., : stats.shared].sum(-1)
         if self.rho != "sum":
             rho = rho * ((1 if self.rho == "mean" else 5) / stats.shared)
         eta = (

@@ -4,6 +4,7 @@ M. Ren, W. Zeng, B. Yang, R. Urtasun, "Learning to Reweight Examples for Robust 
 """
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from gradmix.mixing.gram import LayerStatistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import GradientMixer
+from gradmix.mixing.packed import PackedMixer, common
 from gradmix.mixing.solvers.cosine import cosines
 
 
@@ -31,19 +33,28 @@ class MetaGradient(GradientMixer):
     def __init__(self, layers: Sequence[Layer], **options: Any) -> None:
         super().__init__(layers, **options)
 
+    def kind(self) -> tuple[Any, ...]:
+        """What mixers have in common that can be one (`together`)."""
+        return common(self)
+
+    @staticmethod
+    def together(mixers: "Sequence[MetaGradient]") -> PackedMixer:
+        """The mixers of several models, of one kind, as one."""
+        return PackedMixer(copy(mixers[0]))
+
     def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weights from the inner products with the target gradient alone."""
+        """Weights from the inner products with the target gradient alone; statistics may have leading dimensions."""
         helps_LK = stats.target_LK.clamp(min=0) * stats.mask_LK
-        total_L1 = helps_LK.sum(dim=1, keepdim=True)
+        total_L1 = helps_LK.sum(dim=-1, keepdim=True)
         weights_LK = helps_LK / torch.where(total_L1 > 0, total_L1, torch.ones_like(total_L1))
         # A head that the target does not use has no inner products; its sources train it alike.
-        alone_LK = stats.mask_LK / stats.mask_LK.sum(dim=1, keepdim=True).clamp(min=1)
-        unused_L1 = (stats.target_norm_L == 0)[:, None]
+        alone_LK = stats.mask_LK / stats.mask_LK.sum(dim=-1, keepdim=True).clamp(min=1)
+        unused_L1 = (stats.target_norm_L == 0)[..., None]
         unused_L1 = (
             unused_L1
-            & (torch.arange(len(helps_LK), device=helps_LK.device) >= stats.shared)[:, None]
+            & (torch.arange(helps_LK.shape[-2], device=helps_LK.device) >= stats.shared)[:, None]
         )
         weights_LK = torch.where(unused_L1, alone_LK.to(weights_LK.dtype), weights_LK)
         cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
-        rho = cosines_L[: stats.shared].sum()
+        rho = cosines_L[..., : stats.shared].sum(-1)
         return weights_LK, cosines_L, rho, torch.ones_like(rho)

@@ -1,7 +1,7 @@
 """Sum: plain SGD over all sources (Li et al. 2020, Eq. 1), the paper's reading of source-only training."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from gradmix.mixing.finite import FiniteCheck
 from gradmix.mixing.gradients import gradients_of
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import Optimizer
+from gradmix.mixing.packed import PackedSum
 from gradmix.mixing.reduce import Reduction
 from gradmix.mixing.rows import put
 
@@ -44,6 +45,15 @@ class Sum:
         """From now on average every step's gradients and losses over these ranks."""
         self._reduction = Reduction(process_group)
         self._check.in_step = True
+
+    def kind(self) -> tuple[Any, ...]:
+        """What mixers have in common that can be one (`together`)."""
+        return (type(self), tuple(self.source_names or ()))
+
+    @staticmethod
+    def together(mixers: "Sequence[Sum]") -> PackedSum:
+        """The mixers of several models, of one kind, as one."""
+        return PackedSum(mixers[0].combine)
 
     def combine(self, losses_K: Tensor) -> Tensor:
         """The scalar that is back-propagated."""

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from gradmix.terms.context import Context
-from gradmix.terms.term import Stateless
+from gradmix.terms.term import Deterministic
 
 
-class CrossEntropy(Stateless):
+class CrossEntropy(Deterministic):
     """Mean cross entropy of (B, C) logits with (B,) class indices."""
 
     reads_features = True

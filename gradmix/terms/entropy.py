@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from gradmix.terms.context import Context
-from gradmix.terms.term import Stateless
+from gradmix.terms.term import Deterministic
 
 
-class Entropy(Stateless):
+class Entropy(Deterministic):
     """``weight`` times the mean entropy of the softmax of (B, C) logits, in nats.
 
     Args:

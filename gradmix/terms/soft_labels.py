@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from gradmix.terms.context import Context
-from gradmix.terms.term import Stateless
+from gradmix.terms.term import Deterministic
 
 
-class SoftLabels(Stateless):
+class SoftLabels(Deterministic):
     """KL(labels || softmax(logits)) of (B, C) logits and (B, C) probabilities, the mean over B; 0 where equal."""
 
     reads_features = True

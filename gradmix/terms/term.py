@@ -42,3 +42,11 @@ class Stateless:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Nothing to restore."""
+
+
+class Deterministic(Stateless):
+    """A term without state that draws no random number and decides nothing by a tensor's value.
+
+    Two such terms with equal attributes are one function, so that the losses of several models may be computed by
+    one call under ``torch.vmap``.
+    """

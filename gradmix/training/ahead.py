@@ -2,16 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from gradmix.training.data import ImageSet
+
+class Images(Protocol):
+    """What batches are gathered from."""
+
+    @property
+    def in_file(self) -> bool:
+        """Whether they lie in a memory-mapped file."""
+
+    def take(self, positions: Tensor) -> Tensor:
+        """The images at these positions, on the device."""
 
 
-def gathered(
-    sets: Sequence[ImageSet], rows: Sequence[Tensor], steps: int
-) -> Iterator[list[Tensor]]:
+def gathered(sets: Sequence[Images], rows: Sequence[Tensor], steps: int) -> Iterator[list[Tensor]]:
     """The images of every set's mini-batch, step by step.
 
     Where a set lies in a file, another thread reads one step ahead: pages that are not in memory yet come from

@@ -15,7 +15,7 @@ from gradmix.domains.format import Domain
 from gradmix.methods.recipe import Recipe, Set, Stream
 from gradmix.seeds import derive_seed
 from gradmix.training.batches import Sampler, Shuffled, target_sampler
-from gradmix.training.images import located_images
+from gradmix.training.images import Located, located_images
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class ImageSet:
         labels: (N,) int64 class indices or (N, C) float32 probabilities, on the device.
         label_space: the head that the images use.
         domain: the domain that they come from (per-domain normalisation statistics go by it).
-        rows: (N,) int64, which of `images` belong to the set, on the same device; ``None``: all of them.
+        rows: (N,) int64, which of `images` belong to the set, on the same device; ``None``: all of them, which
+            lie on the device.
     """
 
     name: str
@@ -50,7 +51,7 @@ class ImageSet:
     @property
     def in_file(self) -> bool:
         """Whether the images lie in a memory-mapped file, of which `rows` are the set."""
-        return self.rows is not None
+        return self.rows is not None and self.images.device.type == "cpu"
 
     def take(self, positions: Tensor) -> Tensor:
         """(n, height, width, channels) uint8 images at these positions of the set, on the device.
@@ -91,6 +92,8 @@ class RunInputs:
         enlarged: the enlarged V and S_u, where the recipe needs pseudo-labels.
         soft_labels: (n, C) mean softmax by target row, where the recipe needs soft labels.
         loaded: sets that lie on a device already, for the further members of a pack.
+        located: whole domains that lie on a device already, for the runs of other draws; ``None``: every set has
+            its own images there.
     """
 
     sources: Mapping[str, Domain]
@@ -100,6 +103,7 @@ class RunInputs:
     enlarged: Mapping[str, Any] | None = None
     soft_labels: Mapping[int, np.ndarray] | None = None
     loaded: dict[tuple[str, torch.device], list[ImageSet]] = field(default_factory=dict)
+    located: Located | None = None
 
 
 def load_streams(
@@ -166,35 +170,41 @@ def _sets(name: Set | Literal["H"], inputs: RunInputs, device: torch.device) -> 
 
 
 def _load(name: Set | Literal["H"], inputs: RunInputs, device: torch.device) -> list[ImageSet]:
-    target = inputs.target
+    target, shared = inputs.target, inputs.located
     if name in ("sources", "target_sources"):
         return [
-            _source_set(source, domain, inputs.split["source_left_out"].get(source, []), device)
+            _source_set(
+                source, domain, inputs.split["source_left_out"].get(source, []), device, shared
+            )
             for source, domain in inputs.sources.items()
             if name == "sources" or domain.label_space == target.label_space
         ]
     if name == "U":
         # -1 for every image: no label of U exists in training code.
         rows = inputs.split["U"]
-        return [_target_set("U", target, rows, np.full(len(rows), -1), device, labelled=False)]
+        return [
+            _target_set("U", target, rows, np.full(len(rows), -1), device, shared, labelled=False)
+        ]
     if name in ("V", "H"):
         rows = inputs.split[name]
-        return [_target_set(name, target, rows, inputs.labels[rows], device)]
+        return [_target_set(name, target, rows, inputs.labels[rows], device, shared)]
     assert inputs.enlarged is not None, f"{name} needs the enlarged split"
     if name == "V_enlarged":
         labels = inputs.enlarged["V_labels"]
-        return [_target_set("V", target, inputs.enlarged["V"], labels, device)]
+        return [_target_set("V", target, inputs.enlarged["V"], labels, device, shared)]
     if name == "S_u_hard":
         labels = inputs.enlarged["S_u_hard_labels"]
-        return [_target_set("S_u", target, inputs.enlarged["S_u_hard"], labels, device)]
+        return [_target_set("S_u", target, inputs.enlarged["S_u_hard"], labels, device, shared)]
     assert name == "S_u_soft"
     assert inputs.soft_labels is not None
     rows = inputs.enlarged["S_u_soft"]
     soft = np.array([inputs.soft_labels[row] for row in rows], dtype=np.float32)
-    return [_target_set("S_u", target, rows, soft, device)]
+    return [_target_set("S_u", target, rows, soft, device, shared)]
 
 
-def _source_set(name: str, domain: Domain, left_out: list[int], device: torch.device) -> ImageSet:
+def _source_set(
+    name: str, domain: Domain, left_out: list[int], device: torch.device, shared: Located | None
+) -> ImageSet:
     keep = np.ones(len(domain), dtype=bool)
     keep[left_out] = False
     rows = np.flatnonzero(keep)
@@ -203,7 +213,7 @@ def _source_set(name: str, domain: Domain, left_out: list[int], device: torch.de
             f"source {name}: no image is left after the leak guard took out duplicates"
         )
     labels = np.asarray(domain.labels)[rows].astype(np.int64)
-    return _set(name, domain, rows, labels, device)
+    return _set(name, domain, rows, labels, device, shared)
 
 
 def _target_set(
@@ -212,6 +222,7 @@ def _target_set(
     rows: list[int],
     labels: Any,
     device: torch.device,
+    shared: Located | None,
     *,
     labelled: bool = True,
 ) -> ImageSet:
@@ -219,12 +230,17 @@ def _target_set(
     values = values.astype(np.float32 if values.ndim == 2 else np.int64)
     if labelled:
         assert values.size == 0 or values.min() >= 0, f"{name} holds an image without a label"
-    return _set(name, target, np.asarray(rows, dtype=np.int64), values, device)
+    return _set(name, target, np.asarray(rows, dtype=np.int64), values, device, shared)
 
 
 def _set(
-    name: str, domain: Domain, rows: np.ndarray, labels: np.ndarray, device: torch.device
+    name: str,
+    domain: Domain,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    device: torch.device,
+    shared: Located | None,
 ) -> ImageSet:
-    images, chosen = located_images(domain, rows, device)
+    images, chosen = located_images(domain, rows, device, shared)
     values = torch.from_numpy(labels).to(device)
     return ImageSet(name, images, values, domain.label_space, domain.name, chosen)

@@ -14,6 +14,7 @@ from gradmix.seeds import derive_seed
 from gradmix.splits import check_split, labels_for_training
 from gradmix.training.checkpoints import Pace
 from gradmix.training.data import RunInputs
+from gradmix.training.images import Located
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Job:
         threads: CPU threads.
         pace: how often checkpoints are written.
         ranks: processes that train a network together.
+        models_at_once: networks of a pack that one process trains together.
     """
 
     domains: Mapping[str, Path]
@@ -53,6 +55,7 @@ class Job:
     threads: int = 1
     pace: Pace = field(default_factory=Pace)
     ranks: int = 1
+    models_at_once: int = 1
 
 
 def seeds_of(settings: Mapping[str, Any], job: Job) -> dict[str, int]:
@@ -75,8 +78,8 @@ def input_hashes(job: Job) -> dict[str, str]:
     return {name: sha256_of(path) for name, path in files.items()}
 
 
-def open_inputs(settings: Mapping[str, Any], job: Job) -> RunInputs:
-    """The opened files of a run with these settings.
+def open_inputs(settings: Mapping[str, Any], job: Job, located: Located | None = None) -> RunInputs:
+    """The opened files of a run with these settings; ``located`` are images that other draws' runs use as well.
 
     Raises:
         ValueError: if files are damaged or do not fit each other.
@@ -89,7 +92,7 @@ def open_inputs(settings: Mapping[str, Any], job: Job) -> RunInputs:
     enlarged = read_json(job.enlarged) if job.enlarged else None
     soft = _soft_labels(job.predictions, target) if job.predictions else None
     labels = labels_for_training(split, target)
-    return RunInputs(sources, target, labels, split, enlarged, soft)
+    return RunInputs(sources, target, labels, split, enlarged, soft, located=located)
 
 
 def _soft_labels(predictions: Path, target: Domain) -> dict[int, np.ndarray]:

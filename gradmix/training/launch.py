@@ -41,6 +41,17 @@ def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) 
         _train({"settings": settings, "output": str(output)}, job, log)
 
 
+def train_draws(
+    settings: Mapping[str, Any], jobs: Sequence[Job], outputs: Sequence[Path], log: Log
+) -> None:
+    """`gradmix.training.run.train_draws` likewise: one draw after the other."""
+    if jobs[0].ranks == 1:
+        run.train_draws(settings, jobs, outputs, log)
+        return
+    for job, output in zip(jobs, outputs, strict=True):
+        train_method(settings, job, output, log)
+
+
 def train_pack(
     members: Sequence[Mapping[str, Any]], outputs: Sequence[Path], job: Job, log: Log
 ) -> None:

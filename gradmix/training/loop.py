@@ -222,23 +222,10 @@ class _Run:
             raise ArithmeticError(f"step {step}: the loss of {bad[1]} is NaN or infinite")
 
     def evaluate(self, images: ImageSet, log: Callable[[str], None]) -> None:
-        """End an interval: a row of the curves, and the best state so far, this one included."""
+        """End an interval with a look at H."""
         state = self.state
-        loss, accuracy = evaluate_on_device(state.network, images, ranks=self.ranks)
-        state.rows.append(state.curves.row(state.step, loss, accuracy))
+        state.evaluated(*evaluate_on_device(state.network, images, ranks=self.ranks))
         log(f"step {state.step}/{self.schedule.steps}: {_status(state.rows[-1])}")
-        best = state.best
-        if not best or (accuracy, -loss) > (best["accuracy"], -best["loss"]):
-            weights = {n: t.detach().clone() for n, t in state.network.state_dict().items()}
-            state.best = {
-                "state": weights,
-                "step": state.step,
-                "accuracy": accuracy,
-                "loss": loss,
-            }
-        if state.taken:
-            state.seconds += time.monotonic() - state.started
-        state.taken = 0
 
     def _step(
         self, images: Sequence[Tensor], rows: Sequence[Tensor], factors: Sequence[float]

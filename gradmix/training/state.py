@@ -92,6 +92,22 @@ class RunState:
         }
         return tensors, state
 
+    def evaluated(self, loss: float, accuracy: float) -> None:
+        """End an interval: a row of the curves, and the best state so far, this one included.
+
+        Args:
+            loss: on H.
+            accuracy: there; among equal ones the lower loss is better.
+        """
+        self.rows.append(self.curves.row(self.step, loss, accuracy))
+        best = self.best
+        if not best or (accuracy, -loss) > (best["accuracy"], -best["loss"]):
+            weights = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
+            self.best = {"state": weights, "step": self.step, "accuracy": accuracy, "loss": loss}
+        if self.taken:
+            self.seconds += time.monotonic() - self.started
+        self.taken = 0
+
     def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Put a snapshot back."""
         tensors = {name: _laid_out(t, state["strides"].get(name)) for name, t in tensors.items()}

@@ -158,13 +158,13 @@ def test_a_nan_in_the_fine_tuning_keeps_what_it_says(experiments, tmp_path):
 
 
 def test_outside_the_loop_sigterm_leaves_at_once(experiments, tmp_path, monkeypatch):
-    from gradmix.training import run
+    from gradmix.training import runs
 
     def loading(*arguments):
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError
 
-    monkeypatch.setattr(run, "open_inputs", loading)
+    monkeypatch.setattr(runs, "open_inputs", loading)
     job = experiments("pooled").job_of("pooled", tmp_path / "store")
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated) as caught:

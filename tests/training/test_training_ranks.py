@@ -14,9 +14,10 @@ from debug_experiment import make_experiment, settings_of
 from safetensors.numpy import load_file
 
 from gradmix.files import read_json
-from gradmix.training import launch, run
+from gradmix.training import launch
 from gradmix.training.job import Job
 from gradmix.training.ranks import ALONE, Ranks
+from gradmix.training.runs import Run, identity_of
 
 # Batches of 7 are uneven for two ranks. What float32 rounds grows with the rate: to 2e-6 in six steps of 0.05.
 UNEVEN = {"batch_size": 7, "learning_rate": 0.005}
@@ -72,7 +73,9 @@ def test_two_ranks_train_what_one_process_trains(trained, method):
 def test_the_identity_of_one_process_does_not_speak_of_ranks(trained, job):
     found = [read_json(path) for path in job.store.glob("*/identity.json")]
     assert {identity.get("ranks") for identity in found} <= {None, 2}
-    own = run._identity(SETTINGS["gradmix"], replace(job, ranks=1), {}, torch.device("cpu"))
+    own = identity_of(
+        Run(SETTINGS["gradmix"], replace(job, ranks=1), Path()), {}, torch.device("cpu")
+    )
     assert "ranks" not in own
 
 
