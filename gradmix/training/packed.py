@@ -20,7 +20,7 @@ from gradmix.training.lock import RunInUseError
 from gradmix.training.loop import Outcome, TrainingError, gradient_groups, sum_of
 from gradmix.training.optimizers import make_optimizer
 from gradmix.training.packed_batches import PackedStream
-from gradmix.training.packed_network import PackedNetwork, same_images
+from gradmix.training.packed_network import Convolutions, PackedNetwork, same_images
 from gradmix.training.packed_sgd import PackedSGD
 from gradmix.training.prepared import Prepared
 from gradmix.training.sgd import SGD
@@ -116,6 +116,7 @@ def train_members(
     pace: Pace,
     stop: Stop,
     keep_end: bool = False,
+    convolutions: Convolutions = "grouped",
 ) -> None:
     """Train runs of one kind (`gradmix.training.packed_runs.kind_of`) that have come equally far, to their end.
 
@@ -129,7 +130,7 @@ def train_members(
     """
     if not members:
         return
-    pack = _Pack(members, log)
+    pack = _Pack(members, log, convolutions)
     writer = _Writer(pack, pace, stop, log)
     steps = members[0].run.schedule.steps
     with stop.deferring():
@@ -145,7 +146,7 @@ def train_members(
                 if pack.step < steps:
                     writer.act()
                 if pack.going and len(pack.going) < len(pack.members):
-                    pack = writer.pack = _Pack(pack.going, log)
+                    pack = writer.pack = _Pack(pack.going, log, convolutions)
             if keep_end:
                 writer.rescue()
             if stop.requested:
@@ -168,14 +169,16 @@ def train_members(
 class _Pack:
     """The members as stacked tensors; those with an error stay in place, disturb no other, and are not looked at."""
 
-    def __init__(self, members: Sequence[Member], log: Log) -> None:
+    def __init__(self, members: Sequence[Member], log: Log, convolutions: Convolutions) -> None:
         first = members[0].run
         self.members = list(members)
         self.schedule = first.schedule
         self.terms = first.terms
         self.roles = first.streams
         self.groups, self.guide = gradient_groups(first.streams)
-        self.network = PackedNetwork([member.run.network for member in members])
+        self.network = PackedNetwork(
+            [member.run.network for member in members], convolutions=convolutions
+        )
         optimizers = [member.state.optimizer for member in members]
         self.optimizer = PackedSGD(
             self.network.parameters, [o for o in optimizers if isinstance(o, SGD)]
