@@ -11,6 +11,7 @@ processor's, which other work on the machine changes less; on a GPU it is the cl
 
 import argparse
 import json
+import queue
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -47,6 +48,7 @@ CUDA_SIZES = (1, 2, 4, 8, 16, 32, 54, 108, 216, 540)
 LARGEST = {"loop": 1, "graphs on streams": 54, "processes": 8}
 WIDTH = {"cpu": 16, "cuda": 64}
 BATCH, GUIDES, IMAGES = 64, 15, 2000
+_WAIT = 600.0
 
 
 def measure(
@@ -117,9 +119,11 @@ def knee(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _row(how: str, models: int, way: Callable[[int], list[float]]) -> dict[str, Any]:
     try:
         rates = way(models)
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        return {"how": how, "models": models, "n": 0, "error": "out of memory"}
+    except (RuntimeError, queue.Empty) as error:  # out of memory is one, too; the other ways go on
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        text = str(error).partition("\n")[0] or type(error).__name__
+        return {"how": how, "models": models, "n": 0, "error": text}
     return {
         "how": how,
         "models": models,
@@ -182,14 +186,14 @@ def _pack(
 def _processes(device: str, width: int, models: int, steps: int, repeats: int) -> list[float]:
     """As many processes as models, each with one; between two barriers all of them take the same steps."""
     context = multiprocessing.get_context("spawn")
-    barrier, found = context.Barrier(models), context.SimpleQueue()
+    barrier, found = context.Barrier(models, timeout=_WAIT), context.Queue()
     processes = [
         context.Process(target=_process, args=(device, width, steps, repeats, rank, barrier, found))
         for rank in range(models)
     ]
     for process in processes:
         process.start()
-    rates: list[float] = found.get()
+    rates: list[float] = found.get(timeout=_WAIT)
     for process in processes:
         process.join()
     return rates

@@ -84,8 +84,9 @@ class GradMix(GradientMixer):
         """The mixers of several models, of one kind, as one; beta and gamma are each model's own."""
         one = copy(mixers[0])
         device = next(p for layer in one.layers for p in layer.parameters).device
-        one.beta = torch.tensor([mixer.beta for mixer in mixers]).to(device, torch.float64)
-        one.gamma = torch.tensor([mixer.gamma for mixer in mixers]).to(device, torch.float64)
+        for name in ("beta", "gamma"):
+            values = torch.tensor([getattr(mixer, name) for mixer in mixers], dtype=torch.float64)
+            setattr(one, name, values.to(device))
         return PackedMixer(one)
 
     def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
