@@ -256,8 +256,7 @@ class _Pack:
 
     def evaluate(self) -> str:
         """End an interval with a look at H; a line for the log."""
-        losses_M, accuracies_M = self.network.evaluate(self.sets, same=self.same_sets)
-        losses, accuracies = losses_M.tolist(), accuracies_M.tolist()
+        losses, accuracies = self.network.evaluate(self.sets, same=self.same_sets)
         self.share_time()
         for member, loss, accuracy in zip(self.members, losses, accuracies, strict=True):
             if member.error is None:

@@ -84,8 +84,8 @@ class PackedNetwork:
         return called(self.parameters, list(self.buffers.values()), *values)
 
     @torch.no_grad()
-    def evaluate(self, sets: Sequence[ImageSet], *, same: bool) -> tuple[Tensor, Tensor]:
-        """Mean cross entropy (M,) and accuracy (M,) on each model's own set.
+    def evaluate(self, sets: Sequence[ImageSet], *, same: bool) -> tuple[list[float], list[float]]:
+        """Mean cross entropy and accuracy of each model on its own set.
 
         Args:
             sets: equally large.
@@ -113,7 +113,10 @@ class PackedNetwork:
             loss_M += flat.view_as(labels_MB).sum(dim=1)
             correct_M += (logits_MBC.argmax(dim=2) == labels_MB).sum(dim=1)
         self._called.train()
-        return loss_M / len(first), correct_M / len(first)
+        # Divided on the host, in double precision, as single training does.
+        sums = torch.stack([loss_M, correct_M]).tolist()
+        losses, accuracies = ([value / len(first) for value in each] for each in sums)
+        return losses, accuracies
 
 
 class _Called(nn.Module):

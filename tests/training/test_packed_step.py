@@ -14,6 +14,7 @@ from gradmix.mixing.mean import Mean
 from gradmix.mixing.meta_gradient import MetaGradient
 from gradmix.mixing.sum import Sum
 from gradmix.nets.convnet import ConvNet
+from gradmix.nets.resnet import ResNet18
 from gradmix.training.packed_network import PackedNetwork
 from gradmix.training.packed_sgd import PackedSGD
 from gradmix.training.sgd import SGD
@@ -22,15 +23,17 @@ STREAMS = ("a", "b", "a", "a")  # label spaces of three sources and of the targe
 MODELS = [(10.0, 0.6, 0.05), (5.0, 0.0, 0.02), (2.0, 0.3, 0.01)]  # beta, gamma, learning rate
 
 
-def network(seed):
+def network(seed, kind=ConvNet):
     torch.manual_seed(seed)
+    if kind is ResNet18:
+        return ResNet18({"a": 2, "b": 3}, image_size=(32, 32)).double()
     return ConvNet({"a": 2, "b": 3}, image_size=(8, 8), width=4, hidden=6).double()
 
 
-def batch(step, model):
+def batch(step, model, size=8):
     """Other images for every step and model."""
     generator = torch.Generator().manual_seed(100 * step + model)
-    images = torch.rand(len(STREAMS), 6, 3, 8, 8, generator=generator, dtype=torch.float64)
+    images = torch.rand(len(STREAMS), 6, 3, size, size, generator=generator, dtype=torch.float64)
     return 2 * images - 1, torch.randint(0, 2, (len(STREAMS), 6), generator=generator)
 
 
@@ -49,12 +52,12 @@ def sgd(net, model, weight_decay):
     return SGD(net.parameters(), lr=MODELS[model][2], momentum=0.9, weight_decay=weight_decay)
 
 
-def each_alone(kind, options, steps, weight_decay=0.0):
-    reports, nets = [], [network(seed) for seed in range(len(MODELS))]
+def each_alone(kind, options, steps, weight_decay=0.0, net_kind=ConvNet):
+    reports, nets = [], [network(seed, net_kind) for seed in range(len(MODELS))]
     for model, net in enumerate(nets):
         mixer, optimizer = mixer_of(net, kind, model, options), sgd(net, model, weight_decay)
         for step in range(steps):
-            images, labels = batch(step, model)
+            images, labels = batch(step, model, net.image_size[0])
             losses = [
                 functional.cross_entropy(net(x, space), y)
                 for x, y, space in zip(images, labels, STREAMS, strict=True)
@@ -66,8 +69,8 @@ def each_alone(kind, options, steps, weight_decay=0.0):
     return nets, reports[steps - 1 :: steps]
 
 
-def all_together(kind, options, steps, weight_decay=0.0, convolutions="grouped"):
-    nets = [network(seed) for seed in range(len(MODELS))]
+def all_together(kind, options, steps, weight_decay=0.0, convolutions="grouped", net_kind=ConvNet):
+    nets = [network(seed, net_kind) for seed in range(len(MODELS))]
     mixers = [mixer_of(net, kind, model, options) for model, net in enumerate(nets)]
     pack = PackedNetwork(nets, convolutions=convolutions)
     optimizers = [sgd(net, model, weight_decay) for model, net in enumerate(nets)]
@@ -80,7 +83,7 @@ def all_together(kind, options, steps, weight_decay=0.0, convolutions="grouped")
         ]
 
     for step in range(steps):
-        batches = [batch(step, model) for model in range(len(MODELS))]
+        batches = [batch(step, model, nets[0].image_size[0]) for model in range(len(MODELS))]
         losses = pack.each(losses_of, *(torch.stack(each) for each in zip(*batches, strict=True)))
         guide = losses[-1:] if hasattr(mixers[0], "layers") else []
         mixed = mixer.mix(
@@ -136,6 +139,15 @@ def test_weight_decay_and_the_models_own_momentum_buffers():
     with pytest.raises(AssertionError):
         compare(plain, together)
     assert optimizers[1].buffers[0].shape == next(together[1].parameters()).shape
+
+
+@pytest.mark.parametrize("convolutions", ["grouped", "unfolded"])
+def test_a_resnet(convolutions):
+    alone, _ = each_alone(GradMix, {}, steps=2, net_kind=ResNet18)
+    together, _, _ = all_together(
+        GradMix, {}, steps=2, convolutions=convolutions, net_kind=ResNet18
+    )
+    compare(alone, together, tolerance=1e-7)
 
 
 def test_unfolded_convolutions_are_convolutions():

@@ -1,0 +1,403 @@
+"""Runs trained together, from files to files: the records of single runs, resumed alone or in another pack."""
+
+import json
+import signal
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from debug_experiment import make_experiment, needs_resnet, settings_of
+from safetensors.numpy import load_file
+
+from gradmix.domains.format import open_domain
+from gradmix.files import read_json, write_json
+from gradmix.splits import make_split
+from gradmix.training import packed
+from gradmix.training.device import device_for_run
+from gradmix.training.job import open_inputs
+from gradmix.training.lock import RunInUseError, run_lock
+from gradmix.training.loop import TrainingError
+from gradmix.training.packed_runs import kind_of, train_together, why_not
+from gradmix.training.prepared import prepare
+from gradmix.training.ranks import Ranks
+from gradmix.training.run import train_draws, train_method, train_pack
+from gradmix.training.runs import Files, Run, identity_of
+from gradmix.training.stop import Stop, Terminated
+
+# Float32 only: a step changes the rounding of sums by 1e-7, which training then amplifies; at these rates and so few
+# steps by less than this. (In float64 a pack and single runs agree to 1e-14, see test_packed_step.py.)
+TOLERANCE = 1e-3
+TRAINING = {"steps": 20, "evaluate_every": 5, "fine_tune_steps": 6, "fine_tune_evaluate_every": 3}
+MEMBERS = [
+    (5.0, 0.0, 0.004),
+    (10.0, 0.6, 0.005),
+    (8.0, 0.3, 0.002),
+    (10.0, 0.0, 0.001),
+    (2, 0, 0.005),
+]
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    return make_experiment(tmp_path_factory.mktemp("experiment"))
+
+
+def members(method="gradmix", count=5, **sections):
+    """Runs that differ in beta, gamma, learning rate and, by their names, in weights and batches."""
+    made = []
+    for beta, gamma, rate in MEMBERS[:count]:
+        training = {**TRAINING, "learning_rate": rate, **sections.get("training", {})}
+        mixing = {"beta": beta, "gamma": gamma, **sections.get("gradmix", {})}
+        settings = settings_of(method, training=training, gradmix=mixing)
+        made.append({**settings, "member": f"{beta}-{gamma}"})
+    return made
+
+
+def trained(settings, job, folder, at_once, log=lambda line: None):
+    outputs = [folder / one["member"] for one in settings]
+    train_pack(settings, outputs, replace(job, models_at_once=at_once), log)
+    return outputs
+
+
+def differences(one, other):
+    """Largest difference of weights, and of curves."""
+    a, b = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert a.keys() == b.keys()
+    weights = max(float(np.abs(a[name].astype(float) - b[name]).max()) for name in a)
+    a, b = (pd.read_parquet(folder / "curves.parquet") for folder in (one, other))
+    assert list(a.columns) == list(b.columns)
+    assert a.step.tolist() == b.step.tolist()
+    return weights, float(np.nanmax(np.abs((a - b).to_numpy())))
+
+
+def assert_same(ones, others):
+    for one, other in zip(ones, others, strict=True):
+        assert max(differences(one, other)) < TOLERANCE, (one, differences(one, other))
+        records = [read_json(folder / "run.json") for folder in (one, other)]
+        losses = [record.pop("hyper_validation_loss") for record in records]
+        assert losses[0] == pytest.approx(losses[1], abs=TOLERANCE)
+        for record in records:
+            for key in ("seconds", "step_milliseconds_median", "models_at_once"):
+                record.pop(key, None)
+        assert records[0] == records[1]
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["gradmix", "gradmix_fixed_rate", "gradmix_sgd", "gradmix_soft", "pooled", "source_only_mean"],
+)
+def test_a_pack_trains_what_single_runs_train(method, experiment, tmp_path):
+    job, settings = experiment.job_of(method, tmp_path / "store"), members(method, 3)
+    alone = trained(settings, job, tmp_path / "alone", 1)
+    lines = []
+    other = replace(job, store=tmp_path / "other")
+    together = trained(settings, other, tmp_path / "together", 3, lines.append)
+    assert lines[0].startswith(f"3 models together, method {method}, k = 2, draw 0, member 5.0-0.0")
+    assert lines[-1] == "3 of 3 models done"
+    assert_same(alone, together)
+    first, second = (read_json(o[0] / "run.json") for o in (alone, together))
+    assert "models_at_once" not in first
+    assert second["models_at_once"] == 3
+    assert (
+        load_file(together[0] / "model.safetensors").keys()
+        == load_file(alone[0] / "model.safetensors").keys()
+    )
+    weights = [load_file(output / "model.safetensors") for output in together]
+    assert not np.array_equal(
+        weights[0]["heads.linear.0.weight"], weights[1]["heads.linear.0.weight"]
+    )
+
+
+@pytest.fixture(scope="module")
+def in_fives(experiment, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fives")
+    return trained(members(), experiment.job(folder / "store"), folder, 5)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_record_does_not_depend_on_the_size_of_its_pack(at_once, in_fives, experiment, tmp_path):
+    assert_same(in_fives, trained(members(), experiment.job(tmp_path / "s"), tmp_path, at_once))
+
+
+def test_the_same_pack_twice_is_the_same_bit_for_bit(in_fives, experiment, tmp_path):
+    again = trained(members(), experiment.job(tmp_path / "store"), tmp_path, 54)
+    assert [differences(a, b) for a, b in zip(in_fives, again, strict=True)] == [(0, 0)] * 5
+
+
+def test_the_identity_says_nothing_of_the_pack(experiment, tmp_path):
+    with device_for_run("cpu", 1) as device:
+        runs = [
+            Run(members()[0], replace(experiment.job(tmp_path), models_at_once=n), tmp_path)
+            for n in (1, 5)
+        ]
+        assert len({json.dumps(identity_of(run, {}, device)) for run in runs}) == 1
+
+
+def test_h2_fine_tunes_all_of_a_pack(experiment, tmp_path):
+    settings = members(count=3, gradmix={"last_layer": "H2"})
+    alone = trained(settings, experiment.job(tmp_path / "1"), tmp_path / "alone", 1)
+    together = trained(settings, experiment.job(tmp_path / "2"), tmp_path / "together", 3)
+    assert_same(alone, together)
+    assert pd.read_parquet(together[0] / "curves.parquet").step.max() == 26
+
+
+def test_bfloat16(experiment, tmp_path):
+    settings = members(count=2, training={"precision": "bfloat16"})
+    alone = trained(settings, experiment.job(tmp_path / "1"), tmp_path / "alone", 1)
+    together = trained(settings, experiment.job(tmp_path / "2"), tmp_path / "together", 2)
+    for one, other in zip(alone, together, strict=True):
+        losses = [pd.read_parquet(f / "curves.parquet")["loss/near"][1:] for f in (one, other)]
+        np.testing.assert_allclose(*losses, atol=0.05)
+    assert (
+        load_file(together[0] / "model.safetensors")["backbone.hidden.weight"].dtype == np.float32
+    )
+
+
+# Draws, and candidates.
+
+
+@pytest.fixture(scope="module")
+def draws(experiment):
+    """Jobs of three draws, each with a V of its own."""
+    opened = {name: open_domain(folder) for name, folder in experiment.domains.items()}
+    jobs = []
+    for draw in range(3):
+        split = make_split(
+            opened["target"], None, {name: opened[name] for name in ("near", "other")},
+            labels_per_class=2, draw=draw, seed=0, hyper_validation_per_class=6, test_per_class=8,
+        )  # fmt: skip
+        write_json(experiment.root / f"split{draw}.json", split)
+        job = experiment.job(experiment.root / "unused")
+        jobs.append(replace(job, split=experiment.root / f"split{draw}.json", draw=draw))
+    assert len({tuple(read_json(job.split)["V"]) for job in jobs}) == 3
+    return jobs
+
+
+def test_draws_are_trained_together(draws, tmp_path):
+    settings = settings_of("gradmix", training={**TRAINING, "learning_rate": 0.005})
+    folders = {}
+    for at_once in (1, 10):
+        lines = []
+        jobs = [
+            replace(job, store=tmp_path / f"store{at_once}", models_at_once=at_once)
+            for job in draws
+        ]
+        folders[at_once] = [tmp_path / str(at_once) / str(draw) for draw in range(3)]
+        train_draws(settings, jobs, folders[at_once], lines.append)
+    assert lines[0].startswith("3 models together")
+    assert_same(folders[1], folders[10])
+
+
+def test_candidates_of_all_draws_are_trained_together(draws, tmp_path):
+    settings = settings_of("gradmix", training=TRAINING)
+    tried = {
+        str(rate): settings_of("gradmix", training={**TRAINING, "learning_rate": rate})
+        for rate in (0.005, 0.001)
+    }
+    jobs = [replace(job, store=tmp_path / "store", models_at_once=10) for job in draws]
+    outputs = [tmp_path / str(draw) for draw in range(3)]
+    lines = []
+    train_draws({**settings, "candidates": tried}, jobs, outputs, lines.append)
+    assert lines[0].startswith("6 models together")
+    for output in outputs:
+        assert len(read_json(output / "run.json")["candidates"]) == 2
+
+
+# Broken off.
+
+
+@pytest.fixture
+def sigterm_after(monkeypatch):
+    """Sends SIGTERM behind the n-th step of a pack, or of a single run, that is taken from now on; 0: never."""
+    left = [0]
+    for owner in (packed._Writer, packed_loop_checkpoints()):
+
+        def after_step(self, original=owner.after_step):
+            left[0] -= 1
+            if left[0] == 0:
+                signal.raise_signal(signal.SIGTERM)
+            original(self)
+
+        monkeypatch.setattr(owner, "after_step", after_step)
+    return lambda steps: left.__setitem__(0, steps)
+
+
+def packed_loop_checkpoints():
+    from gradmix.training.checkpoints import Checkpoints
+
+    return Checkpoints
+
+
+@pytest.mark.parametrize("steps", [3, 5, 12])
+def test_a_pack_goes_on_bit_for_bit(steps, in_fives, experiment, sigterm_after, tmp_path):
+    job, lines = experiment.job(tmp_path / "store"), []
+    sigterm_after(steps)
+    with pytest.raises(Terminated) as caught:
+        trained(members(), job, tmp_path / "run", 5, lines.append)
+    assert caught.value.code == 143
+    assert not (tmp_path / "run").exists()
+    assert lines[-1] == (
+        f"5 models stopped by SIGTERM at step {steps}; go on from there when started again"
+    )
+    sigterm_after(0)
+    again = trained(members(), job, tmp_path / "run", 5, lines.append)
+    assert sum(line.endswith(f"resumed at step {steps}") for line in lines) == 5
+    assert [differences(a, b) for a, b in zip(in_fives, again, strict=True)] == [(0, 0)] * 5
+
+
+@pytest.mark.parametrize(("before", "behind"), [(5, 1), (1, 5), (5, 2), (2, 5)])
+def test_a_member_goes_on_alone_or_in_another_pack(
+    before, behind, in_fives, experiment, sigterm_after, tmp_path
+):
+    job, lines = experiment.job(tmp_path / "store"), []
+    sigterm_after(7)
+    with pytest.raises(Terminated):
+        trained(members(), job, tmp_path / "run", before, lines.append)
+    sigterm_after(0)
+    again = trained(members(), job, tmp_path / "run", behind, lines.append)
+    assert sum(line.endswith("resumed at step 7") for line in lines) == before
+    assert_same(in_fives, again)
+
+
+def test_finished_members_are_not_trained_again(in_fives, experiment, tmp_path):
+    job = experiment.job(tmp_path / "store")
+    trained(members()[:2], job, tmp_path / "two", 5)
+    lines = []
+    again = trained(members(), job, tmp_path / "five", 5, lines.append)
+    assert sum("finished before" in line for line in lines) == 2
+    assert any(line.startswith("3 models together") for line in lines)
+    assert_same(in_fives, again)
+
+
+def test_a_nan_in_one_member_leaves_the_others(in_fives, experiment, tmp_path):
+    settings, job, lines = members(), experiment.job(tmp_path / "store"), []
+    settings[1]["training"] = {**settings[1]["training"], "learning_rate": 1e30}
+    with pytest.raises(
+        TrainingError,
+        match=r"member 10.0-0.6: step \d: the gradient of \w+ is NaN or infinite in layer .*; "
+        r"the state of step 0 is kept in .*store",
+    ):
+        trained(settings, job, tmp_path / "run", 5, lines.append)
+    assert sum(line.endswith("the others go on") for line in lines) == 1
+    others = [0, 2, 3, 4]
+    assert not (tmp_path / "run" / "10.0-0.6").exists()
+    folders = [tmp_path / "run" / settings[index]["member"] for index in others]
+    assert_same([in_fives[index] for index in others], folders)
+    kept = [path.name for path in (tmp_path / "store").rglob("*.safetensors")]
+    assert kept.count("checkpoint.safetensors") == 1
+    assert kept.count("model.safetensors") == 4
+
+
+def test_a_nan_in_every_member(experiment, tmp_path):
+    settings = members("pooled", count=2, training={"learning_rate": 1e30})
+    with pytest.raises(TrainingError, match=r"member 5.0-0.0: step \d: the loss of \w+ is NaN"):
+        trained(settings, experiment.job(tmp_path / "store"), tmp_path / "run", 5)
+
+
+def test_a_member_of_another_process_is_named(experiment, tmp_path, monkeypatch):
+    monkeypatch.setattr(packed_store(), "WAIT_SECONDS", 0.0)
+    settings, job = members(count=2), experiment.job(tmp_path / "store")
+    with device_for_run("cpu", 1) as device:
+        run = Run(settings[1], job, tmp_path)
+        key = packed_store().RunStore(
+            job.store, identity_of(run, Files(shared=False).hashes(job), device)
+        )
+    monkeypatch.setattr(packed_store().RunStore.held.__wrapped__, "__defaults__", (0.0,))
+    with (
+        run_lock(key.folder, lambda line: None),
+        pytest.raises(RunInUseError, match=r"member 10.0-0.6: .* is being trained by process"),
+    ):
+        trained(settings, job, tmp_path / "run", 2)
+
+
+def packed_store():
+    from gradmix.training import store
+
+    return store
+
+
+# Who can.
+
+
+def ready(experiment, method, store, **sections):
+    settings = settings_of(method, resnet=needs_resnet(method), **sections)
+    job = experiment.job_of(method, store)
+    with device_for_run("cpu", 1) as device:
+        return prepare(settings, job, open_inputs(settings, job), device)
+
+
+@pytest.mark.parametrize(
+    ("method", "sections", "reason"),
+    [
+        ("gradmix", {}, None),
+        ("gradmix_hard", {}, None),
+        ("pooled_hard", {}, None),
+        ("fine_tune", {}, None),
+        ("gradmix", {"gradmix": {"solver": "slsqp"}}, "the mixer gradmix keeps a memory or solves"),
+        ("guided_sum", {}, "the term augmented_cross_entropy keeps a state or draws"),
+        ("gradmix_vat", {}, "the term vat keeps a state or draws random numbers"),
+        ("pooled_augmented", {}, "the term augmented_cross_entropy"),
+        ("mdda", {}, "their network has statistics per domain"),
+        ("dctn", {}, "their optimizer is adam"),
+    ],
+)
+def test_why_runs_are_not_trained_together(method, sections, reason, experiment, tmp_path):
+    why = why_not(ready(experiment, method, tmp_path, **sections))
+    assert why is None if reason is None else why.startswith(reason), why
+
+
+def test_cut_or_mirrored_images_are_not_trained_together(experiment, tmp_path):
+    run = ready(experiment, "gradmix", tmp_path)
+    mirrored = replace(run, schedule=replace(run.schedule, flip=True))
+    assert why_not(mirrored) == "their images are cut and mirrored at random"
+    adam = replace(run, schedule=replace(run.schedule, optimizer="adam"))
+    assert why_not(adam) == "their optimizer is adam"
+
+
+def test_only_runs_of_one_kind_share_a_pack(experiment, tmp_path):
+    one = kind_of(ready(experiment, "gradmix", tmp_path))
+    assert one == kind_of(
+        ready(experiment, "gradmix", tmp_path, gradmix={"beta": 2}, training={"learning_rate": 0.1})
+    )
+    for sections in (
+        {"gradmix": {"last_layer": "H1"}},
+        {"gradmix": {"eta_on": "grad"}},
+        {"training": {"batch_size": 4}},
+        {"training": {"steps": 4}},
+        {"training": {"momentum": 0.5}},
+    ):
+        assert one != kind_of(ready(experiment, "gradmix", tmp_path, **sections))
+
+
+def test_what_cannot_be_trained_together_is_trained_all_the_same(experiment, tmp_path):
+    settings = members("gradmix", 2) + members("gradmix", 3, gradmix={"solver": "slsqp"})[2:]
+    lines = []
+    outputs = trained(
+        settings, experiment.job(tmp_path / "store"), tmp_path / "run", 5, lines.append
+    )
+    assert lines[0] == (
+        "1 of 3 models one after another: the mixer gradmix keeps a memory or solves on the host"
+    )
+    assert all((output / "run.json").exists() for output in outputs)
+    assert "models_at_once" not in read_json(outputs[2] / "run.json")
+
+
+def test_a_network_of_its_own_kind_is_trained_by_itself_bit_for_bit(experiment, tmp_path):
+    settings, lines = settings_of("gradmix"), []
+    job = experiment.job(tmp_path / "store", models_at_once=5)
+    train_method(settings, job, tmp_path / "run", lines.append)
+    assert lines[0] == "1 of 1 models one after another: no other is of their kind"
+    plain = replace(job, store=tmp_path / "other", models_at_once=1)
+    train_method(settings, plain, tmp_path / "plain", print)
+    assert differences(tmp_path / "run", tmp_path / "plain") == (0, 0)
+
+
+def test_several_ranks_train_one_model_after_another(experiment, tmp_path):
+    lines, job = [], experiment.job(tmp_path / "store", models_at_once=5)
+    runs = [Run(one, job, tmp_path / "run") for one in members()]
+    with device_for_run("cpu", 1) as device:
+        ranks = Ranks(0, 2, None, device)
+        left, failed = train_together(runs, Files(shared=True), device, Stop(), lines.append, ranks)
+    assert (left, failed) == (runs, [])
+    assert lines == ["one model after another: several ranks train each"]
