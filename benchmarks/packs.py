@@ -36,7 +36,8 @@ from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
 from gradmix.training.job import Job
 from gradmix.training.loop import Schedule, train
-from gradmix.training.packed import Member, train_members
+from gradmix.training.packed import train_members
+from gradmix.training.packed_member import Member
 from gradmix.training.packed_network import Convolutions, PackedNetwork
 from gradmix.training.packed_sgd import PackedSGD
 from gradmix.training.prepared import Prepared

@@ -4,9 +4,8 @@ Shapes: M models, S streams, T steps, B images of a mini-batch, L layers, R loss
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,97 +14,16 @@ from torch import Tensor
 from gradmix.nets.inputs import training_input
 from gradmix.terms.context import Context
 from gradmix.training.ahead import gathered
-from gradmix.training.checkpoints import CheckpointStore, Pace
+from gradmix.training.checkpoints import Pace
 from gradmix.training.lock import RunInUseError
-from gradmix.training.loop import Outcome, TrainingError, gradient_groups, sum_of
-from gradmix.training.optimizers import make_optimizer
+from gradmix.training.loop import TrainingError, gradient_groups, sum_of
 from gradmix.training.packed_batches import PackedStream
+from gradmix.training.packed_member import Log, Member
 from gradmix.training.packed_network import Convolutions, PackedNetwork, same_images
+from gradmix.training.packed_report import PackedReport
 from gradmix.training.packed_sgd import PackedSGD
-from gradmix.training.prepared import Prepared
 from gradmix.training.sgd import SGD
-from gradmix.training.state import RunState, Snapshot
 from gradmix.training.stop import STATUS, Stop, Terminated
-
-Log = Callable[[str], None]
-
-
-@dataclass
-class Member:
-    """One run of a pack, as single training keeps it; its tensors are parts of the pack's.
-
-    Attributes:
-        run: what is trained.
-        state: how far it has come.
-        store: its checkpoints.
-        name: for messages.
-        random: torch's generators for its random terms, of which a pack has none; a checkpoint holds them.
-        kept: its last whole state.
-        written: whether the store has it.
-        elapsed: seconds of the interval that it was broken off in.
-        error: why it cannot go on.
-    """
-
-    run: Prepared
-    state: RunState
-    store: CheckpointStore
-    name: str
-    random: Mapping[str, Tensor]
-    kept: Snapshot | None = None
-    written: bool = False
-    elapsed: float = 0.0
-    error: TrainingError | None = None
-
-    @classmethod
-    def of(cls, run: Prepared, store: CheckpointStore, name: str, log: Log) -> "Member":
-        """The run at its beginning, or where its checkpoint left it."""
-        schedule, device = run.schedule, run.validation.device
-        optimizer = make_optimizer(
-            schedule.optimizer,
-            run.network.parameters(),
-            lr=schedule.learning_rate,
-            momentum=schedule.momentum,
-            weight_decay=schedule.weight_decay,
-        )
-        state = RunState(
-            run.network, optimizer, run.mixer, run.streams, run.terms, run.curves, device
-        )
-        kept = store.load()
-        if kept is None:
-            torch.manual_seed(run.seeds["batches"])
-        else:
-            state.restore(*kept)
-            log(f"{name}: resumed at step {state.step}")
-        elapsed = time.monotonic() - state.started if state.taken else 0.0
-        return cls(run, state, store, name, _generators(device), elapsed=elapsed)
-
-    def keep(self) -> None:
-        """Remember the present state."""
-        _set_generators(self.random, self.state.device)
-        self.kept, self.written = self.state.snapshot(), False
-
-    def rescue(self) -> int | None:
-        """Write the remembered state, unless it is written; the step that it is of."""
-        if self.kept is None:
-            return None
-        if not self.written:
-            self.store.save(*self.kept)
-            self.written = True
-        step: int = self.kept[1]["step"]
-        return step
-
-    def outcome(self) -> Outcome:
-        """What the record says of the run."""
-        state = self.state
-        return Outcome(
-            state=state.best["state"],
-            step=state.best["step"],
-            accuracy=state.best["accuracy"],
-            loss=state.best["loss"],
-            rows=state.rows,
-            seconds=state.seconds,
-            interval_milliseconds=state.intervals,
-        )
 
 
 def train_members(
@@ -198,7 +116,7 @@ class _Pack:
             if self.schedule.precision == "bfloat16"
             else nullcontext()
         )
-        self.report = _Report(members)
+        self.report = PackedReport(members)
         # A member's clock says what part of the pack's time is its own.
         self.started = time.monotonic() - sum(m.elapsed for m in members if m.state.taken)
 
@@ -316,56 +234,6 @@ class _Pack:
         return dict(zip(trained, losses, strict=True)), retain_graph
 
 
-class _Report:
-    """What the steps since the last evaluation logged, stacked over members until it is asked for."""
-
-    def __init__(self, members: Sequence[Member]) -> None:
-        self._members = list(members)
-        self._steps: dict[str, list[Tensor]] = {}
-        self._finite: list[Tensor] = []
-        # What resumed members logged before they were broken off.
-        self._earlier = [member.state.curves.state() for member in members]
-
-    def forget(self) -> None:
-        """An evaluation has made a row of it."""
-        self._steps, self._finite = {}, []
-        self._earlier = [{} for _ in self._members]
-
-    def add(self, losses_SM: Sequence[Tensor], step: Any | None) -> None:
-        """Keep one step on the device."""
-        values = {"losses": torch.stack([loss.detach() for loss in losses_SM], dim=1)}
-        if step is not None and step.report is not None:
-            report = step.report
-            values |= {"rho": report.rho, "eta": report.eta}
-            values |= {"weights_LK": report.weights_LK, "cosines_L": report.cosines_L}
-        for name, value in values.items():
-            self._steps.setdefault(name, []).append(value)
-        if step is not None and step.finite_MLR is not None:
-            self._finite.append(step.finite_MLR)
-
-    def handed_out(self, mixer: Any | None) -> list[str | None]:
-        """Give every member's curves their values, on the host; what is wrong with each member."""
-        steps = {name: torch.stack(values).cpu() for name, values in self._steps.items()}
-        for index, (member, earlier) in enumerate(zip(self._members, self._earlier, strict=True)):
-            own = {name: values_TM[:, index] for name, values_TM in steps.items()}
-            before = {name: values.cpu() for name, values in earlier.items()}
-            names = {**before, **own}
-            parts = {
-                name: [known[name] for known in (before, own) if name in known] for name in names
-            }
-            member.state.curves.load({name: torch.cat(values) for name, values in parts.items()})
-        faults = [_fault(member.state) for member in self._members]
-        if self._finite:
-            finite_TMLR = torch.stack(self._finite).cpu()
-            begun = self._members[0].state.step - len(self._finite)
-            bad_M = ~finite_TMLR.all(dim=0).flatten(1).all(dim=1)
-            for index in bad_M.nonzero().flatten().tolist():
-                assert mixer is not None
-                faults[index] = mixer.fault(finite_TMLR[:, index], begun)
-            self._finite = []
-        return faults
-
-
 class _Writer:
     """When the members' states are written; the same for all (see `gradmix.training.checkpoints.Checkpoints`)."""
 
@@ -423,23 +291,3 @@ class _Writer:
         if steps is not None and self.pack.step - self._written_step >= steps:
             return True
         return time.monotonic() - self._written_at >= self._pace.seconds
-
-
-def _fault(state: RunState) -> str | None:
-    bad = state.curves.first_bad_loss()
-    if bad is None:
-        return None
-    return f"step {state.step - state.taken + bad[0]}: the loss of {bad[1]} is NaN or infinite"
-
-
-def _generators(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_generators(states: Mapping[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)

@@ -12,8 +12,9 @@ from gradmix.nets.norm import DomainBatchNorm
 from gradmix.terms.term import Deterministic
 from gradmix.training.lock import RunInUseError
 from gradmix.training.loop import Outcome
-from gradmix.training.packed import Member, train_members
+from gradmix.training.packed import train_members
 from gradmix.training.packed_batches import batch_size
+from gradmix.training.packed_member import Member
 from gradmix.training.prepared import Prepared, fine_tuning, joined, prepare, record_of
 from gradmix.training.progress import progress_bar
 from gradmix.training.ranks import Ranks
