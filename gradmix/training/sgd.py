@@ -59,11 +59,12 @@ class SGD:
             only: ids of the parameters whose step it changes; ``None``: all.
         """
         parameters, steps = self._directions()
-        rate = (-self.lr * factor).to(torch.float32)
+        if not parameters:
+            return
+        rate = (-self.lr * factor).to(parameters[0].dtype)
         full = torch.full_like(rate, -self.lr)
         rates = [rate if only is None or id(p) in only else full for p in parameters]
-        if parameters:
-            torch._foreach_addcmul_(parameters, steps, rates)
+        torch._foreach_addcmul_(parameters, steps, rates)
 
     def _directions(self) -> tuple[list[Tensor], list[Tensor]]:
         """The parameters that have a gradient, and what is taken from each, times the rate."""
