@@ -101,20 +101,15 @@ def measure(
 
 
 def knee(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The smallest pack within 10 % of the best rate of all packs."""
-    packs = [row for row in rows if row["how"] == "pack" and "models_steps_per_second" in row]
+    """The smallest pack within 10 % of the best rate of all packs, of either form of convolutions."""
+    packs = [row for row in rows if row["how"].startswith("pack") and row["n"]]
     if not packs:
         return {}
     best = max(row["models_steps_per_second"] for row in packs)
-    found = min(
-        (row for row in packs if row["models_steps_per_second"] >= 0.9 * best),
-        key=lambda row: row["models"],
-    )
-    return {
-        "models": found["models"],
-        "models_steps_per_second": found["models_steps_per_second"],
-        "best": best,
-    }
+    near = [row for row in packs if row["models_steps_per_second"] >= 0.9 * best]
+    found = min(near, key=lambda row: row["models"])
+    kept = {key: found[key] for key in ("how", "models", "models_steps_per_second")}
+    return {**kept, "best": best}
 
 
 def _row(how: str, models: int, way: Callable[[int], list[float]]) -> dict[str, Any]:

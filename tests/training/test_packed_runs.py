@@ -30,11 +30,11 @@ from gradmix.training.stop import Stop, Terminated
 TOLERANCE = 1e-3
 TRAINING = {"steps": 20, "evaluate_every": 5, "fine_tune_steps": 6, "fine_tune_evaluate_every": 3}
 MEMBERS = [
-    (5.0, 0.0, 0.004),
-    (10.0, 0.6, 0.005),
-    (8.0, 0.3, 0.002),
-    (10.0, 0.0, 0.001),
-    (2, 0, 0.005),
+    (5.0, 0.0, 8e-4),
+    (10.0, 0.6, 1e-3),
+    (8.0, 0.3, 4e-4),
+    (10.0, 0.0, 2e-4),
+    (2, 0, 1e-3),
 ]
 
 
@@ -175,7 +175,7 @@ def draws(experiment):
 
 
 def test_draws_are_trained_together(draws, tmp_path):
-    settings = settings_of("gradmix", training={**TRAINING, "learning_rate": 0.005})
+    settings = settings_of("gradmix", training={**TRAINING, "learning_rate": 0.001})
     folders = {}
     for at_once in (1, 10):
         lines = []
@@ -193,7 +193,7 @@ def test_candidates_of_all_draws_are_trained_together(draws, tmp_path):
     settings = settings_of("gradmix", training=TRAINING)
     tried = {
         str(rate): settings_of("gradmix", training={**TRAINING, "learning_rate": rate})
-        for rate in (0.005, 0.001)
+        for rate in (0.001, 0.0005)
     }
     jobs = [replace(job, store=tmp_path / "store", models_at_once=10) for job in draws]
     outputs = [tmp_path / str(draw) for draw in range(3)]
