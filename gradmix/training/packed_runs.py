@@ -70,6 +70,8 @@ def why_not(run: Prepared) -> str | None:
     """What keeps a run from being trained with others in the same calls; ``None``: nothing."""
     if run.schedule.optimizer != "sgd":
         return f"their optimizer is {run.schedule.optimizer}"
+    if run.schedule.forward != "separate":
+        return f"training.forward is {run.schedule.forward}"
     if run.schedule.flip or any(
         tuple(stream.set.images.shape[1:3]) != tuple(run.network.image_size)  # type: ignore[arg-type]
         for stream in run.streams

@@ -340,6 +340,7 @@ def ready(experiment, method, store, **sections):
         ("pooled_augmented", {}, "the term augmented_cross_entropy"),
         ("mdda", {}, "their network has statistics per domain"),
         ("dctn", {}, "their optimizer is adam"),
+        ("gradmix", {"training": {"forward": "together"}}, "training.forward is together"),
     ],
 )
 def test_why_runs_are_not_trained_together(method, sections, reason, experiment, tmp_path):
