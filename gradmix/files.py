@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,28 @@ def write_parquet(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:
     """Writes a data frame atomically as Parquet, without its row index."""
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, engine="pyarrow", index=False)
+
+
+def write_columns(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
+    """Writes columns of equal length atomically as Parquet, without pandas."""
+    import pyarrow
+    from pyarrow import parquet
+
+    with atomic_path(path) as temporary:
+        parquet.write_table(pyarrow.table(dict(columns)), temporary)
+
+
+def read_columns(
+    path: str | os.PathLike[str], names: Sequence[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Reads columns of a Parquet file (all, or those named) without pandas; strings as objects."""
+    import pyarrow
+    from pyarrow import parquet
+
+    # A single file: the machinery for data sets of many, which is the default, costs ten times the reading.
+    with parquet.ParquetFile(path, memory_map=True) as file:
+        table: pyarrow.Table = file.read(columns=None if names is None else list(names))
+    return {name: table[name].to_numpy() for name in table.column_names}
 
 
 def write_npy(path: str | os.PathLike[str], array: np.ndarray) -> None:
