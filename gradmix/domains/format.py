@@ -279,10 +279,9 @@ def _read_labels(path: Path, info: Mapping[str, Any]) -> np.ndarray:
     import pyarrow.parquet as parquet
 
     try:
-        file = parquet.ParquetFile(path)
-        missing = [column for column in COLUMNS if column not in file.schema_arrow.names]
-        labels = None if missing else file.read(columns=["label"])["label"].to_numpy()
-        file.close()
+        with parquet.ParquetFile(path) as file:
+            missing = [column for column in COLUMNS if column not in file.schema_arrow.names]
+        labels = None if missing else read_columns(path, ["label"])["label"]
     except FileNotFoundError as error:
         raise ValueError(
             f"{path} is missing, though {INFO} announces it. Prepare the domain again."
