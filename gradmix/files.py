@@ -129,7 +129,7 @@ def read_columns(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str
 
 
 def _to_arrow(values: Any) -> Any:
-    """pyarrow's own conversion imports pandas, which takes a process longer to start with than all it writes here."""
+    """Pyarrow's own conversion imports pandas, which takes a process longer to start with than all it writes here."""
     import numpy as np
     import pyarrow
 
