@@ -37,7 +37,7 @@ def test_every_stage_is_packed_and_makes_all_that_single_jobs_make(packed):
         *(f"{stage}_draws_0" for stage in ("split", "train_grid_0", "select", "pseudo_label")),
         *(f"{stage}_draws_0" for stage in ("pseudo_label_quality", "enlarge", "train")),
         *("evaluate_draws_0_methods_0", "evaluate_draws_0_methods_1"),
-        *("figures_0", "figures_1", "figures_2", "figures_3", "tables", "report"),
+        *("figures_0", "figures_1", "figures_2", "tables", "report"),
     }
     results = workflow.folder / "results"
     for draw in (0, 1):
