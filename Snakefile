@@ -11,6 +11,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/packs.smk"
 include: "rules/reported.smk"
 
 
@@ -20,8 +21,6 @@ localrules:
     splits,
     estimate_extraction,
     initial_weights,
-    select,
-    enlarge,
 
 
 wildcard_constraints:
@@ -55,5 +54,6 @@ include: "rules/grid.smk"
 include: "rules/pseudo_labels.smk"
 include: "rules/train.smk"
 include: "rules/results.smk"
+include: "rules/figures.smk"
 include: "rules/ablations.smk"
 include: "rules/grid_analysis.smk"

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gradmix.nets.inputs import evaluation_input, pass_size
+from gradmix.nets.inputs import evaluation_input, pass_size, prediction_size
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def predict_logits(
     network: nn.Module,
     images: np.ndarray,
@@ -30,12 +30,12 @@ def predict_logits(
         label_space: whose head.
         domain: whose normalisation statistics, where the network keeps them by domain.
         device: where the network is.
-        batch_size: images per forward pass; ``None``: as many as `pass_size` says.
+        batch_size: images per forward pass; ``None``: as many as `prediction_size` says.
 
     Raises:
         ValueError: if there is no row, or the images do not fit the network.
     """
-    batch_size = batch_size or pass_size(network)
+    batch_size = batch_size or prediction_size(network, device)
     rows = np.asarray(rows, dtype=np.int64)
     if len(rows) == 0:
         raise ValueError(f"there is no image to predict in label space {label_space}")
@@ -46,10 +46,10 @@ def predict_logits(
         for start in range(0, len(rows), batch_size):
             batch = torch.from_numpy(np.ascontiguousarray(images[rows[start : start + batch_size]]))
             inputs = evaluation_input(network, batch.to(device))
-            parts.append(network(inputs, label_space, domain).float().cpu())
+            parts.append(network(inputs, label_space, domain).float())
     finally:
         network.train(was_training)
-    return torch.cat(parts)
+    return torch.cat(parts).cpu()  # the host waits here, once
 
 
 def evaluate(

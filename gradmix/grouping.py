@@ -4,12 +4,17 @@ Groups (clips of one recording, near-duplicate photographs) have names that mean
 were read from; two domains share group names only if they were cut from a common file.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from gradmix.domains.format import Domain
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def units_of(index: pd.DataFrame) -> np.ndarray:
@@ -17,6 +22,7 @@ def units_of(index: pd.DataFrame) -> np.ndarray:
 
     The relations chain: if a and b have equal content, and b and c are of one group, all three are one unit.
     """
+    import pandas as pd
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -37,6 +43,8 @@ def units_of(index: pd.DataFrame) -> np.ndarray:
 
 def samples_of(index: pd.DataFrame) -> np.ndarray:
     """Number of what counts as one labelled sample, (N,): an image, or the clip that a frame belongs to."""
+    import pandas as pd
+
     clip_N = index["clip"].to_numpy(dtype=object)
     alone = clip_N == ""
     samples: np.ndarray = np.arange(len(index))
@@ -66,10 +74,10 @@ def group_scopes(domains: Sequence[Domain]) -> list[int]:
     return scopes
 
 
-def identities(index: pd.DataFrame, scope: int) -> set[str]:
-    """All by which an image could be found again in another set: contents, and groups within their scope."""
-    contents = {f"content {content}" for content in index["content"]}
-    return contents | {f"group {group!r} of files {scope}" for group in index["group"] if group}
+def identities(contents: Iterable[str], groups: Iterable[str], scope: int) -> set[str]:
+    """All by which images could be found again in another set: contents, and groups within their scope."""
+    found = {f"content {content}" for content in contents}
+    return found | {f"group {group!r} of files {scope}" for group in set(groups) if group}
 
 
 def found_again(index: pd.DataFrame, scope: int, known: set[str]) -> np.ndarray:

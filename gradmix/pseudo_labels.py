@@ -1,12 +1,16 @@
 """Hard and soft pseudo-labels of U, and V enlarged with some of them (Li et al. 2020, section 3.5)."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from gradmix.seeds import derive_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def label_unlabelled(
@@ -29,6 +33,8 @@ def label_unlabelled(
     Raises:
         ValueError: if the shapes do not fit, the threshold is no probability, or a model predicts NaN.
     """
+    import pandas as pd
+
     models, count, classes = probabilities_RNC.shape
     if len(rows) != count:
         raise ValueError(f"{count} predictions, but {len(rows)} rows")

@@ -76,11 +76,11 @@ def make_split(
         order = _order(len(target), derive_seed(seed, "test"))
         test_rows = _pick(target, units, order, free, test_per_class, "target.test_per_class")
         free &= ~whole_units(units, test_rows)
-        held = identities(target.index, scopes[0])
+        held = _identities(target, scopes[0])
     else:
         test_rows, test_ids = _from_test_domain(target, test, test_per_class, seed, scopes[1])
         free &= ~found_again(target.index, scopes[0], test_ids)
-        held = identities(target.index, scopes[0]) | test_ids
+        held = _identities(target, scopes[0]) | test_ids
 
     key = "target.hyper_validation_per_class"
     order = _order(len(target), derive_seed(seed, "H"))
@@ -156,7 +156,7 @@ def check_split(
             raise ValueError(
                 f"{name} names image {rows.max()} of {domain.name}, which has {len(domain)}"
             )
-        ids = identities(domain.index.iloc[rows], scope)
+        ids = _identities(domain, scope, rows)
         for shared in sorted(ids & owner.keys()):
             raise ValueError(f"draw {split['draw']}: {owner[shared]} and {name} share {shared}")
         if keep:
@@ -237,9 +237,13 @@ def _from_test_domain(
             f"but the target {target.name} has {', '.join(target.classes)}"
         )
     if per_class is None:
-        return np.arange(len(test)), identities(test.index, scope)
+        return np.arange(len(test)), _identities(test, scope)
     units = units_of(test.index)
     order = _order(len(test), derive_seed(seed, "test"))
     everything = np.ones(len(test), dtype=bool)
     rows = _pick(test, units, order, everything, per_class, "target.test_per_class")
-    return rows, identities(test.index[whole_units(units, rows)], scope)
+    return rows, _identities(test, scope, whole_units(units, rows))
+
+
+def _identities(domain: Domain, scope: int, rows: np.ndarray | slice = slice(None)) -> set[str]:
+    return identities(domain.column("content")[rows], domain.column("group")[rows], scope)

@@ -1,4 +1,4 @@
-# A table and a figure per ablation, and the paper's Figure 3.
+# A table and a figure per ablation.
 
 
 rule ablation:
@@ -30,27 +30,3 @@ rule ablation:
         ),
     script:
         "../workflow_scripts/ablation.py"
-
-
-rule figure_hyper_validation_loss_pair:
-    input:
-        lambda wildcards: [file for k in loss_pair() for file in record_files(LOSS_PAIR_METHODS, k)],
-    output:
-        figures_of("hyper_validation_loss_pair"),
-    log:
-        log_of("figures", "hyper_validation_loss_pair"),
-    benchmark:
-        benchmark_of("figures", "hyper_validation_loss_pair")
-    conda:
-        CONDA
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-        gpu=0,
-    params:
-        methods=[row for row in experiment.rows() if row["name"] in LOSS_PAIR_METHODS],
-        labels_per_class=loss_pair(),
-        code=lambda wildcards: fingerprint("gradmix.results.figures.hyper_validation_loss_pair"),
-    script:
-        "../workflow_scripts/figure_hyper_validation_loss_pair.py"

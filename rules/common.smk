@@ -151,12 +151,6 @@ def raw_files(wildcards):
     return raw_files_of(settings, experiment.data_dir)
 
 
-def packs():
-    """Members of the grid, as many as a job trains."""
-    members, size = experiment.grid_members(), experiment.grid.runs_per_job
-    return [members[start : start + size] for start in range(0, len(members), size)]
-
-
 def members_files(file):
     """That file of every member of the grid, with k and draw open."""
     return expand(f"{GRID}/{{member}}/{file}", member=experiment.grid_members(), allow_missing=True)
@@ -211,48 +205,6 @@ def pretrained(settings):
     return WEIGHTS.format(network=settings["network"]["name"])
 
 
-def draw_packs():
-    """Draws by job; a wildcard stands for them where each has a job of its own."""
-    size, draws = experiment.resources.draws_per_job, list(map(str, experiment.draws))
-    if size == 1:
-        return [["{draw}"]]
-    return [draws[start : start + size] for start in range(0, len(draws), size)]
-
-
-def draws_name(name, number):
-    """Name of the rule for a pack of draws; the plain one where there are no packs."""
-    return name if experiment.resources.draws_per_job == 1 else f"{name}_draws_{number}"
-
-
-def draws_part(draws):
-    """What stands for a pack in the names of its log and benchmark."""
-    return draws[0] if len(draws) == 1 else f"{draws[0]}-{draws[-1]}"
-
-
-def of_draws(inputs, draws):
-    """An input function for a pack: files that draws share, and lists of those of their own, draw by draw."""
-
-    def joined(wildcards):
-        own = dict(wildcards.items())
-        each = [inputs(own | {"draw": draw.format_map(own)}) for draw in draws]
-        shared = {name: files for name, files in each[0].items() if name not in OF_ONE_DRAW}
-        lists = {
-            name: [
-                file
-                for one in each
-                for file in ([one[name]] if isinstance(one[name], str) else one[name])
-            ]
-            for name in each[0]
-            if name in OF_ONE_DRAW
-        }
-        return shared | lists
-
-    return joined
-
-
-OF_ONE_DRAW = ("split", "enlarged", "predictions", "initial", "ensemble", "models", "run")
-
-
 def training_input(of):
     """What training a method reads for this k, draw and method: exactly the sets that its recipe names, and H."""
     recipe = experiment.recipe(of["method"])
@@ -295,4 +247,32 @@ def evaluation_input(of):
         "split": SPLIT.format_map(of),
         "target": domain_files(experiment.target.domain),
         "test": domain_files(experiment.test_domain()),
+    }
+
+
+def selection_input(of):
+    """What choosing the grid's models reads."""
+    return {"records": [file.format_map(of) for file in members_files("run.json")]}
+
+
+def enlarging_input(of):
+    """What enlarging V reads."""
+    return {
+        "predictions": f"{PSEUDO_LABELS}/predictions.parquet".format_map(of),
+        "target": domain_files(experiment.target.domain),
+        "split": SPLIT.format_map(of),
+    }
+
+
+def quality_input(of):
+    """What measuring the pseudo-labels reads."""
+    return {name: files for name, files in enlarging_input(of).items() if name != "split"}
+
+
+def grid_input(of):
+    """What training the grid reads."""
+    return {
+        "domains": domain_files(*experiment.sources, experiment.target.domain),
+        "split": SPLIT.format_map(of),
+        "weights": pretrained(experiment.grid_settings()),
     }

@@ -84,24 +84,28 @@ rule estimate_extraction:
         "../workflow_scripts/estimate_extraction.py"
 
 
-rule split:
-    input:
-        domains=domain_files(*used_domains()),
-    output:
-        SPLIT,
-    log:
-        log_of("split", "{labels_per_class}", "{draw}"),
-    benchmark:
-        benchmark_of("split", "{labels_per_class}", "{draw}")
-    conda:
-        CONDA
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=20,
-        gpu=0,
-    params:
-        settings=experiment.split_settings(),
-        code=lambda wildcards: fingerprint("gradmix.splits"),
-    script:
-        "../workflow_scripts/split.py"
+for number, draws in enumerate(draw_packs()):
+
+    rule:
+        name:
+            packed_name("split", draws=(number, draws))
+        input:
+            domains=domain_files(*used_domains()),
+        output:
+            expand(SPLIT, draw=draws, allow_missing=True),
+        log:
+            log_of("split", "{labels_per_class}", draws_part(draws)),
+        benchmark:
+            benchmark_of("split", "{labels_per_class}", draws_part(draws))
+        conda:
+            CONDA
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=20,
+            gpu=0,
+        params:
+            settings=experiment.split_settings(),
+            code=lambda wildcards: fingerprint("gradmix.splits"),
+        script:
+            "../workflow_scripts/split.py"

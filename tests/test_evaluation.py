@@ -7,7 +7,7 @@ from torch import nn
 
 from gradmix.evaluation import evaluate, predict_logits, reestimate_statistics
 from gradmix.nets.convnet import ConvNet
-from gradmix.nets.inputs import to_input
+from gradmix.nets.inputs import prediction_size, to_input
 
 CPU = torch.device("cpu")
 
@@ -37,6 +37,15 @@ class Brightness(nn.Module):
     def forward(self, x, label_space, domain):
         mean = x.mean(dim=(1, 2, 3))
         return -(mean[:, None] - torch.tensor([-1.0, 0.0, 1.0])).abs()
+
+
+def test_a_pass_is_as_large_as_the_device_handles_well():
+    """8 MB of the first convolution's activations on a CPU: 512 KB an image of 32 x 32 and 128 channels."""
+    wide = ConvNet({"a": 3}, image_size=(32, 32), width=128, hidden=6)
+    assert prediction_size(wide, CPU) == 16
+    assert prediction_size(wide, torch.device("cuda")) == 1024
+    assert prediction_size(net(), CPU) == 2**13
+    assert prediction_size(Brightness(), CPU) == 500
 
 
 def test_chunks_change_nothing_and_rows_keep_their_order(images):

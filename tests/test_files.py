@@ -12,10 +12,12 @@ import pytest
 
 from gradmix.files import (
     atomic_path,
+    read_columns,
     read_json,
     remove_unfinished,
     sha256_of,
     write_bytes,
+    write_columns,
     write_json,
     write_npy,
     write_parquet,
@@ -25,6 +27,32 @@ from gradmix.files import (
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+def test_columns_come_back_as_they_were_and_pandas_reads_them(tmp_path):
+    path = tmp_path / "table.parquet"
+    columns = {
+        "step": [0, 50],
+        "loss": [float("nan"), 0.25],
+        "half": np.array([0.5, 1.5], np.float32),
+        "name": ["a", ""],
+    }
+    write_columns(path, columns)
+    found = read_columns(path, ["step", "half", "name"])
+    assert [found["step"].dtype, found["half"].dtype] == [np.int64, np.float32]
+    assert {name: list(values) for name, values in found.items()} == {
+        name: list(columns[name]) for name in found
+    }
+    pd.testing.assert_frame_equal(pd.read_parquet(path), pd.DataFrame(columns))
+
+
+def test_a_missing_value_or_column_is_told(tmp_path):
+    path = tmp_path / "table.parquet"
+    write_parquet(path, pd.DataFrame({"x": [1.0, None]}))
+    with pytest.raises(ValueError, match="a value is missing"):
+        read_columns(path, ["x"])
+    with pytest.raises(ValueError, match="lacks the columns y"):
+        read_columns(path, ["x", "y"])
 
 
 def test_every_kind_of_file_arrives_whole_and_alone(tmp_path):

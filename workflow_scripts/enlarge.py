@@ -1,6 +1,6 @@
-"""V, filled up with hard-labelled images of U, and S_u, the rest of them."""
+"""V, filled up with hard-labelled images of U, and S_u, the rest of them; of one draw or several."""
 
-from gradmix_stage import folder, stage
+from gradmix_stage import by_member, folder, stage
 
 with stage(snakemake) as log:
     import pandas as pd
@@ -9,13 +9,23 @@ with stage(snakemake) as log:
     from gradmix.files import read_json, write_json
     from gradmix.pseudo_labels import enlarge
 
-    split = read_json(snakemake.input.split)
     target = open_domain(folder(snakemake.input.target))
-    predictions = pd.read_parquet(snakemake.input.predictions)
-    labels = target.labels[split["V"]].tolist()
-    enlarged = enlarge(
-        split, labels, predictions, to=snakemake.params.to, seed=snakemake.params.seed
+    count = len(snakemake.output)
+    files = zip(
+        by_member(snakemake.input.split, count),
+        by_member(snakemake.input.predictions, count),
+        snakemake.output,
+        strict=True,
     )
-    for note in enlarged["notes"]:
-        log(f"note: {note}")
-    write_json(snakemake.output[0], enlarged)
+    for (of_draw,), (predictions,), output in files:
+        split = read_json(of_draw)
+        enlarged = enlarge(
+            split,
+            target.labels[split["V"]].tolist(),
+            pd.read_parquet(predictions),
+            to=snakemake.params.to,
+            seed=snakemake.params.seed,
+        )
+        for note in enlarged["notes"]:
+            log(f"note: {note}")
+        write_json(output, enlarged)

@@ -1,8 +1,8 @@
-"""Chosen checkpoints on the test images, of one draw or several: the one place where they are read."""
+"""Chosen checkpoints on the test images, of one run or several: the one place where they are read."""
 
 from pathlib import Path
 
-from gradmix_stage import by_draw, device, folder, labels_per_class, stage
+from gradmix_stage import by_member, device, folder, labels_per_class, stage
 
 with stage(snakemake) as log:
     from gradmix.training.predict import evaluate_run
@@ -10,8 +10,8 @@ with stage(snakemake) as log:
     count = len(snakemake.output)
     where = device(snakemake, log)
     files = zip(
-        by_draw(snakemake.input.run, count),
-        by_draw(snakemake.input.split, count),
+        by_member(snakemake.input.run, count),
+        by_member(snakemake.input.split, count),
         snakemake.output,
         strict=True,
     )

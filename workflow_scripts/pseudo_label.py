@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gradmix_stage import by_draw, device, folder, folders_of_draws, stage
+from gradmix_stage import by_member, device, folder, folders_of_draws, stage
 
 with stage(snakemake) as log:
     from gradmix.training.predict import pseudo_label
@@ -10,8 +10,8 @@ with stage(snakemake) as log:
     outputs = folders_of_draws(snakemake.output)
     where = device(snakemake, log)
     files = zip(
-        by_draw(snakemake.input.ensemble, len(outputs)),
-        by_draw(snakemake.input.split, len(outputs)),
+        by_member(snakemake.input.ensemble, len(outputs)),
+        by_member(snakemake.input.split, len(outputs)),
         outputs,
         strict=True,
     )

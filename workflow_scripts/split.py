@@ -1,6 +1,8 @@
-"""The target's images to V, H, U and test, for one draw."""
+"""The target's images to V, H, U and test, for one draw or several."""
 
-from gradmix_stage import folders, labels_per_class, stage
+from pathlib import Path
+
+from gradmix_stage import draw_of, folders, labels_per_class, stage
 
 with stage(snakemake) as log:
     from gradmix.domains.format import open_domain
@@ -12,17 +14,18 @@ with stage(snakemake) as log:
     target = domains[settings["target"]]
     test = domains[settings["test_domain"]] if settings["test_domain"] else None
     sources = {name: domains[name] for name in settings["sources"]}
-    split = make_split(
-        target,
-        test,
-        sources,
-        labels_per_class=labels_per_class(snakemake),
-        draw=int(snakemake.wildcards.draw),
-        seed=settings["seed"],
-        hyper_validation_per_class=settings["hyper_validation_per_class"],
-        test_per_class=settings["test_per_class"],
-    )
-    # Training may not open a test domain, so what concerns it is proved here.
-    check_split(split, target, test, sources)
-    log(", ".join(f"{name}: {count}" for name, count in split["counts"].items()))
-    write_json(snakemake.output[0], split)
+    for output in snakemake.output:
+        split = make_split(
+            target,
+            test,
+            sources,
+            labels_per_class=labels_per_class(snakemake),
+            draw=draw_of(snakemake, Path(output)),
+            seed=settings["seed"],
+            hyper_validation_per_class=settings["hyper_validation_per_class"],
+            test_per_class=settings["test_per_class"],
+        )
+        # Training may not open a test domain, so what concerns it is proved here.
+        check_split(split, target, test, sources)
+        log(", ".join(f"{name}: {count}" for name, count in split["counts"].items()))
+        write_json(output, split)

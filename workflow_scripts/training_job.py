@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from gradmix_stage import Log, by_draw, device, experiment, folders, labels_per_class
+from gradmix_stage import Log, by_member, device, experiment, folders, labels_per_class
 
 
 def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
@@ -27,7 +27,7 @@ def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
     if snakemake.input.get("weights"):
         shared["weights"] = Path(snakemake.input.weights)
     own = {
-        name: by_draw(snakemake.input.get(name), len(draws))
+        name: by_member(snakemake.input.get(name), len(draws))
         for name in ("split", "enlarged", "predictions", "initial")
         if snakemake.input.get(name)
     }

@@ -182,6 +182,8 @@ class Resources(Section):
     gpu_slots: Count = 1
     draws_per_job: Count = 1
     models_at_once: Count = 1
+    methods_per_evaluation: Count = 1
+    figures_per_job: Count = 1
     checkpoint_seconds: Positive = 30.0
     checkpoint_steps: Count | None = None
     extraction_threads: Count = 4

@@ -13,20 +13,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from gradmix.domains.content import content_hashes
 from gradmix.files import (
     atomic_path,
+    read_columns,
     read_json,
     remove_unfinished,
     sha256_of,
+    write_columns,
     write_json,
-    write_parquet,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IMAGES = "images.npy"
 INDEX = "index.parquet"
@@ -73,11 +76,27 @@ class Domain:
     @cached_property
     def index(self) -> pd.DataFrame:
         """A row per image (columns: COLUMNS); read at the first use."""
+        import pandas as pd
+
         path = self.folder / INDEX
         try:
             return pd.read_parquet(path, engine="pyarrow", columns=list(COLUMNS))
         except Exception as error:
             raise ValueError(f"{path}: not a readable index ({error})") from error
+
+    def column(self, name: str) -> np.ndarray:
+        """(N,) a column of the index, strings as objects; read by itself, at the first use, and without pandas."""
+        if "index" in self.__dict__:
+            return self.index[name].to_numpy()
+        columns: dict[str, np.ndarray] = self.__dict__.setdefault("_columns", {})
+        if name not in columns:
+            try:
+                columns[name] = read_columns(self.folder / INDEX, [name])[name]
+            except Exception as error:
+                raise ValueError(
+                    f"{self.folder / INDEX}: not a readable index ({error})"
+                ) from error
+        return columns[name]
 
 
 def write_domain(
@@ -134,7 +153,7 @@ def stream_domain(
     classes, labels_N = list(info["classes"]), index["label"].to_numpy()
     columns = {"label": labels_N.astype(np.int64)}
     columns |= {column: index[column].astype(str).to_numpy(object) for column in COLUMNS[1:-1]}
-    write_parquet(folder / INDEX, pd.DataFrame(columns | {"content": content}))
+    write_columns(folder / INDEX, columns | {"content": content})
     counts = np.bincount(labels_N, minlength=len(classes))
     computed = {"count": len(index), "shape": list(shape), "sha256": sha256}
     # Labels are in the index alone; with its hash here, this file stands for the whole domain.
@@ -260,10 +279,9 @@ def _read_labels(path: Path, info: Mapping[str, Any]) -> np.ndarray:
     import pyarrow.parquet as parquet
 
     try:
-        file = parquet.ParquetFile(path)
-        missing = [column for column in COLUMNS if column not in file.schema_arrow.names]
-        labels = None if missing else file.read(columns=["label"])["label"].to_numpy()
-        file.close()
+        with parquet.ParquetFile(path) as file:
+            missing = [column for column in COLUMNS if column not in file.schema_arrow.names]
+        labels = None if missing else read_columns(path, ["label"])["label"]
     except FileNotFoundError as error:
         raise ValueError(
             f"{path} is missing, though {INFO} announces it. Prepare the domain again."

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def to_input(images_NHWC: Tensor, *, channels: int) -> Tensor:
@@ -80,6 +80,25 @@ def check_images(
             f"the network takes images of (channels, height, width) {expected}, "
             f"but got {tuple(images.shape[1:])}" + (f" from {domain}" if domain else "")
         )
+
+
+# Of one layer's activations. Larger blocks than 32 MB go back to the system after every layer, and come zeroed.
+_BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
+
+
+def prediction_size(network: Any, device: torch.device) -> int:
+    """Images of one forward pass in evaluation mode, where their number changes no more than rounding.
+
+    As many as keep the activations of the first convolution in a block that the device handles well: 8 MB on a
+    CPU, 512 MB on a GPU; at least 16, at most 16,384.
+    """
+    first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None:
+        return pass_size(network)
+    height, width = network.image_size
+    down, across = first.stride
+    image = 4 * first.out_channels * (height // int(down)) * (width // int(across))
+    return min(2**14, max(16, _BLOCK_BYTES.get(device.type, 2**23) // image))
 
 
 def pass_size(network: Any) -> int:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gradmix.domains.format import Domain, open_domain
-from gradmix.files import read_json, sha256_of
+from gradmix.files import read_columns, read_json, sha256_of
 from gradmix.seeds import derive_seed
 from gradmix.splits import check_split, labels_for_training
 from gradmix.training.checkpoints import Pace
@@ -96,6 +95,7 @@ def open_inputs(settings: Mapping[str, Any], job: Job, located: Located | None =
 
 
 def _soft_labels(predictions: Path, target: Domain) -> dict[int, np.ndarray]:
-    columns = [f"soft_{index}" for index in range(len(target.classes))]
-    frame = pd.read_parquet(predictions, columns=["row", *columns])
-    return dict(zip(frame["row"].tolist(), frame[columns].to_numpy(np.float32), strict=True))
+    names = [f"soft_{index}" for index in range(len(target.classes))]
+    columns = read_columns(predictions, ["row", *names])
+    soft_NC = np.stack([columns[name] for name in names], axis=1).astype(np.float32)
+    return dict(zip(columns["row"].tolist(), soft_NC, strict=True))

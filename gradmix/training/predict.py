@@ -149,5 +149,5 @@ def _test(
 
 def clips_of(domain: Domain) -> np.ndarray | None:
     """(N,) name of the clip that each image is a frame of; ``None`` for a domain without clips."""
-    clips = domain.index["clip"].to_numpy(dtype=str)
+    clips = domain.column("clip").astype(str)
     return clips if (clips != "").any() else None

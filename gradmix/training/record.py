@@ -1,17 +1,18 @@
 """A run's record on disk: the chosen network, its curves, and a description in JSON."""
 
+import math
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.torch import save_file
 
 from gradmix import __version__
-from gradmix.files import atomic_path, write_json, write_parquet
+from gradmix.files import atomic_path, write_columns, write_json
 from gradmix.training.loop import Outcome
 
 
@@ -21,7 +22,10 @@ def write_record(output: Path, outcome: Outcome, record: Mapping[str, Any]) -> N
     state = {name: tensor.cpu().contiguous() for name, tensor in outcome.state.items()}
     with atomic_path(output / "model.safetensors") as temporary:
         save_file(state, temporary)
-    write_parquet(output / "curves.parquet", pd.DataFrame(outcome.rows))
+    names = dict.fromkeys(name for row in outcome.rows for name in row)
+    # Before the first step there is no loss, and where V fine-tunes no weight.
+    columns = {name: [row.get(name, math.nan) for row in outcome.rows] for name in names}
+    write_columns(output / "curves.parquet", columns)
     write_json(output / "run.json", record)
 
 
@@ -32,5 +36,5 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "pandas": pd.__version__,
+        "pandas": version("pandas"),
     }

@@ -41,6 +41,26 @@ def test_round_trip(small):
     assert not list(folder.glob(".*"))
 
 
+def test_columns_are_those_of_the_index_and_need_no_pandas(small):
+    folder, _ = small
+    code = (
+        "import sys\nfrom gradmix.domains.format import open_domain\n"
+        "domain = open_domain(sys.argv[1])\n"
+        "print(len(domain), *domain.column('content'), *domain.column('group'), sep=',')\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    index = open_domain(folder).index
+    assert done.stdout.strip().split(",") == ["40", *index.content, *index.group]
+
+
+def test_a_column_that_cannot_be_read_names_the_file(small):
+    domain = open_domain(small[0])
+    with pytest.raises(ValueError, match=r"index\.parquet: not a readable index \(lacks"):
+        domain.column("weather")
+
+
 def test_file_is_what_numpy_writes(small, tmp_path):
     folder, images = small
     np.save(tmp_path / "numpy.npy", images)

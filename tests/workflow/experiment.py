@@ -25,6 +25,8 @@ METHODS = [
     for method in ALL_METHODS
     if set(recipe_of(method).network) <= set(NETWORKS["convnet"].options)
 ]
+# A rerun shows in the jobs what it did where each does one thing.
+PACKS_OF_ONE = {"draws_per_job": 1, "methods_per_evaluation": 1, "figures_per_job": 1}
 PARTS = ("Snakefile", "rules", "workflow_scripts", "gradmix", "config", "profiles", "envs")
 
 
@@ -183,4 +185,5 @@ def miniature(config: dict[str, Any]) -> dict[str, Any]:
         "methods": {method: {} for method in METHODS}
         | {"fixed_weights": {"options": {"fixed_weights": {"weights": {"V": 3}}}}},
         "tuning": {"budget": 2},
+        "resources": config["resources"] | PACKS_OF_ONE,
     }

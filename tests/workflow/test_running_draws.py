@@ -12,7 +12,7 @@ def test_a_pack_of_draws_trains_what_is_missing_and_restores_the_rest(finished, 
     packed = {"draws": 2, "resources": {"draws_per_job": 2}}
     done = workflow.run("results/runs/3/1/target_only/metrics.json", **packed)
     assert done.status == 0, done.text[-3000:]
-    assert done.rules() == {"split", "train_draws_0", "evaluate_draws_0"}
+    assert done.rules() == {"split_draws_0", "train_draws_0", "evaluate_draws_0"}
     log = (workflow.folder / "results/logs/train/3/0-1/target_only.log").read_text()
     assert "results/runs/3/0/target_only: finished before" in log
     assert "target_only k=3 draw=1: 4 steps" in log
@@ -48,3 +48,13 @@ def test_packs_cover_all_draws_and_leave_the_grid_alone(fresh):
         assert f"{stage}_draws_3" not in counts
         assert stage not in counts
     assert counts["train_grid_0"] == "5"
+
+
+def test_a_pack_of_the_grid_holds_no_more_runs_than_it_may(fresh):
+    """Two draws of four members fit into eight runs, three do not."""
+    sizes = {"draws": 6, "resources": {"draws_per_job": 3}}
+    for runs, packs in ((12, 2), (8, 3), (7, 6), (4, 6)):
+        done = fresh.would_run("--quiet", "rules", **sizes, grid={"runs_per_job": runs})
+        counts = dict(line.split() for line in done.text.splitlines() if len(line.split()) == 2)
+        grids = {rule: n for rule, n in counts.items() if rule.startswith("train_grid_0")}
+        assert sum(map(int, grids.values())) == packs, grids

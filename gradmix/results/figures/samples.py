@@ -81,7 +81,7 @@ def clips_of(domain: Domain, rows: Sequence[int]) -> dict[str, list[int]] | None
     """Return the positions in `rows` of every clip's frames, in the order of the domain; None where rows have none."""
     if not len(rows):
         return None
-    clips = domain.index["clip"].to_numpy()[list(rows)]
+    clips = domain.column("clip")[list(rows)]
     if not all(clips):
         return None
     found: dict[str, list[int]] = {}
