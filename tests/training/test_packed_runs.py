@@ -14,6 +14,7 @@ from gradmix.domains.format import open_domain
 from gradmix.files import read_json, write_json
 from gradmix.splits import make_split
 from gradmix.training import packed
+from gradmix.training.checkpoints import Checkpoints
 from gradmix.training.device import device_for_run
 from gradmix.training.job import open_inputs
 from gradmix.training.lock import RunInUseError, run_lock
@@ -24,6 +25,7 @@ from gradmix.training.ranks import Ranks
 from gradmix.training.run import train_draws, train_method, train_pack
 from gradmix.training.runs import Files, Run, identity_of
 from gradmix.training.stop import Stop, Terminated
+from gradmix.training.store import RunStore
 
 # Float32 only: a step changes the rounding of sums by 1e-7, which training then amplifies; at these rates and so few
 # steps by less than this. (In float64 a pack and single runs agree to 1e-14, see test_packed_step.py.)
@@ -211,7 +213,7 @@ def test_candidates_of_all_draws_are_trained_together(draws, tmp_path):
 def sigterm_after(monkeypatch):
     """Sends SIGTERM behind the n-th step of a pack, or of a single run, that is taken from now on; 0: never."""
     left = [0]
-    for owner in (packed._Writer, packed_loop_checkpoints()):
+    for owner in (packed._Writer, Checkpoints):
 
         def after_step(self, original=owner.after_step):
             left[0] -= 1
@@ -221,12 +223,6 @@ def sigterm_after(monkeypatch):
 
         monkeypatch.setattr(owner, "after_step", after_step)
     return lambda steps: left.__setitem__(0, steps)
-
-
-def packed_loop_checkpoints():
-    from gradmix.training.checkpoints import Checkpoints
-
-    return Checkpoints
 
 
 @pytest.mark.parametrize("steps", [3, 5, 12])
@@ -296,25 +292,17 @@ def test_a_nan_in_every_member(experiment, tmp_path):
 
 
 def test_a_member_of_another_process_is_named(experiment, tmp_path, monkeypatch):
-    monkeypatch.setattr(packed_store(), "WAIT_SECONDS", 0.0)
     settings, job = members(count=2), experiment.job(tmp_path / "store")
     with device_for_run("cpu", 1) as device:
         run = Run(settings[1], job, tmp_path)
-        key = packed_store().RunStore(
-            job.store, identity_of(run, Files(shared=False).hashes(job), device)
-        )
-    monkeypatch.setattr(packed_store().RunStore.held.__wrapped__, "__defaults__", (0.0,))
+        identity = identity_of(run, Files(shared=False).hashes(job), device)
+    held = RunStore.held
+    monkeypatch.setattr(RunStore, "held", lambda self, log: held(self, log, wait=0.0))
     with (
-        run_lock(key.folder, lambda line: None),
+        run_lock(RunStore(job.store, identity).folder, lambda line: None),
         pytest.raises(RunInUseError, match=r"member 10.0-0.6: .* is being trained by process"),
     ):
         trained(settings, job, tmp_path / "run", 2)
-
-
-def packed_store():
-    from gradmix.training import store
-
-    return store
 
 
 # Who can.
