@@ -21,7 +21,7 @@ from benchmarks.variants import loss_of, together_losses
 # Part -> the functions that are it. What a point calls under another point's name counts for that one.
 POINTS: dict[str, tuple[str, ...]] = {
     "backward": ("torch.autograd:grad", "torch.autograd:backward"),
-    "Gram": ("gradmix.mixing.mixer:layer_gram",),
+    "Gram": ("gradmix.mixing.mixer:gram",),
     "solve": ("gradmix.mixing.gradmix:GradMix.weigh",),
     "mixture": ("gradmix.mixing.mixer:GradientMixer.backward",),
     "update": ("gradmix.mixing.mixer:GradientMixer.step",),
@@ -119,9 +119,9 @@ def one_step(
         mixer.step(optimizer)
     seconds = dict.fromkeys(PARTS, 0.0)
     backward = [spent for part, spent in clock.calls if part == "backward"]
-    # Where there is a pass per loss, V's is the last.
+    # Where there is a pass per loss, V's is the first: the last graph that was built.
     if not together and len(backward) == len(losses):
-        seconds["V: backward"] = backward.pop()
+        seconds["V: backward"] = backward.pop(0)
         seconds["sources: backward"] = sum(backward)
     else:
         seconds["all: backward"] = sum(backward)

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from benchmarks.measuring import in_turns, ratios, spread
 from gradmix import ConvNet, forward_together
 from gradmix.mixing.gradients import gradients_of
-from gradmix.mixing.rows import TensorRows, layer_gram
+from gradmix.mixing.rows import TensorRows, gram
 from gradmix.training.sgd import SGD
 
 Trial = Mapping[str, Callable[[], Any]]
@@ -167,8 +167,7 @@ def _gram(device: str, sizes: list[tuple[int, ...]]) -> Trial:
                     torch.dot(first, second)
 
     def pieces() -> None:
-        for tensors in gradients:
-            layer_gram([TensorRows(tensors)], SOURCES, tensors[0])
+        gram([[TensorRows(tensors)] for tensors in gradients], SOURCES, gradients[0][0])
 
     return {
         "float64, piece by piece": pieces,

@@ -14,7 +14,7 @@ from gradmix.mixing.gradients import Gradients, gradients_of, summed
 from gradmix.mixing.gram import LayerStatistics, statistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.reduce import Reduction
-from gradmix.mixing.rows import layer_gram, put
+from gradmix.mixing.rows import gram, put
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -181,12 +181,8 @@ class GradientMixer(ABC):
         if self._reduction is not None:
             gradients, losses_K = self._reduction(gradients, layers, losses_K)
         like = next(iter(gradients))
-        gram_LRR = torch.stack(
-            [
-                layer_gram([gradients[p] for p in layer.parameters], len(losses_K) + 1, like)
-                for layer in layers
-            ]
-        )
+        rows = [[gradients[p] for p in layer.parameters] for layer in layers]
+        gram_LRR = gram(rows, len(losses_K) + 1, like)
         stats = statistics(gram_LRR, mask_LK, losses_K, shared)
 
         norms_LR = gram_LRR.diagonal(dim1=-2, dim2=-1).sqrt()

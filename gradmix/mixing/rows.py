@@ -1,10 +1,11 @@
 """One parameter's gradients: a row for every loss of a step.
 
-Shapes: R losses (the sources, then the target), P elements of a parameter.
+Shapes: L layers, R losses (the sources, then the target), P elements.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from itertools import groupby
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -80,53 +81,78 @@ def added(first: Rows, second: Rows) -> Rows:
     return TensorRows([b if a is None else a if b is None else a + b for a, b in pairs])
 
 
-def layer_gram(rows: Sequence[Rows], losses: int, like: Tensor) -> Tensor:
-    """gram_RR of a layer: inner products of the R gradients over all its parameters, accumulated in float64.
+def gram(layers: Sequence[Sequence[Rows]], losses: int, like: Tensor) -> Tensor:
+    """gram_LRR: inner products of the R gradients over all parameters of each layer, accumulated in float64.
 
     float64 for two reasons: cosines near zero decide which sources are active, and squares of gradients from
     1e-15 to 1e15 leave the range of float32. It also keeps TF32 and bfloat16 matrix units out whatever the global
     precision settings say.
 
     Args:
-        rows: of the layer's parameters.
+        layers: the rows of each layer's parameters.
         losses: R.
         like: a tensor on the device, for layers without parameters.
     """
-    known = [row.gram_RR() for row in rows]
-    parts = [gram_RR for gram_RR in known if gram_RR is not None]
-    held = [row.tensors() for row, gram in zip(rows, known, strict=True) if gram is None]
+    parts: list[list[Tensor]] = []
+    held: list[tuple[int, _Vectors]] = []
+    for index, rows in enumerate(layers):
+        known = [row.gram_RR() for row in rows]
+        parts.append([gram_RR for gram_RR in known if gram_RR is not None])
+        alone = [row.tensors() for row, gram in zip(rows, known, strict=True) if gram is None]
+        held += [(index, _as_vectors(tensors)) for tensors in alone]
     largest = _PIECE.get(like.device.type, _LARGEST_PIECE)
     buffer_RP: Tensor | None = None
-    for piece in _pieces([_as_vectors(tensors) for tensors in held], largest):
-        size = sum(stop - start for _, start, stop in piece)
+    # Small layers share a piece, so that a small network costs few calls; large ones have several.
+    for piece in _pieces(held, largest):
+        size = sum(part.stop - part.start for part in piece)
         if buffer_RP is None or buffer_RP.shape[1] < size:
             buffer_RP = like.new_empty((losses, size), dtype=torch.float64)
-        part_RP = buffer_RP[:, :size]
-        for index, row_P in enumerate(part_RP):
-            vectors = [_part(tensors[index], start, stop, like) for tensors, start, stop in piece]
+        for index, row_P in enumerate(buffer_RP[:, :size].unbind()):
+            vectors = [part.row(index, like) for part in piece]
             if len(vectors) == 1:
                 row_P.copy_(vectors[0])
             else:
                 torch.cat(vectors, out=row_P)
-        parts.append(part_RP @ part_RP.mT)
-    if not parts:
-        return like.new_zeros((losses, losses), dtype=torch.float64)
-    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)
+        start = 0
+        for layer, of_layer in groupby(piece, key=lambda part: part.layer):
+            stop = start + sum(part.stop - part.start for part in of_layer)
+            rows_Rp = buffer_RP[:, start:stop]
+            parts[layer].append(rows_Rp @ rows_Rp.mT)
+            start = stop
+    zero_RR = like.new_zeros((losses, losses), dtype=torch.float64)
+    return torch.stack([_sum(own) if own else zero_RR for own in parts])
 
 
 _Vectors = list[Tensor | None]
 
 
-def _pieces(vectors: Sequence[_Vectors], largest: int) -> Iterator[list[tuple[_Vectors, int, int]]]:
+class _Part(NamedTuple):
+    """A range of one parameter's rows."""
+
+    layer: int
+    vectors: _Vectors
+    start: int
+    stop: int
+
+    def row(self, index: int, like: Tensor) -> Tensor:
+        """Of one loss; zeros where it does not reach the parameter."""
+        vector = self.vectors[index]
+        if vector is None:
+            return like.new_zeros(self.stop - self.start)
+        whole = self.stop - self.start == len(vector)
+        return vector if whole else vector[self.start : self.stop]
+
+
+def _pieces(held: Sequence[tuple[int, _Vectors]], largest: int) -> Iterator[list[_Part]]:
     """Ranges of parameters that together have at most ``largest`` elements."""
-    piece: list[tuple[_Vectors, int, int]] = []
+    piece: list[_Part] = []
     free = largest
-    for rows in vectors:
-        size = next(row.numel() for row in rows if row is not None)
+    for layer, vectors in held:
+        size = next(len(vector) for vector in vectors if vector is not None)
         start = 0
         while start < size:
             stop = min(size, start + free)
-            piece.append((rows, start, stop))
+            piece.append(_Part(layer, vectors, start, stop))
             free -= stop - start
             start = stop
             if free == 0:
@@ -136,18 +162,19 @@ def _pieces(vectors: Sequence[_Vectors], largest: int) -> Iterator[list[tuple[_V
         yield piece
 
 
+def _sum(tables: Sequence[Tensor]) -> Tensor:
+    return tables[0] if len(tables) == 1 else torch.stack(list(tables)).sum(dim=0)
+
+
 def _as_vectors(tensors: Sequence[Tensor | None]) -> _Vectors:
     """The rows as vectors, all in the same order: that of memory where they share it, which costs no copy."""
-    rows = [tensor.detach() for tensor in tensors if tensor is not None]
-    strides = {row.stride() for row in rows}
-    dense = len(strides) == 1 and _is_dense(rows[0])
+    rows = [None if tensor is None else tensor.detach() for tensor in tensors]
+    there = [row for row in rows if row is not None]
+    dense = len({row.stride() for row in there}) == 1 and _is_dense(there[0])
+    size = (there[0].numel(),)
     return [
-        None
-        if tensor is None
-        else tensor.detach().as_strided((tensor.numel(),), (1,))
-        if dense
-        else tensor.detach().reshape(-1)
-        for tensor in tensors
+        None if row is None else row.as_strided(size, (1,)) if dense else row.reshape(-1)
+        for row in rows
     ]
 
 
@@ -155,12 +182,6 @@ def _is_dense(tensor: Tensor) -> bool:
     return tensor.is_contiguous() or (
         tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
     )
-
-
-def _part(vector: Tensor | None, start: int, stop: int, like: Tensor) -> Tensor:
-    if vector is None:
-        return like.new_zeros(stop - start)
-    return vector[start:stop]
 
 
 def put(parameter: nn.Parameter, gradient: Tensor) -> None:

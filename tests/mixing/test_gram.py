@@ -5,17 +5,14 @@ import torch
 
 from gradmix.mixing import rows as rows_module
 from gradmix.mixing.gram import statistics
-from gradmix.mixing.rows import TensorRows, layer_gram
+from gradmix.mixing.rows import TensorRows
+from gradmix.mixing.rows import gram as gram_of
 
 
 def gram(gradients_RP, sizes):
     """Of layers of one parameter each."""
-    return torch.stack(
-        [
-            layer_gram([TensorRows(list(part))], len(gradients_RP), gradients_RP)
-            for part in gradients_RP.split(sizes, dim=1)
-        ]
-    )
+    layers = [[TensorRows(list(part))] for part in gradients_RP.split(sizes, dim=1)]
+    return gram_of(layers, len(gradients_RP), gradients_RP)
 
 
 def test_equals_the_products_of_each_layers_slices():
@@ -67,21 +64,25 @@ def test_a_layers_parameters_count_together_whatever_the_pieces(piece, monkeypat
     weights_RP, biases_RP = torch.randn(3, 2, 5), torch.randn(3, 2)
     whole_RP = torch.cat([weights_RP.flatten(1), biases_RP], dim=1).double()
     rows = [TensorRows(list(weights_RP)), TensorRows(list(biases_RP))]
-    torch.testing.assert_close(layer_gram(rows, 3, weights_RP), whole_RP @ whole_RP.mT)
+    found_LRR = gram_of([rows, rows[1:], [], rows[:1]], 3, weights_RP)
+    torch.testing.assert_close(found_LRR[0], whole_RP @ whole_RP.mT)
+    torch.testing.assert_close(found_LRR[1], whole_RP[:, 10:] @ whole_RP[:, 10:].mT)
+    assert found_LRR[2].tolist() == [[0.0] * 3] * 3
+    torch.testing.assert_close(found_LRR[3], whole_RP[:, :10] @ whole_RP[:, :10].mT)
 
 
 def test_rows_that_lie_differently_in_memory_are_compared_element_by_element():
     torch.manual_seed(0)
     first = torch.randn(4, 3, 2, 2)
     second = torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
-    found = layer_gram([TensorRows([first, None, second])], 3, first)
+    found = gram_of([[TensorRows([first, None, second])]], 3, first)[0]
     assert found[0, 2].item() == pytest.approx((first.double() * second.double()).sum().item())
     assert found[1].tolist() == [0, 0, 0]
     both_last = first.contiguous(memory_format=torch.channels_last)
-    again = layer_gram([TensorRows([both_last, second])], 2, first)
+    again = gram_of([[TensorRows([both_last, second])]], 2, first)[0]
     assert again[0, 1].item() == pytest.approx(found[0, 2].item())
 
 
 def test_a_gradient_that_autograd_gives_out_expanded_is_read_as_it_stands():
     row = torch.tensor(2.0).expand(3, 2)
-    assert layer_gram([TensorRows([row, row])], 2, row).tolist() == [[24.0, 24.0], [24.0, 24.0]]
+    assert gram_of([[TensorRows([row, row])]], 2, row).tolist() == [[[24.0, 24.0], [24.0, 24.0]]]

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gradmix.mixing.rows import Rows, TensorRows, added, layer_gram
+from gradmix.mixing.rows import Rows, TensorRows, added, gram
 
 Keep = Literal["gradients", "gram"]
 
@@ -57,7 +57,7 @@ class Recording:
     def add_gram(self, parameter: nn.Parameter, parts: Sequence[Tensor | None]) -> None:
         """As `add`, but only inner products are kept."""
         rows = TensorRows(self.by_loss(parts))
-        gram_RR = layer_gram([rows], self.losses, parameter)
+        gram_RR = gram([[rows]], self.losses, parameter)[0]
         self.add_rows(parameter, StreamedRows(self, parameter, rows.reached, gram_RR))
 
     def add_rows(self, parameter: nn.Parameter, rows: Rows) -> None:
