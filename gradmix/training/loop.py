@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradmix.nets.inputs import evaluation_input, pass_size, training_input
+from gradmix.nets.inputs import evaluation_input, prediction_size, training_input
 from gradmix.terms.context import Context
 from gradmix.terms.term import Term
 from gradmix.training.ahead import gathered
@@ -319,7 +319,8 @@ def evaluate_on_device(
     network.eval()
     loss = torch.zeros((), device=images.device)
     correct = torch.zeros((), device=images.device)
-    size = min(batch_size or pass_size(network), -(-len(images) // ranks.count))
+    most = batch_size or prediction_size(network, images.device)
+    size = min(most, -(-len(images) // ranks.count))
     for start in range(ranks.rank * size, len(images), ranks.count * size):
         part = torch.arange(start, min(start + size, len(images)))
         labels = images.labels[start : start + size]
