@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, multiprocessing
 from torch.nn import functional
 
-from benchmarks.extraction import machine
+from benchmarks.measuring import machine
 from gradmix.methods.recipe import Stream
 from gradmix.methods.registry import recipe_of
 from gradmix.mixing.gradmix import GradMix

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.extraction import machine
+from benchmarks.measuring import machine
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 100_000

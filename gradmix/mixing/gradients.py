@@ -8,9 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
 from gradmix.mixing.graph import reached_by
-from gradmix.mixing.rows import Rows, TensorRows, added
-
-Gradients = dict[nn.Parameter, Rows]
+from gradmix.mixing.rows import Gradients, Rows, TensorRows, summed
 
 
 def gradients_of(
@@ -79,18 +77,9 @@ def _wants(
     return leaves, edges, by_itself
 
 
-def summed(first: Mapping[nn.Parameter, Rows], second: Mapping[nn.Parameter, Rows]) -> Gradients:
-    """The sum of the gradients of two parts of a batch, which may reach different parameters."""
-    total = dict(first)
-    for parameter, rows in second.items():
-        total[parameter] = added(total[parameter], rows) if parameter in total else rows
-    return total
-
-
 def flatten(
     gradients: Mapping[nn.Parameter, Rows],
     parameters: Iterable[nn.Parameter],
-    losses: int,
     *,
     extra: int = 0,
 ) -> tuple[Tensor, Tensor]:
@@ -102,11 +91,11 @@ def flatten(
     dtype = parameters[0].dtype
     for parameter in parameters[1:]:
         dtype = torch.promote_types(dtype, parameter.dtype)
-    total = sum(p.numel() for p in parameters)
+    rows = [gradients[p].tensors() for p in parameters]
+    losses, total = len(rows[0]), sum(p.numel() for p in parameters)
     size = losses * total
     whole = torch.empty(size + extra, dtype=dtype, device=parameters[0].device)
     flat_RP, tail = whole[:size].view(losses, total), whole[size:]
-    rows = [gradients[p].tensors() for p in parameters]
     for index, row_P in enumerate(flat_RP):
         parts = [
             row_P.new_zeros(p.numel()) if (g := row[index]) is None else g.detach().reshape(-1).to(dtype)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from gradmix.mixing.finite import FiniteCheck
-from gradmix.mixing.gradients import Gradients, gradients_of, summed
+from gradmix.mixing.gradients import gradients_of
 from gradmix.mixing.gram import LayerStatistics, statistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.reduce import Reduction
-from gradmix.mixing.rows import gram, put
+from gradmix.mixing.rows import Gradients, gram, put, summed
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup

@@ -226,7 +226,7 @@ def over(values_M: Tensor, tensor: Tensor) -> Tensor:
 
 
 def _gram(rows: Sequence[Row], layer: Sequence[int], models: int) -> Tensor:
-    """Inner products of a layer's gradients, (M, R, R) float64 (see `gradmix.mixing.gram.gram`)."""
+    """Inner products of a layer's gradients, (M, R, R) float64 (see `gradmix.mixing.rows.gram`)."""
     flat: list[list[Tensor]] = [[] for _ in rows]
     for position in layer:
         found = [row[position] for row in rows]

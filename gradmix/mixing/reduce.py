@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, distributed, nn
 
-from gradmix.mixing.gradients import Gradients, flatten, unflatten
+from gradmix.mixing.gradients import flatten, unflatten
 from gradmix.mixing.layers import Layer
+from gradmix.mixing.rows import Gradients
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -46,8 +47,7 @@ class Reduction:
         """
         self._compare(gradients, layers)
         parameters = [p for layer in layers for p in layer.parameters]
-        rows = len(gradients[parameters[0]].reached)
-        flat_RP, tail_K = flatten(gradients, parameters, rows, extra=len(losses_K))
+        flat_RP, tail_K = flatten(gradients, parameters, extra=len(losses_K))
         tail_K.copy_(losses_K)
         whole = flat_RP.as_strided((flat_RP.numel() + len(tail_K),), (1,))
         distributed.all_reduce(whole, group=self.process_group)

@@ -3,7 +3,7 @@
 Shapes: L layers, R losses (the sources, then the target), P elements.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple, Protocol
 
@@ -79,6 +79,17 @@ def added(first: Rows, second: Rows) -> Rows:
     """Row by row, the sum of two."""
     pairs = zip(first.tensors(), second.tensors(), strict=True)
     return TensorRows([b if a is None else a if b is None else a + b for a, b in pairs])
+
+
+Gradients = dict[nn.Parameter, Rows]
+
+
+def summed(first: Mapping[nn.Parameter, Rows], second: Mapping[nn.Parameter, Rows]) -> Gradients:
+    """The sum of the gradients of two parts of a batch, which may reach different parameters."""
+    total = dict(first)
+    for parameter, rows in second.items():
+        total[parameter] = added(total[parameter], rows) if parameter in total else rows
+    return total
 
 
 def gram(layers: Sequence[Sequence[Rows]], losses: int, like: Tensor) -> Tensor:

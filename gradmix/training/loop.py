@@ -58,6 +58,19 @@ class Outcome:
     seconds: float
     interval_milliseconds: list[float] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, state: RunState) -> "Outcome":
+        """Of a run at its end."""
+        return cls(
+            state=state.best["state"],
+            step=state.best["step"],
+            accuracy=state.best["accuracy"],
+            loss=state.best["loss"],
+            rows=state.rows,
+            seconds=state.seconds,
+            interval_milliseconds=state.intervals,
+        )
+
 
 def train(
     network: nn.Module,
@@ -134,15 +147,7 @@ def train(
                 where = f"the state of step {step} is kept in {store.folder}"
                 raise TrainingError(f"{error}; {where}") from error
             raise
-    return Outcome(
-        state=state.best["state"],
-        step=state.best["step"],
-        accuracy=state.best["accuracy"],
-        loss=state.best["loss"],
-        rows=state.rows,
-        seconds=state.seconds,
-        interval_milliseconds=state.intervals,
-    )
+    return Outcome.of(state)
 
 
 class _Run:

@@ -11,7 +11,7 @@ from gradmix.training.checkpoints import CheckpointStore
 from gradmix.training.loop import Outcome, TrainingError
 from gradmix.training.optimizers import make_optimizer
 from gradmix.training.prepared import Prepared
-from gradmix.training.state import RunState, Snapshot
+from gradmix.training.state import RunState, Snapshot, random_states, set_random_states
 
 Log = Callable[[str], None]
 
@@ -63,11 +63,11 @@ class Member:
             state.restore(*kept)
             log(f"{name}: resumed at step {state.step}")
         elapsed = time.monotonic() - state.started if state.taken else 0.0
-        return cls(run, state, store, name, _generators(device), elapsed=elapsed)
+        return cls(run, state, store, name, random_states(device), elapsed=elapsed)
 
     def keep(self) -> None:
         """Remember the present state."""
-        _set_generators(self.random, self.state.device)
+        set_random_states(self.random, self.state.device)
         self.kept, self.written = self.state.snapshot(), False
 
     def rescue(self) -> int | None:
@@ -82,26 +82,4 @@ class Member:
 
     def outcome(self) -> Outcome:
         """What the record says of the run."""
-        state = self.state
-        return Outcome(
-            state=state.best["state"],
-            step=state.best["step"],
-            accuracy=state.best["accuracy"],
-            loss=state.best["loss"],
-            rows=state.rows,
-            seconds=state.seconds,
-            interval_milliseconds=state.intervals,
-        )
-
-
-def _generators(device: torch.device) -> dict[str, Tensor]:
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_generators(states: Mapping[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["cuda"], device)
+        return Outcome.of(self.state)

@@ -134,15 +134,10 @@ class RunState:
         self.started = time.monotonic() - state["elapsed"]
         # Last, in case that a part above has drawn a number while it was restored.
         own = "random" if self.ranks.group is None else f"random/{self.ranks.rank}"
-        random = part(own, on_device=False)
-        torch.set_rng_state(random["cpu"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(random["cuda"], self.device)
+        set_random_states(part(own, on_device=False), self.device)
 
     def _random(self) -> dict[str, Tensor]:
-        states = {"cpu": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            states["cuda"] = torch.cuda.get_rng_state(self.device)
+        states = random_states(self.device)
         if self.ranks.group is None:
             return states
         return {
@@ -157,3 +152,18 @@ def _laid_out(tensor: Tensor, strides: Sequence[int] | None) -> Tensor:
         return tensor
     made = torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype)
     return made.copy_(tensor)
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """Of torch's generators: the host's, and the GPU's that is used."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Put back what `random_states` gave."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

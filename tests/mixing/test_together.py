@@ -169,6 +169,31 @@ def test_gradients_kept_as_factors_add_up_over_parts_of_a_batch():
         torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-12)
 
 
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(200, 200).double()
+
+    def forward(self, x):
+        return self.layer(torch.tanh(self.layer(x)))
+
+
+@pytest.mark.parametrize("keep", ["gradients", "gram"])
+def test_a_wide_layer_that_is_used_twice(keep):
+    net = Twice()
+    other = copy.deepcopy(net)
+    xs = [torch.randn(n, 200).double() for n in SIZES]
+    for network, outputs in (
+        (net, [net(x) for x in xs]),
+        (other, forward_together(other, xs, keep=keep)),
+    ):
+        found = [(out - i).square().mean() for i, out in enumerate(outputs)]
+        GradMix(layers_of(network)).backward(found[:-1], found[-1])
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-12)
+
+
 class Mixed(nn.Module):
     """Layer, group and batch normalisation, a layer that is used twice, sequences, a frozen layer."""
 

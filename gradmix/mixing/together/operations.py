@@ -49,8 +49,8 @@ class Convolution(Function):
         recording: Recording = ctx.recording
         plain = recording.mode == "plain"
         sizes = [weight.shape[0]]
-        trains = ctx.weight.requires_grad
-        trains_bias = ctx.bias is not None and ctx.bias.requires_grad
+        trains = _trains(ctx.weight)
+        trains_bias = _trains(ctx.bias)
 
         def gradients(errors: Tensor, inputs: Tensor, *wanted: bool) -> list[Tensor | None]:
             return list(
@@ -67,8 +67,7 @@ class Convolution(Function):
             pairs = zip(error.split(recording.sizes), x.split(recording.sizes), strict=True)
             parts = [gradients(e, inputs, False, trains, trains_bias) for e, inputs in pairs]
             if trains:
-                keep = recording.add if recording.keep == "gradients" else recording.add_gram
-                keep(ctx.weight, [part[1] for part in parts])
+                recording.add_large(ctx.weight, [part[1] for part in parts])
             if trains_bias:
                 recording.add(ctx.bias, [part[2] for part in parts])
         elif recording.mode == "mix" and (factors := recording.planned(ctx.weight)) is not None:
@@ -106,8 +105,8 @@ class Linear(Function):
         each = x[0].numel() // x.shape[-1]  # rows of an image: 1, or the positions of a sequence
         counts = [size * each for size in recording.sizes]
         inputs, errors = x.reshape(-1, x.shape[-1]), error.reshape(-1, error.shape[-1])
-        trains = ctx.weight.requires_grad
-        trains_bias = ctx.bias is not None and ctx.bias.requires_grad
+        trains = _trains(ctx.weight)
+        trains_bias = _trains(ctx.bias)
         grad_weight = grad_bias = None
         if recording.mode == "plain":
             grad_weight = errors.mT @ inputs if trains else None
@@ -118,8 +117,7 @@ class Linear(Function):
                 recording.add_rows(ctx.weight, FactorRows(recording, inputs, errors, counts))
             elif trains:
                 pairs = zip(of_parts, inputs.split(counts), strict=True)
-                keep = recording.add if recording.keep == "gradients" else recording.add_gram
-                keep(ctx.weight, [e.mT @ rows for e, rows in pairs])
+                recording.add_large(ctx.weight, [e.mT @ rows for e, rows in pairs])
             if trains_bias:
                 recording.add(ctx.bias, [e.sum(dim=0) for e in of_parts])
         elif (factors := recording.planned(ctx.weight)) is not None:
@@ -167,8 +165,8 @@ class BatchNorm(Function):
         x, *saved = ctx.saved_tensors
         recording: Recording = ctx.recording
         training, epsilon = ctx.how
-        trains = ctx.weight is not None and ctx.weight.requires_grad
-        trains_bias = ctx.bias is not None and ctx.bias.requires_grad
+        trains = _trains(ctx.weight)
+        trains_bias = _trains(ctx.bias)
         found: list[list[Tensor]] = []
         for index, (part, e) in enumerate(
             zip(x.split(recording.sizes), error.split(recording.sizes), strict=True)
@@ -232,6 +230,10 @@ class Parts(Function):
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
         """Of a plain backward pass."""
         return torch.cat(errors), None
+
+
+def _trains(parameter: Tensor | None) -> bool:
+    return parameter is not None and parameter.requires_grad
 
 
 def _scaled(error: Tensor, recording: Recording, factors: Sequence[Tensor]) -> Tensor:

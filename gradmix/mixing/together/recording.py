@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gradmix.mixing.rows import Rows, TensorRows, added, gram
+from gradmix.mixing.rows import Gradients, Rows, TensorRows, added, gram, summed
 
 Keep = Literal["gradients", "gram"]
 
@@ -40,7 +40,7 @@ class Recording:
         self.row_of_part: list[int | None] = []
         self.losses = 0
         self._parts: dict[nn.Parameter, list[Tensor | None]] = {}
-        self._rows: dict[nn.Parameter, Rows] = {}
+        self._rows: Gradients = {}
         self._factors: dict[nn.Parameter, Sequence[Tensor]] = {}
         self._mixtures: dict[nn.Parameter, Tensor] = {}
         self._again: tuple[Tensor, bool] | None = None
@@ -54,20 +54,18 @@ class Recording:
             parts = added(TensorRows(old), TensorRows(parts)).tensors()
         self._parts[parameter] = list(parts)
 
-    def add_gram(self, parameter: nn.Parameter, parts: Sequence[Tensor | None]) -> None:
-        """As `add`, but only inner products are kept."""
+    def add_large(self, parameter: nn.Parameter, parts: Sequence[Tensor | None]) -> None:
+        """As `add`, but of what `keep` keeps only inner products of."""
+        if self.keep == "gradients":
+            self.add(parameter, parts)
+            return
         rows = TensorRows(self.by_loss(parts))
         gram_RR = gram([[rows]], self.losses, parameter)[0]
         self.add_rows(parameter, StreamedRows(self, parameter, rows.reached, gram_RR))
 
     def add_rows(self, parameter: nn.Parameter, rows: Rows) -> None:
         """The parameter's gradient from each loss."""
-        if parameter in self._rows:
-            raise ValueError(
-                f"a parameter of shape {tuple(parameter.shape)} is used twice in one joint forward pass; "
-                f'keep="gradients" can add its gradients up'
-            )
-        self._rows[parameter] = rows
+        self._rows = summed(self._rows, {parameter: rows})
 
     def add_mixture(self, parameter: nn.Parameter, mixture: Tensor) -> None:
         """The parameter's mixed gradient, in ``"mix"``."""
@@ -92,7 +90,7 @@ class Recording:
         wanted: set[int] | None,
         *,
         retain_graph: bool,
-    ) -> dict[nn.Parameter, Rows]:
+    ) -> Gradients:
         """Every loss's gradient with respect to the parameters used in the pass.
 
         Args:
@@ -114,11 +112,10 @@ class Recording:
         self._again = (error, retain_graph) if keeps_gram else None
         parts, self._parts = self._parts, {}
         rows, self._rows = self._rows, {}
-        found: dict[nn.Parameter, Rows] = {}
-        for parameter, tensors in parts.items():
-            found[parameter] = TensorRows(self.by_loss(tensors))
-        for parameter, own in rows.items():
-            found[parameter] = added(found[parameter], own) if parameter in found else own
+        held = {
+            parameter: TensorRows(self.by_loss(tensors)) for parameter, tensors in parts.items()
+        }
+        found = summed(held, rows)
         return {p: r for p, r in found.items() if wanted is None or id(p) in wanted}
 
     def mixture(self, parameter: nn.Parameter) -> Tensor:
@@ -148,7 +145,7 @@ class Recording:
         of_losses: Sequence[Mapping[int, Tensor]],
         wanted: set[int] | None,
         retain_graph: bool,
-    ) -> dict[nn.Parameter, Rows]:
+    ) -> Gradients:
         """A part that several losses use: back-propagate them one after another, as without a joint pass."""
         assert self.output is not None
         parameters = [p for p in self.parameters if wanted is None or id(p) in wanted]
@@ -213,7 +210,7 @@ class StreamedRows:
         """
         raise ValueError(
             'forward_together(keep="gram") keeps no gradients to add up over parts of a batch, over ranks, or with '
-            'those of another forward pass; use keep="gradients"'
+            'those of another use of the parameter; use keep="gradients"'
         )
 
     def gram_RR(self) -> Tensor:  # noqa: N802
