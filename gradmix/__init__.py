@@ -7,12 +7,13 @@ The public names, and nothing else. They load on first use, so that tools which 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "ConvNet",
     "FixedWeights",
     "GradMix",
+    "GuardedSum",
     "GuidedSum",
     "Mean",
     "MetaGradient",
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from gradmix.mixing.finite import NonFiniteGradientError
     from gradmix.mixing.fixed_weights import FixedWeights
     from gradmix.mixing.gradmix import GradMix
+    from gradmix.mixing.guarded_sum import GuardedSum
     from gradmix.mixing.guided_sum import GuidedSum
     from gradmix.mixing.layers import layers_of
     from gradmix.mixing.mean import Mean
@@ -46,6 +48,7 @@ _HOME = {
     "ConvNet": "gradmix.nets.convnet",
     "FixedWeights": "gradmix.mixing.fixed_weights",
     "GradMix": "gradmix.mixing.gradmix",
+    "GuardedSum": "gradmix.mixing.guarded_sum",
     "GuidedSum": "gradmix.mixing.guided_sum",
     "Mean": "gradmix.mixing.mean",
     "MetaGradient": "gradmix.mixing.meta_gradient",

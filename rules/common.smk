@@ -156,11 +156,23 @@ def members_files(file):
     return expand(f"{GRID}/{{member}}/{file}", member=experiment.grid_members(), allow_missing=True)
 
 
+@cache
 def trained_methods():
-    """The listed methods, ablations included, and those that they start from."""
-    listed = list(experiment.all_methods())
-    starts = [experiment.recipe(method).starts_from for method in listed]
-    return list(dict.fromkeys([*listed, *filter(None, starts)]))
+    """The listed methods, under all conditions and ablations included, and those that they start from, step by step."""
+    found = dict.fromkeys([*experiment.all_methods(), *row_names()])
+    open_ = list(found)
+    while open_:
+        first = experiment.starts_from(open_.pop())
+        if first and first not in found:
+            found[first] = None
+            open_.append(first)
+    return list(found)
+
+
+@cache
+def row_names():
+    """The runs of the table, by name: the listed methods, then those of other conditions."""
+    return [row["name"] for row in experiment.all_rows()]
 
 
 def pseudo_labelled():
@@ -218,9 +230,9 @@ def training_input(of):
         files["enlarged"] = ENLARGED.format_map(names)
     if "S_u_soft" in recipe.sees:
         files["predictions"] = f"{PSEUDO_LABELS}/predictions.parquet".format_map(names)
-    if recipe.starts_from:
-        k = trained_at(recipe.starts_from, of["labels_per_class"])
-        start = RUN.format(labels_per_class=k, draw=of["draw"], method=recipe.starts_from)
+    if first := experiment.starts_from(of["method"]):
+        k = trained_at(first, of["labels_per_class"])
+        start = RUN.format(labels_per_class=k, draw=of["draw"], method=first)
         files["initial"] = f"{start}/model.safetensors"
     elif pretrained(settings):
         files["weights"] = pretrained(settings)

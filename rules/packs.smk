@@ -32,14 +32,17 @@ def method_packs():
     size = experiment.resources.methods_per_evaluation
     if size == 1:
         return [["{method}"]]
-    return [*parted(list(experiment.methods), size), ["{method}"]]
+    by_k = {}
+    for name in row_names():
+        by_k.setdefault(experiment.evaluated_at(name), []).append(name)
+    return [*(pack for names in by_k.values() for pack in parted(names, size)), ["{method}"]]
 
 
 def alone():
     """Constraint of the wildcard that stands for methods of no pack."""
     if experiment.resources.methods_per_evaluation == 1:
         return one_of(trained_methods())
-    return one_of([name for name in trained_methods() if name not in experiment.methods]) or "none"
+    return one_of([name for name in trained_methods() if name not in row_names()]) or "none"
 
 
 def is_open(pack):

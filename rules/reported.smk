@@ -13,9 +13,16 @@ def per_draw(pattern, labels_per_class=None):
 
 
 def metric_files(labels_per_class=None, methods=None):
-    """metrics.json of the table's methods, or of those that are named."""
-    pattern = per_draw(f"{RUN}/metrics.json", labels_per_class)
-    return expand(pattern, method=methods or experiment.methods)
+    """metrics.json of the experiment's own sources, or of the rows that are named."""
+    chosen = labels_per_class or experiment.labels_per_class
+    chosen = [chosen] if isinstance(chosen, (int, str)) else chosen
+    return [
+        RUN.format(labels_per_class=k, draw=draw, method=method) + "/metrics.json"
+        for method in methods or experiment.methods
+        for k in chosen
+        for draw in experiment.draws
+        if int(k) in experiment.evaluated_at(method)
+    ]
 
 
 def run_files(file, methods=None, labels_per_class=None):
@@ -27,6 +34,7 @@ def run_files(file, methods=None, labels_per_class=None):
         for method in methods or experiment.methods
         for k in chosen
         for draw in experiment.draws
+        if int(k) in experiment.evaluated_at(method)
     ]
     return list(dict.fromkeys(files))
 
@@ -42,7 +50,7 @@ def record_files(methods=None, labels_per_class=None):
 
 def used_domains():
     """Domains that take part."""
-    names = [*experiment.sources, experiment.target.domain, experiment.test_domain()]
+    names = [*experiment.all_sources(), experiment.target.domain, experiment.test_domain()]
     return list(dict.fromkeys(names))
 
 

@@ -44,8 +44,9 @@ GRADMIX = {
     "solver": "exact",
     "eta_on": "lr",
     "eta_on_heads": None,
-    "last_layer": "H0",
+    "last_layer": "H1",
     "layers": "module",
+    "average": 0.0,
 }
 
 
@@ -75,12 +76,12 @@ def settings_of(method: str, *, resnet: bool = False, **sections) -> dict:
         "image": {"height": size, "width": size},
         "network": {**network, **recipe.network},
         "training": {**TRAINING, **sections.get("training", {})},
-        "gradmix": {**GRADMIX, **sections.get("gradmix", {})},
+        "gradmix": {**GRADMIX, **recipe.gradmix, **sections.get("gradmix", {})},
         "options": options,
     }
-    if recipe.one_source_each:
+    if tried := recipe.source_sets(settings["sources"]):
         settings["candidates"] = {
-            source: {**settings, "sources": [source]} for source in settings["sources"]
+            name: {**settings, "sources": sources} for name, sources in tried.items()
         }
     return settings
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from gradmix.config.condition_checks import parts_of, source_sets_of
 from gradmix.config.experiment import Config
 from gradmix.config.messages import nearest
 from gradmix.config.method_checks import names_of, pseudo_labels_of, settings_of
@@ -18,11 +19,19 @@ def problems_of(config: Config) -> list[Problem]:
         *_domains(config),
         *_target(config),
         *_training(config),
+        *source_sets_of(config),
         *names_of(config),
     ]
     # What follows asks for the methods' recipes.
     return problems or list(
-        dict.fromkeys([*networks_of(config), *settings_of(config), *pseudo_labels_of(config)])
+        dict.fromkeys(
+            [
+                *parts_of(config),
+                *networks_of(config),
+                *settings_of(config),
+                *pseudo_labels_of(config),
+            ]
+        )
     )
 
 

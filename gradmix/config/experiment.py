@@ -1,5 +1,6 @@
 """The whole configuration, and the part of it that each stage needs, so that no other key reruns the stage."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -7,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from gradmix.config.models import (
     Ablation,
+    Condition,
     GradMix,
     Grid,
     Image,
@@ -57,6 +59,9 @@ class Config(Section):
         dict[Name, Annotated[AnyDomain, Field(discriminator="origin")]], Field(min_length=1)
     ]
     sources: Annotated[tuple[Name, ...], AsList, Field(min_length=1), Distinct]
+    conditions: Annotated[dict[Name, Condition], BeforeValidator(nothing_is_empty)] = Field(
+        default={}
+    )
     target: Target
     labels_per_class: Annotated[tuple[Count, ...], AsList, Field(min_length=1), Distinct]
     draws: Annotated[tuple[Natural, ...], AsDraws, Field(min_length=1), Distinct]
@@ -74,7 +79,7 @@ class Config(Section):
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, as JSON knows it; of a method, only what is set for it."""
-        short = ("methods", "tuning", "ablations")
+        short = ("methods", "tuning", "ablations", "conditions")
         full = self.model_dump(mode="json", exclude=set(short))
         full["network"] = self._taken(full["network"])
         return full | {
@@ -95,8 +100,44 @@ class Config(Section):
         return found
 
     def listed(self, method: str) -> Method:
-        """A method's own section; empty for one that others only start from."""
-        return self.all_methods().get(method, Method())
+        """A method's own section; empty for one that others only start from.
+
+        ``NAME@CONDITION`` is method NAME with the condition's sources.
+        """
+        name, _, condition = method.partition("@")
+        own = self.all_methods().get(name, Method())
+        if not condition:
+            return own
+        sources = self.conditions[condition].sources
+        return own.model_copy(update={"recipe": own.recipe or name, "sources": sources})
+
+    def starts_from(self, method: str) -> str | None:
+        """The method, of the same condition, from whose checkpoint a method starts."""
+        first = self.recipe(method).starts_from
+        condition = method.partition("@")[2]
+        return f"{first}@{condition}" if first and condition else first
+
+    def all_sources(self) -> list[str]:
+        """Every domain that is a source of any method, in any condition."""
+        names = [*self.sources]
+        for condition in self.conditions.values():
+            names += condition.sources
+        for method in self.all_methods().values():
+            names += method.sources
+        return list(dict.fromkeys(names))
+
+    def main_condition(self) -> str:
+        """The condition that has the experiment's own sources; empty where there are no conditions."""
+        own = [name for name, c in self.conditions.items() if c.sources == self.sources]
+        return own[0] if own else ""
+
+    def no_part(self, method: str) -> str | None:
+        """Why a listed method is not trained under other conditions; ``None``: it is."""
+        if self.methods[method].sources:
+            return "has sources of its own"
+        if self.recipe(method).needs_pseudo_labels:
+            return "learns from pseudo-labels, and those come from the experiment's own sources"
+        return None if self._sources(self.recipe(method)) else "sees no source"
 
     def recipe(self, method: str) -> Recipe:
         """The recipe of a method; a method that is not listed is its recipe's own name."""
@@ -117,12 +158,38 @@ class Config(Section):
         return self.listed(method).title or self.recipe(method).title
 
     def rows(self, ablation: str | None = None) -> list[dict[str, str]]:
-        """Name, title and recipe of every listed method, or of an ablation's, in order."""
+        """Name, title, recipe, plain name and condition of every listed method, or of an ablation's, in order.
+
+        The condition is empty where a method sees no source, and so belongs to all.
+        """
         names = self.methods if ablation is None else self.ablations[ablation].methods
+        main = self.main_condition() if ablation is None else ""
         return [
-            {"name": name, "title": self.title_of(name), "recipe": self.recipe(name).name}
+            self._row(name, name, main if self._sources(self.recipe(name)) else "")
             for name in names
         ]
+
+    def all_rows(self) -> list[dict[str, str]]:
+        """`rows` of the table, and those of the other conditions."""
+        rows = self.rows()
+        for condition, settings in self.conditions.items():
+            if condition != self.main_condition():
+                rows += [
+                    self._row(f"{name}@{condition}", name, condition)
+                    for name in self.methods
+                    if name in (settings.methods or self.methods) and not self.no_part(name)
+                ]
+        return rows
+
+    def _row(self, name: str, method: str, condition: str) -> dict[str, str]:
+        row = {"name": name, "title": self.title_of(name), "recipe": self.recipe(name).name}
+        return row | {"method": method, "condition": condition}
+
+    def evaluated_at(self, method: str) -> tuple[int, ...]:
+        """The k at which a method is trained and evaluated."""
+        condition = method.partition("@")[2]
+        own = self.conditions[condition].labels_per_class if condition else ()
+        return own or self.labels_per_class
 
     def test_domain(self) -> str:
         """The domain that test images belong to."""
@@ -148,7 +215,7 @@ class Config(Section):
             "seed": self.seed,
             "target": self.target.domain,
             "test_domain": self.target.test_domain,
-            "sources": list(self.sources),
+            "sources": self.all_sources(),
             "hyper_validation_per_class": self.target.hyper_validation_per_class,
             "test_per_class": self.target.test_per_class,
         }
@@ -185,8 +252,8 @@ class Config(Section):
         self, method: str, recipe: Recipe, settings: dict[str, Any]
     ) -> dict[str, dict[str, Any]]:
         """Full settings of everything that a method tries, by name; equal ones once."""
-        if recipe.one_source_each:
-            return {name: settings | {"sources": [name]} for name in settings["sources"]}
+        if tried := recipe.source_sets(settings["sources"]):
+            return {name: settings | {"sources": sources} for name, sources in tried.items()}
         listed = self.listed(method)
         found: dict[str, dict[str, Any]] = {}
         for name, candidate in (listed.candidates or self.tuning.candidates).items():
@@ -197,7 +264,7 @@ class Config(Section):
 
     def _training_settings(self, recipe: Recipe, *over: Overrides) -> dict[str, Any]:
         training = self.training.model_dump(mode="json")
-        gradmix = self.gradmix.model_dump(mode="json")
+        gradmix = self.gradmix.model_dump(mode="json") | dict(recipe.gradmix)
         network = self.network.model_dump(mode="json")
         options = recipe.default_options()
         for own in over:
@@ -215,7 +282,8 @@ class Config(Section):
         keys += ["forward"] if training["forward"] != "separate" else []
         if recipe.schedule == "adam":
             keys.remove("momentum")
-        sources = self._sources(recipe)
+        own_sources = next((own.sources for own in over if isinstance(own, Method)), ())
+        sources = self._sources(recipe, own_sources or self.sources)
         settings: dict[str, Any] = {
             "recipe": recipe.name,
             "sources": sources,
@@ -242,13 +310,14 @@ class Config(Section):
         known = ("name", *part.options, *part.by_recipe)
         return {key: value for key, value in network.items() if key in known}
 
-    def _sources(self, recipe: Recipe) -> list[str]:
+    def _sources(self, recipe: Recipe, among: Sequence[str] | None = None) -> list[str]:
+        among = among or self.sources
         # A method that starts from another's network has that network's heads, the sources' among them.
         if "sources" in recipe.sees or recipe.starts_from is not None:
-            return list(self.sources)
+            return list(among)
         if "target_sources" in recipe.sees:
             space = self.domains[self.target.domain].label_space
-            return [name for name in self.sources if self.domains[name].label_space == space]
+            return [name for name in among if self.domains[name].label_space == space]
         return []
 
 

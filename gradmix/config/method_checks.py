@@ -1,6 +1,6 @@
 """What must hold for methods, their candidates and ablations. Each yields ``(path of the key, fault)``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradmix.config.experiment import Config
@@ -65,7 +65,7 @@ def settings_of(config: Config) -> Iterator[Problem]:
         yield from _overrides(path, method, settings, known)
         for candidate, overrides in method.candidates.items():
             yield from _overrides(f"{path}.candidates.{candidate}", overrides, settings, known)
-        if recipe.one_source_each and method.candidates:
+        if recipe.sources != "all" and method.candidates:
             yield f"{path}.candidates", "has no effect: the method's candidates are the sources"
         if recipe.mixes_by_target and not recipe.sees & {"V", "V_enlarged"}:
             yield (
@@ -84,6 +84,8 @@ def settings_of(config: Config) -> Iterator[Problem]:
             yield path, f"tries {tried} settings, more than tuning.budget ({config.tuning.budget})"
         if method.overrides("network") and recipe.starts_from:
             yield f"{path}.network", f"has no effect: it starts from {recipe.starts_from}'s network"
+        if method.sources and not settings["sources"]:
+            yield f"{path}.sources", f"has no effect: recipe {recipe.name} sees no source"
 
 
 def paths_of(config: Config) -> Iterator[tuple[str, str, Method]]:
@@ -112,10 +114,13 @@ def _overrides(
             yield f"{path}.options.{part}", f"recipe {settings['recipe']} has {known}"
             continue
         for key, value in values.items():
-            yield from _option(f"{path}.options.{part}", key, value, options[part])
+            allowed = MIXERS[part].allowed if part in MIXERS else {}
+            yield from _option(f"{path}.options.{part}", key, value, options[part], allowed)
 
 
-def _option(path: str, key: str, value: Any, known: Mapping[str, Any]) -> Iterator[Problem]:
+def _option(
+    path: str, key: str, value: Any, known: Mapping[str, Any], allowed: Mapping[str, Sequence[str]]
+) -> Iterator[Problem]:
     if key not in known:
         yield f"{path}.{key}", f"unknown option ({', '.join(known)}){nearest(key, known)}"
         return
@@ -129,6 +134,10 @@ def _option(path: str, key: str, value: Any, known: Mapping[str, Any]) -> Iterat
             else {bool: "true or false", dict: "a section"}.get(type(default), "text")
         )
         yield f"{path}.{key}", f"must be {kind}, but is {value!r}"
+    elif key == "average" and not 0 <= value < 1:
+        yield f"{path}.{key}", f"must be in [0, 1), but is {value!r}"
+    elif key in allowed and value not in allowed[key]:
+        yield f"{path}.{key}", f"must be {' or '.join(allowed[key])}, but is {value!r}"
 
 
 def pseudo_labels_of(config: Config) -> Iterator[Problem]:

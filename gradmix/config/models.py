@@ -91,8 +91,9 @@ class GradMix(Section):
     solver: Literal["exact", "slsqp", "slsqp_layerwise"] = "exact"
     eta_on: Literal["lr", "grad"] = "lr"
     eta_on_heads: bool | None = None
-    last_layer: Literal["H0", "H1", "H2"] = "H0"
+    last_layer: Literal["H0", "H1", "H2"] = "H1"
     layers: Literal["module", "tensor"] = "module"
+    average: Annotated[NonNegative, Field(lt=1)] = 0.0
 
 
 class Grid(Section):
@@ -147,6 +148,7 @@ class Method(Overrides):
     title: str | None = None
     mixer: Name | None = None
     terms: Annotated[tuple[Name, ...], AsList, Distinct] = ()
+    sources: Annotated[tuple[Name, ...], AsList, Distinct] = ()
     pseudo_labels: PseudoLabels = PseudoLabels()
     candidates: Candidates = Field(default={})
 
@@ -156,6 +158,15 @@ class Tuning(Section):
 
     budget: Count = 1
     candidates: Candidates = Field(default={})
+
+
+class Condition(Section):
+    """Other sources for the same methods; one condition is the experiment's own sources."""
+
+    title: Annotated[str, Field(min_length=1)]
+    sources: Annotated[tuple[Name, ...], AsList, Field(min_length=1), Distinct]
+    labels_per_class: Annotated[tuple[Count, ...], AsList, Distinct] = ()
+    methods: Annotated[tuple[Name, ...], AsList, Distinct] = ()
 
 
 Methods = dict[Name, Annotated[Method, BeforeValidator(nothing_is_empty)]]

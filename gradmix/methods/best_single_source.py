@@ -6,5 +6,5 @@ RECIPE = Recipe(
     name="best_single_source",
     title="Best single source + V",
     streams=(Stream("sources"), Stream("V")),
-    one_source_each=True,
+    sources="one",
 )

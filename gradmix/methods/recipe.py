@@ -13,6 +13,7 @@ from gradmix.terms.registry import term_part
 
 Set = Literal["sources", "target_sources", "V", "V_enlarged", "S_u_hard", "S_u_soft", "U"]
 Role = Literal["source", "guide", "companion"]
+Sources = Literal["all", "one", "all_but_one"]
 Schedule = Literal["full", "adam", "target_only", "fine_tune"]
 
 SCHEDULES: dict[Schedule, tuple[str, str, str]] = {
@@ -58,8 +59,10 @@ class Recipe:
         starts_from: method whose chosen checkpoint is the initial network; ``None``: random.
         last_layer_fine_tunes: whether ``gradmix.last_layer: H2`` asks for fine-tuning on V afterwards.
         network: keys of ``network`` that the method sets, whatever the configuration says.
+        gradmix: keys of ``gradmix`` that differ from the configuration's, unless its own section sets them.
         options: options of its mixer and terms that differ from their defaults, by part.
-        one_source_each: trained with each source alone; the best on H is the method's run.
+        sources: ``"all"``; ``"one"``: trained with each source alone, or ``"all_but_one"``: with all of them and with
+            all but each; the best on H is the method's run then.
     """
 
     name: str
@@ -70,8 +73,9 @@ class Recipe:
     starts_from: str | None = None
     last_layer_fine_tunes: bool = False
     network: Mapping[str, Any] = field(default_factory=dict)
+    gradmix: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    one_source_each: bool = False
+    sources: Sources = "all"
 
     @property
     def trains_on_ranks(self) -> bool:
@@ -112,6 +116,15 @@ class Recipe:
             for name, defaults in parts.items()
             if defaults
         }
+
+    def source_sets(self, sources: Sequence[str]) -> dict[str, list[str]]:
+        """The sets of sources that the method tries, by name; empty where it trains with all of them at once."""
+        if self.sources == "one":
+            return {name: [name] for name in sources}
+        if self.sources == "all_but_one" and len(sources) > 1:
+            without = {f"without_{n}": [s for s in sources if s != n] for n in sources}
+            return {"all": list(sources), **without}
+        return {}
 
     def combined(self, mixer: str | None, terms: Sequence[str]) -> "Recipe":
         """The recipe with another mixer, and with further terms on the unlabelled images.

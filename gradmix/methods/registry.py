@@ -16,12 +16,16 @@ METHODS: dict[str, str] = {
     "best_single_source": "gradmix.methods.best_single_source",
     "pooled": "gradmix.methods.pooled",
     "pooled_augmented": "gradmix.methods.pooled_augmented",
+    "pooled_domain_statistics": "gradmix.methods.pooled_domain_statistics",
     "fixed_weights": "gradmix.methods.fixed_weights",
+    "drop_one": "gradmix.methods.drop_one",
     "fine_tune": "gradmix.methods.fine_tune",
     "energy_net": "gradmix.methods.energy_net",
     "gradmix_sgd": "gradmix.methods.gradmix_sgd",
     "gradmix_fixed_rate": "gradmix.methods.gradmix_fixed_rate",
+    "gradmix_literal": "gradmix.methods.gradmix_literal",
     "gradmix": "gradmix.methods.gradmix",
+    "gradmix_averaged": "gradmix.methods.gradmix_averaged",
     "mme": "gradmix.methods.mme",
     "mdda": "gradmix.methods.mdda",
     "dctn": "gradmix.methods.dctn",
@@ -34,6 +38,10 @@ METHODS: dict[str, str] = {
     "guided_sum": "gradmix.methods.guided_sum",
     "guided_sum_hard": "gradmix.methods.guided_sum_hard",
     "guided_sum_self": "gradmix.methods.guided_sum_self",
+    "guarded_sum": "gradmix.methods.guarded_sum",
+    "guarded_sum_source": "gradmix.methods.guarded_sum_source",
+    "guarded_sum_hard": "gradmix.methods.guarded_sum_hard",
+    "guarded_sum_self": "gradmix.methods.guarded_sum_self",
 }
 
 

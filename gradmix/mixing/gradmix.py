@@ -4,13 +4,15 @@ J. Li, Z. Xu, Y. Wong, Q. Zhao, M. Kankanhalli, "GradMix: Multi-source Transfer 
 WACV 2020, arXiv 2002.03264.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from gradmix.mixing.averages import MovingCosines
 from gradmix.mixing.gram import LayerStatistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import GradientMixer
@@ -38,6 +40,8 @@ class GradMix(GradientMixer):
             (``"slsqp_layerwise"``); SLSQP runs on the host and waits for the device.
         rho: ``"sum"`` over layers as in the paper, ``"mean"``, or ``"scaled"``: 5 times the mean, so that beta and
             gamma keep their meaning for networks with other than the paper's 5 shared layers.
+        average: weight of the past in moving averages of the gradients' cosines and norms, from which the weights then
+            come, in [0, 1); 0, the paper: this step's gradients alone.
         options: see `GradientMixer` (heads, last_layer, eta_on, eta_on_heads, source_names).
 
     Raises:
@@ -56,6 +60,7 @@ class GradMix(GradientMixer):
         adaptive_rate: bool = True,
         solver: Solver = "exact",
         rho: Rho = "sum",
+        average: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(layers, **options)
@@ -72,10 +77,11 @@ class GradMix(GradientMixer):
         self.adaptive_rate = adaptive_rate
         self.solver = solver
         self.rho = rho
+        self._averages = MovingCosines(average)
 
     def kind(self) -> tuple[Any, ...] | None:
-        """What mixers have in common that can be one (`together`); ``None``: SLSQP solves for one model."""
-        if self.solver != "exact":
+        """What mixers have in common that can be one (`together`); ``None``: SLSQP and averages are of one model."""
+        if self.solver != "exact" or self._averages.average:
             return None
         return (*common(self), self.adaptive_rate, self.rho)
 
@@ -92,7 +98,8 @@ class GradMix(GradientMixer):
     def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights by the chosen solver, and eta from the shared layers' cosines (Eq. 7-9).
 
-        With ``"exact"``, statistics may have leading dimensions, and beta and gamma may be tensors of these.
+        With ``"exact"`` and no averages, statistics may have leading dimensions, and beta and gamma may be tensors
+        of these.
         """
         weights_LK = self._solve(stats)
         cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
@@ -106,7 +113,23 @@ class GradMix(GradientMixer):
         )
         return weights_LK, cosines_L, rho, eta
 
+    def state(self) -> dict[str, Tensor]:
+        """The moving averages, if there are any."""
+        return self._averages.state()
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Continue where `state` was taken."""
+        self._averages.load(state)
+
     def _solve(self, stats: LayerStatistics) -> Tensor:
+        if self._averages.average:
+            averaged = self._averages.update(stats)
+            stats = replace(
+                stats,
+                gram_LKK=averaged.gram_LKK,
+                target_LK=averaged.target_LK,
+                target_norm_L=torch.ones_like(stats.target_norm_L),
+            )
         if self.solver == "exact":
             return exact_weights(stats.gram_LKK, stats.target_LK, mask_LK=stats.mask_LK)
         from gradmix.mixing.solvers.slsqp import slsqp_weights

@@ -10,13 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gradmix.mixing.averages import MovingCosines
 from gradmix.mixing.gram import LayerStatistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import GradientMixer
 from gradmix.mixing.solvers.cosine import cosines
 from gradmix.mixing.solvers.exact import exact_weights
-
-_TINY = 1e-30
 
 
 class GuidedSum(GradientMixer):
@@ -43,25 +42,15 @@ class GuidedSum(GradientMixer):
         self, layers: Sequence[Layer], *, average: float = 0.95, trust: float = 1.0, **options: Any
     ) -> None:
         super().__init__(layers, **options)
-        if not 0 <= average < 1:
-            raise ValueError(f"average must be in [0, 1), but got {average}")
         if not 0 <= trust <= 1:
             raise ValueError(f"trust must be in [0, 1], but got {trust}")
-        self.average = average
         self.trust = trust
-        self._kept: dict[str, Tensor] = {}
+        self._averages = MovingCosines(average)
 
     def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights from the averages; cosines of this step's mixture."""
-        norms_LK = stats.gram_LKK.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
-        pairs_LKK = norms_LK[:, :, None] * norms_LK[:, None, :]
-        angles_LKK = stats.gram_LKK / pairs_LKK.clamp(min=_TINY)
-        target_LK = stats.target_LK / (norms_LK * stats.target_norm_L[:, None]).clamp(min=_TINY)
-        norms_LK = self._averaged("norms", norms_LK)
-        angles_LKK = self._averaged("angles", angles_LKK)
-        target_LK = self._averaged("target", target_LK)
-        gram_LKK = angles_LKK * norms_LK[:, :, None] * norms_LK[:, None, :]
-        weights_LK = exact_weights(gram_LKK, target_LK * norms_LK, mask_LK=stats.mask_LK)
+        averaged = self._averages.update(stats)
+        weights_LK = exact_weights(averaged.gram_LKK, averaged.target_LK, mask_LK=stats.mask_LK)
         owners_L1 = stats.mask_LK.sum(dim=1, keepdim=True).clamp(min=1)
         equal_LK = stats.mask_LK / owners_L1
         weights_LK = self.trust * weights_LK + (1 - self.trust) * equal_LK
@@ -71,17 +60,8 @@ class GuidedSum(GradientMixer):
 
     def state(self) -> dict[str, Tensor]:
         """The moving averages."""
-        return dict(self._kept)
+        return self._averages.state()
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue where `state` was taken."""
-        self._kept = dict(state)
-
-    def _averaged(self, name: str, value: Tensor) -> Tensor:
-        # A value that is not finite is left out: one bad step, which `check` tells, must not stay in the averages.
-        old = self._kept.get(name)
-        mean = value if old is None else torch.lerp(value, old, self.average)
-        if old is not None:
-            mean = torch.where(mean.isfinite(), mean, old)
-        self._kept[name] = mean
-        return mean
+        self._averages.load(state)

@@ -70,9 +70,10 @@ class GradientMixer(ABC):
         layers: the shared layers, from `layers_of`.
         heads: the layers that belong to label spaces. ``None``: every other parameter that a loss reaches is
             found by walking its graph; those reached by the same losses form one head.
-        last_layer: how heads learn. ``"H0"`` (the paper's Eq. 10 read literally): from the sources that use
-            them; where several do, mixed by the same rule. ``"H1"``: in addition from the target's own
-            gradient. ``"H2"``: as H0 here; the training loop fine-tunes on the target afterwards.
+        last_layer: how heads learn. ``"H1"``: from the sources that use them, where several do mixed by the same
+            rule, and from the target's own gradient (what ``.grad`` of a shared head accumulates). ``"H0"`` (the
+            paper's Eq. 10 read literally): from the sources alone, so the target trains nothing. ``"H2"``: as
+            H0 here; the training loop fine-tunes on the target afterwards.
         eta_on: ``"lr"`` multiplies the learning rate by eta (the paper; take the step with `step`), ``"grad"``
             multiplies the mixed gradient before the optimizer sees it. With momentum they differ: a gradient
             that the learning rate vetoes still enters the momentum buffer.
@@ -98,7 +99,7 @@ class GradientMixer(ABC):
         layers: Sequence[Layer],
         *,
         heads: Sequence[Layer] | None = None,
-        last_layer: LastLayer = "H0",
+        last_layer: LastLayer = "H1",
         eta_on: EtaOn = "lr",
         eta_on_heads: bool | None = None,
         source_names: Sequence[str] | None = None,

@@ -1,10 +1,12 @@
 """All mixers that recipes and configurations name. One line per mixer. Imports no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 _RATE_KEYS = frozenset({"beta", "gamma", "rho", "eta_on", "eta_on_heads"})
+# Of mixers in which V trains every layer, at a fixed rate, and which average by an option of their own.
+_SUM_KEYS = _RATE_KEYS | {"solver", "last_layer", "average"}
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,14 @@ class MixerPart:
         guided: whether it weighs by the gradient on V (and so takes the keys of ``gradmix``).
         unused_gradmix_keys: keys of ``gradmix`` that do not matter to it.
         options: its own options with their defaults.
+        allowed: the values of options that are words.
     """
 
     module: str
     guided: bool = False
     unused_gradmix_keys: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
+    allowed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 MIXERS: dict[str, MixerPart] = {
@@ -36,13 +40,20 @@ MIXERS: dict[str, MixerPart] = {
     "gradmix_sgd": MixerPart(
         "gradmix.methods.mixers.gradmix_sgd",
         guided=True,
-        unused_gradmix_keys=_RATE_KEYS | {"solver"},
+        unused_gradmix_keys=_RATE_KEYS | {"solver", "average"},
     ),
     "guided_sum": MixerPart(
         "gradmix.methods.mixers.guided_sum",
         guided=True,
-        unused_gradmix_keys=_RATE_KEYS | {"solver", "last_layer"},
+        unused_gradmix_keys=_SUM_KEYS,
         options={"average": 0.95, "trust": 1.0},
+    ),
+    "guarded_sum": MixerPart(
+        "gradmix.methods.mixers.guarded_sum",
+        guided=True,
+        unused_gradmix_keys=_SUM_KEYS,
+        options={"average": 0.95, "per": "layer"},
+        allowed={"per": ("layer", "source")},
     ),
 }
 
