@@ -35,8 +35,8 @@ def source_sets_of(config: Config) -> Iterator[Problem]:
     homes = {"methods": config.methods}
     homes |= {f"ablations.{key}.methods": a.methods for key, a in config.ablations.items()}
     for home, methods in homes.items():
-        for method_name, method in methods.items():
-            yield from _sources(config, f"{home}.{method_name}.sources", method.sources)
+        for name, own in methods.items():
+            yield from _sources(config, f"{home}.{name}.sources", own.sources)
 
 
 def parts_of(config: Config) -> Iterator[Problem]:
