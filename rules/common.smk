@@ -26,7 +26,7 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-FILE_DOMAINS = [name for name, domain in experiment.domains.items() if is_files(domain.origin)]
+FILE_DOMAINS = [name for name in experiment.domains if is_files(experiment.raw_domain(name).origin)]
 ARRAY_DOMAINS = [name for name in experiment.domains if name not in FILE_DOMAINS]
 CONDA = "../envs/gradmix.yaml"
 OUT = experiment.output_dir
@@ -123,6 +123,13 @@ def grid_code():
     return training_code(experiment.grid_recipe(), experiment.grid_settings())
 
 
+def domain_code(stage, domain):
+    """Fingerprint of the code that prepares a domain."""
+    settings = experiment.domain_settings(domain)["settings"]
+    perturbed = ["gradmix.domains.perturbed"] if "perturbed" in settings else []
+    return fingerprint(stage, ORIGINS[settings["origin"]], *perturbed)
+
+
 def prediction_code():
     """Fingerprint of the code that applies trained networks."""
     return fingerprint("gradmix.training.predict", network_module())
@@ -147,7 +154,7 @@ def domain_files(*domains):
 
 def raw_files(wildcards):
     """Files in data_dir that the domain is made from, as far as they exist."""
-    settings = experiment.domains[wildcards.domain].model_dump(mode="json")
+    settings = experiment.domain_settings(wildcards.domain)["settings"]
     return raw_files_of(settings, experiment.data_dir)
 
 

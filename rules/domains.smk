@@ -31,9 +31,7 @@ rule prepare_domain:
         gpu=0,
     params:
         domain=lambda wildcards: experiment.domain_settings(wildcards.domain),
-        code=lambda wildcards: fingerprint(
-            "gradmix.domains.prepare", ORIGINS[experiment.domains[wildcards.domain].origin]
-        ),
+        code=lambda wildcards: domain_code("gradmix.domains.prepare", wildcards.domain),
     script:
         "../workflow_scripts/prepare_domain.py"
 
@@ -62,11 +60,9 @@ rule extract_frames:
     params:
         domain=lambda wildcards: experiment.domain_settings(wildcards.domain),
         inventory=lambda wildcards: inventory_of(
-            experiment.domains[wildcards.domain].model_dump(mode="json"), experiment.data_dir
+            experiment.domain_settings(wildcards.domain)["settings"], experiment.data_dir
         ),
-        code=lambda wildcards: fingerprint(
-            "gradmix.domains.files.prepare", ORIGINS[experiment.domains[wildcards.domain].origin]
-        ),
+        code=lambda wildcards: domain_code("gradmix.domains.files.prepare", wildcards.domain),
     script:
         "../workflow_scripts/extract_frames.py"
 

@@ -7,6 +7,7 @@ from gradmix.config.experiment import Config
 from gradmix.config.messages import nearest
 from gradmix.config.method_checks import names_of, pseudo_labels_of, settings_of
 from gradmix.config.network_checks import networks_of
+from gradmix.config.origins import Perturbed, RawDomain
 
 Problem = tuple[str, str]
 
@@ -17,6 +18,7 @@ def problems_of(config: Config) -> list[Problem]:
         *_image(config),
         *_label_spaces(config),
         *_domains(config),
+        *_shares(config),
         *_target(config),
         *_training(config),
         *source_sets_of(config),
@@ -68,6 +70,9 @@ def _label_spaces(config: Config) -> Iterator[Problem]:
 
 def _domains(config: Config) -> Iterator[Problem]:
     for name, domain in config.domains.items():
+        if isinstance(domain, Perturbed):
+            yield from _perturbed(config, name, domain)
+            continue
         space = domain.label_space
         if space not in config.label_spaces:
             hint = nearest(space, config.label_spaces)
@@ -75,7 +80,11 @@ def _domains(config: Config) -> Iterator[Problem]:
             continue
         classes = config.label_spaces[space]
         if classes == "auto":
-            users = [other for other, d in config.domains.items() if d.label_space == space]
+            users = [
+                other
+                for other, d in config.domains.items()
+                if d.label_space == space and not isinstance(d, Perturbed)
+            ]
             if len(users) > 1:
                 what = (
                     f"auto takes the classes that one domain has, but {' and '.join(users)} use it"
@@ -91,6 +100,40 @@ def _domains(config: Config) -> Iterator[Problem]:
                     f"domains.{name}.classes.{old}",
                     f"{new!r} is no class of label space {space} ({known})",
                 )
+
+
+def _perturbed(config: Config, name: str, domain: Perturbed) -> Iterator[Problem]:
+    path = f"domains.{name}"
+    of = config.domains.get(domain.of)
+    if of is None:
+        yield f"{path}.of", f"there is no domain {domain.of!r}{nearest(domain.of, config.domains)}"
+    elif isinstance(of, Perturbed):
+        yield f"{path}.of", f"{domain.of} is itself perturbed; name the domain that it is made of"
+    elif domain.label_space != of.label_space:
+        what = f"is {domain.label_space}, but that of {domain.of} is {of.label_space}"
+        yield f"{path}.label_space", f"{what}; leave it out"
+
+
+def _shares(config: Config) -> Iterator[Problem]:
+    cut: dict[str, RawDomain] = {}
+    for name, domain in config.domains.items():
+        if isinstance(domain, Perturbed) or domain.share is None:
+            continue
+        path, (start, end) = f"domains.{name}.share", domain.share
+        for other, theirs in cut.items():
+            if theirs.share in (None, domain.share) or theirs.raw_data() != domain.raw_data():
+                continue
+            other_start, other_end = theirs.share
+            if start < other_end and other_start < end:
+                yield (
+                    path,
+                    f"[{start:g}, {end:g}] overlaps that of {other}, [{other_start:g}, {other_end:g}], "
+                    "which is cut from the same raw data",
+                )
+            elif not domain.has_clips and domain.resize != theirs.resize:
+                # Images without a group are told apart by their content, which resizing changes.
+                yield path, f"does not keep it apart from {other}, whose `resize` differs"
+        cut[name] = domain
 
 
 def _target(config: Config) -> Iterator[Problem]:
@@ -114,7 +157,7 @@ def _target(config: Config) -> Iterator[Problem]:
             "target.test_domain",
             f"{target.test_domain} is also the target or a source; null cuts test images from the target",
         )
-    if unknown:
+    if unknown or any(not domains[name].label_space for name in named.values()):
         return
     space = domains[target.domain].label_space
     if all(domains[source].label_space != space for source in config.sources):

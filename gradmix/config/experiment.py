@@ -1,10 +1,10 @@
 """The whole configuration, and the part of it that each stage needs, so that no other key reruns the stage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from gradmix.config.models import (
     Ablation,
@@ -22,7 +22,7 @@ from gradmix.config.models import (
     Training,
     Tuning,
 )
-from gradmix.config.origins import AnyDomain
+from gradmix.config.origins import AnyDomain, Perturbed, RawDomain
 from gradmix.config.types import (
     AsDraws,
     AsList,
@@ -76,6 +76,26 @@ class Config(Section):
         default={}
     )
     resources: Resources = Resources()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherited_label_spaces(cls, values: Any) -> Any:
+        domains = values.get("domains") if isinstance(values, Mapping) else None
+        if not isinstance(domains, Mapping):
+            return values
+        spaces = {
+            str(name): domain["label_space"]
+            for name, domain in domains.items()
+            if isinstance(domain, Mapping) and "label_space" in domain
+        }
+
+        def filled(domain: Any) -> Any:
+            perturbed = isinstance(domain, Mapping) and domain.get("origin") == "perturbed"
+            if not perturbed or str(domain.get("of")) not in spaces:
+                return domain
+            return {"label_space": spaces[str(domain["of"])], **domain}
+
+        return {**values, "domains": {name: filled(domain) for name, domain in domains.items()}}
 
     def resolved(self) -> dict[str, Any]:
         """Every key with its value, as JSON knows it; of a method, only what is set for it."""
@@ -197,14 +217,23 @@ class Config(Section):
 
     def has_clips(self) -> bool:
         """Whether test images are frames of clips, so that accuracy per video exists."""
-        return bool(getattr(self.domains[self.test_domain()], "has_clips", False))
+        return self.raw_domain(self.test_domain()).has_clips
+
+    def raw_domain(self, domain: str) -> RawDomain:
+        """The section that says which raw data a domain reads: its own, or that of the domain that it perturbs."""
+        section = self.domains[domain]
+        return self.raw_domain(section.of) if isinstance(section, Perturbed) else section
 
     def domain_settings(self, domain: str) -> dict[str, Any]:
         """What preparing a domain depends on: settings, classes and image as `prepare_domain` takes them."""
-        settings = self.domains[domain]
-        space = self.label_spaces[settings.label_space]
+        section = self.domains[domain]
+        settings = self.raw_domain(domain).model_dump(mode="json")
+        if isinstance(section, Perturbed):
+            keys = {"images", "labels", "seed"}
+            settings["perturbed"] = section.model_dump(mode="json", include=keys)
+        space = self.label_spaces[section.label_space]
         return {
-            "settings": settings.model_dump(mode="json"),
+            "settings": settings,
             "classes": None if space == "auto" else list(space),
             "image": [self.image.height, self.image.width],
         }

@@ -50,16 +50,16 @@ def json_schema() -> dict[str, Any]:
 @cache
 def known_keys() -> tuple[str, ...]:
     """Dotted paths of all keys, with ``*`` for names that the user gives: ``domains.*.split``."""
+    return tuple(dict.fromkeys(_keys(Config)))
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys: list[str] = []
-
-    def visit(model: type[BaseModel], prefix: str) -> None:
-        for name, field in model.model_fields.items():
-            keys.append(f"{prefix}{name}")
-            for inner, below in _models(field.annotation, f"{prefix}{name}."):
-                visit(inner, below)
-
-    visit(Config, "")
-    return tuple(dict.fromkeys(keys))
+    for name, field in model.model_fields.items():
+        keys.append(f"{prefix}{name}")
+        for inner, below in _models(field.annotation, f"{prefix}{name}."):
+            keys += _keys(inner, below)
+    return keys
 
 
 def _models(annotation: Any, prefix: str) -> list[tuple[type[BaseModel], str]]:
@@ -88,9 +88,8 @@ def _location(location: Location) -> tuple[Location, Sequence[str]]:
     """
     parts = [part for part in location if part != "[key]"]
     if len(parts) > 2 and parts[0] == "domains" and parts[2] in origins():
-        fields = origins()[str(parts.pop(2))].model_fields
-        other = [key for key in known_keys() if not key.startswith("domains.")]
-        return parts, [*other, *(f"domains.*.{field}" for field in fields)]
+        keys = [f"domains.*.{key}" for key in _keys(origins()[str(parts.pop(2))])]
+        return parts, [*(key for key in known_keys() if not key.startswith("domains.")), *keys]
     return parts, known_keys()
 
 

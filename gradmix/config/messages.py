@@ -19,6 +19,7 @@ _WORDS = {
     "bool_parsing": "must be true or false, but is {value!r}",
     "greater_than": "must be above {gt}, but is {value!r}",
     "greater_than_equal": "must be at least {ge}, but is {value!r}",
+    "less_than_equal": "must be at most {le}, but is {value!r}",
     "less_than": "must be below {lt}, but is {value!r}",
     "finite_number": "must be a finite number, but is {value!r}",
     "literal_error": "must be one of {expected}, but is {value!r}",
@@ -28,6 +29,7 @@ _WORDS = {
     "tuple_type": "must be a list, but is {value!r}",
     "string_too_short": "must not be empty",
     "too_short": "needs at least {min_length} entries",
+    "too_long": "takes at most {max_length} entries",
     "union_tag_not_found": "needs `origin` (known: {origins})",
     "union_tag_invalid": "there is no origin {tag!r} (known: {origins})",
 }

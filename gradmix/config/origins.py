@@ -1,13 +1,35 @@
 """The keys of a domain, by the origin of its images."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
-from gradmix.config.types import ClassName, Count, Name, Natural, NonNegative, Section
+from gradmix.config.types import (
+    ClassName,
+    Count,
+    Float,
+    Name,
+    Natural,
+    NonNegative,
+    Section,
+    nothing_is_empty,
+)
 
 Path = Annotated[str, Field(min_length=1)]
+# What says how raw data are used, not which they are.
+_USES = {"share", "label_space", "classes", "resize", "most_left_out"}
+_USES |= {"count", "frames_per_clip", "every"}
+
+
+def _interval(value: tuple[float, float]) -> tuple[float, float]:
+    if not 0 <= value[0] < value[1] <= 1:
+        raise ValueError(f"must be [from, to] with 0 <= from < to <= 1, but is {list(value)}")
+    return value
+
+
+Interval = Annotated[tuple[Float, Float], AfterValidator(_interval)]
 
 
 class Domain(Section):
@@ -20,11 +42,21 @@ class Domain(Section):
             description="renaming: class of the origin -> class of the label space; null: same names"
         ),
     ] = None
+    share: Annotated[
+        Interval | None,
+        Field(
+            description="[from, to]: part of the raw data, in 0..1, that it is cut from; null: all"
+        ),
+    ] = None
 
     @property
     def has_clips(self) -> bool:
         """Whether its images are frames of clips."""
         return False
+
+    def raw_data(self) -> dict[str, Any]:
+        """Its origin and the keys that say which raw data it reads."""
+        return self.model_dump(mode="json", exclude=_USES)
 
 
 class ArrayDomain(Domain):
@@ -183,7 +215,48 @@ class Manifest(ClipDomain):
         return self.kind == "clips"
 
 
-AnyDomain = (
+def _bare_share(value: Any) -> Any:
+    # `images: 0.7` is short for `images: {share: 0.7}`.
+    return value if isinstance(value, Mapping | BaseModel | list) else {"share": value}
+
+
+class ImageChanges(Section):
+    """How many images are changed, and how."""
+
+    share: Annotated[NonNegative, Field(le=1, description="of the images")] = 0.0
+    kind: Annotated[
+        Literal["any", "noise"],
+        Field(description="any: rotation, salt and pepper, or one of two flips; noise: normal"),
+    ] = "any"
+
+
+class LabelChanges(Section):
+    """How many labels are changed, and how."""
+
+    share: Annotated[NonNegative, Field(le=1, description="of the labels")] = 0.0
+    kind: Annotated[
+        Literal["uniform", "shift"],
+        Field(description="uniform: any class, the true one too; shift: the next class"),
+    ] = "uniform"
+
+
+class Perturbed(Section):
+    """Another domain, whose images and labels are in part changed on purpose."""
+
+    origin: Literal["perturbed"]
+    of: Annotated[Name, Field(description="the domain, not itself perturbed")]
+    # Empty where `of` names no domain, which the checks of the whole configuration report.
+    label_space: Annotated[Name, Field(description="that of `of`, filled in")] = ""
+    images: Annotated[
+        ImageChanges, BeforeValidator(_bare_share), BeforeValidator(nothing_is_empty)
+    ] = ImageChanges()
+    labels: Annotated[
+        LabelChanges, BeforeValidator(_bare_share), BeforeValidator(nothing_is_empty)
+    ] = LabelChanges()
+    seed: Annotated[Natural, Field(description="seed of the changes")] = 0
+
+
+RawDomain = (
     RenderedDigits
     | SklearnDigits
     | Mnist
@@ -196,10 +269,11 @@ AnyDomain = (
     | ClipFolder
     | Manifest
 )
+AnyDomain = RawDomain | Perturbed
 
 
 @cache
-def origins() -> dict[str, type[Domain]]:
+def origins() -> dict[str, type[Section]]:
     """The sections by the origin that they describe."""
     return {
         get_args(model.model_fields["origin"].annotation)[0]: model for model in get_args(AnyDomain)

@@ -2,7 +2,8 @@
 
 images.npy     (N,H,W,C) uint8, C = 1 or 3, opened memory-mapped
 index.parquet  a row per image: label int64; class_name, group, clip, original, content: strings,
-               "" = none
+               "" = none; of perturbed domains also image_changed (0 or 1) and true_label: int64.
+               content is that of the image before it was changed
 domain.json    name, origin, label space, classes, counts and hashes; marks a whole domain
 """
 
@@ -35,8 +36,12 @@ IMAGES = "images.npy"
 INDEX = "index.parquet"
 INFO = "domain.json"
 COLUMNS = ("label", "class_name", "group", "clip", "original", "content")
+PERTURBED_COLUMNS = ("image_changed", "true_label")
 _INFO_KEYS = ("name", "origin", "label_space", "classes", "count", "shape", "sha256")
 _CHUNK = 1024
+
+# (n,H,W,C) uint8, maybe with the n content hashes that stand for them.
+Chunk = np.ndarray | tuple[np.ndarray, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -126,14 +131,15 @@ def write_domain(
 
 def stream_domain(
     folder: str | Path,
-    chunks: Iterable[np.ndarray],
+    chunks: Iterable[Chunk],
     described: Callable[[], tuple[pd.DataFrame, Mapping[str, Any]]],
 ) -> None:
     """Writes a domain of which nobody knows beforehand how many images it will have.
 
     Args:
         folder: as in `write_domain`.
-        chunks: (n,H,W,C) uint8; one at a time is held in memory.
+        chunks: (n,H,W,C) uint8, or pairs of it and its images' content, where that is not to be
+            computed here; one at a time is held in memory.
         described: called when all chunks are written; gives index and info as in `write_domain`.
 
     Raises:
@@ -151,9 +157,11 @@ def stream_domain(
             raise ValueError(f"{len(content)} images, but {len(index)} rows in the index")
         sha256 = sha256_of(temporary)
     classes, labels_N = list(info["classes"]), index["label"].to_numpy()
-    columns = {"label": labels_N.astype(np.int64)}
+    columns: dict[str, Any] = {"label": labels_N.astype(np.int64)}
     columns |= {column: index[column].astype(str).to_numpy(object) for column in COLUMNS[1:-1]}
-    write_columns(folder / INDEX, columns | {"content": content})
+    columns |= {"content": content}
+    columns |= {key: index[key].to_numpy(np.int64) for key in PERTURBED_COLUMNS if key in index}
+    write_columns(folder / INDEX, columns)
     counts = np.bincount(labels_N, minlength=len(classes))
     computed = {"count": len(index), "shape": list(shape), "sha256": sha256}
     # Labels are in the index alone; with its hash here, this file stands for the whole domain.
@@ -197,12 +205,13 @@ def _check_index(index: pd.DataFrame, info: Mapping[str, Any]) -> None:
         raise ValueError(f"domain {info['name']!r}: labels must lie in 0..{len(classes) - 1}")
 
 
-def _write_images(path: Path, chunks: Iterable[np.ndarray]) -> tuple[Sequence[int], list[str]]:
+def _write_images(path: Path, chunks: Iterable[Chunk]) -> tuple[Sequence[int], list[str]]:
     """Streams chunks into an .npy file; shape of an image, and a content hash of each."""
     shape: tuple[int, ...] = ()
     content: list[str] = []
     with open(path, "wb") as file:
-        for chunk in chunks:
+        for given in chunks:
+            chunk, known = given if isinstance(given, tuple) else (given, None)
             if chunk.dtype != np.uint8 or chunk.ndim != 4 or chunk.shape[-1] not in (1, 3):
                 raise ValueError(
                     "images must be (N,H,W,C) uint8 with C = 1 or 3, "
@@ -216,7 +225,7 @@ def _write_images(path: Path, chunks: Iterable[np.ndarray]) -> tuple[Sequence[in
                     f"all images of a domain have one shape, but got {shape} and {chunk.shape[1:]}"
                 )
             data = np.ascontiguousarray(chunk)
-            content += content_hashes(data)
+            content += content_hashes(data) if known is None else known
             file.write(data.data)
         if shape:
             file.seek(0)

@@ -1,4 +1,4 @@
-"""Prepares one domain: loads its origin, selects and renames classes, resizes, writes."""
+"""Prepares one domain: loads its origin, selects and renames classes, resizes, cuts its share, writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from gradmix.domains.classes import labels_of, wanted_classes
-from gradmix.domains.format import write_domain
+from gradmix.domains.cut import Cut
+from gradmix.domains.format import Chunk, stream_domain
 from gradmix.domains.raw import RawImages
 from gradmix.domains.resize import resize_bilinear
 
@@ -35,7 +36,8 @@ def prepare_domain(
         name: of the domain, for messages and domain.json.
         settings: the domain's part of the configuration: `origin`, `label_space`, what the origin
             needs, and optionally `classes` (origin class -> class of the label space; unnamed
-            classes keep their names) and `resize` ("bilinear", the default, or "none").
+            classes keep their names), `resize` ("bilinear", the default, or "none"), and `share`
+            and `perturbed` (see `gradmix.domains.cut`).
         classes: the label space's class names; a label is a position here. Images of other classes
             are left out and counted in domain.json's notes. `None`: all that the origin has.
         image: height and width of the written images, unless `resize` is "none". Channels stay as
@@ -68,24 +70,48 @@ def prepare_domain(
         counts = ", ".join(f"{old} ({count})" for old, count in left_out.items())
         total = sum(left_out.values())
         notes.append(f"{total} images left out, of classes outside the label space: {counts}")
+    cut, taken = Cut(settings, classes), []
+    groups, clips = (_texts(values, len(labels)) for values in (raw.groups, raw.clips))
+
+    def chunks() -> Iterator[Chunk]:
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            images = raw.images[some]
+            if resize == "bilinear":
+                images = resize_bilinear(images, *image)
+            kept, chunk = cut.take(images, labels[some], groups[some], clips[some])
+            taken.append(some[kept])
+            yield chunk
+
+    def described() -> tuple[pd.DataFrame, dict[str, Any]]:
+        kept = np.concatenate(taken)
+        table = {
+            "label": labels[kept],
+            "class_name": np.asarray(classes, dtype=str)[labels[kept]],
+            "group": groups[kept],
+            "clip": clips[kept],
+            "original": _texts(raw.originals, len(labels))[kept],
+        }
+        index = cut.finished(pd.DataFrame(table))
+        notes.extend(cut.notes(index))
+        return index, {
+            "name": name,
+            "origin": settings["origin"],
+            "label_space": settings.get("label_space"),
+            "classes": classes,
+            "sources": raw.sources,
+            "code": code,
+            "notes": notes,
+        }
+
+    try:
+        stream_domain(folder, chunks(), described)
+    except ValueError as error:
+        raise ValueError(f"domains.{name}: {error}") from error
     for note in notes:
         say(f"{name}: {note}")
-    info = {
-        "name": name,
-        "origin": settings["origin"],
-        "label_space": settings.get("label_space"),
-        "classes": classes,
-        "sources": raw.sources,
-        "code": code,
-        "notes": notes,
-    }
-    write_domain(
-        folder,
-        _chunks(raw.images, rows, image if resize == "bilinear" else None),
-        _index(raw, labels, rows, classes),
-        info,
-    )
-    say(f"{name}: {len(rows)} images of {len(classes)} classes written to {folder}")
+    written = sum(map(len, taken))
+    say(f"{name}: {written} images of {len(classes)} classes written to {folder}")
 
 
 def _origin(settings: Mapping[str, Any]) -> ModuleType:
@@ -116,26 +142,5 @@ def _check_raw(raw: RawImages) -> None:
             raise ValueError(f"{len(images)} images, but {len(values)} {what}")
 
 
-def _chunks(
-    images: np.ndarray, rows: np.ndarray, size: tuple[int, int] | None
-) -> Iterator[np.ndarray]:
-    for start in range(0, len(rows), _CHUNK):
-        chunk = images[rows[start : start + _CHUNK]]
-        yield chunk if size is None else resize_bilinear(chunk, *size)
-
-
-def _index(
-    raw: RawImages, labels: np.ndarray, rows: np.ndarray, classes: Sequence[str]
-) -> pd.DataFrame:
-    def taken(values: Sequence[str] | np.ndarray | None) -> np.ndarray:
-        return np.full(len(rows), "") if values is None else np.asarray(values, dtype=str)[rows]
-
-    return pd.DataFrame(
-        {
-            "label": labels[rows],
-            "class_name": np.asarray(classes, dtype=str)[labels[rows]],
-            "group": taken(raw.groups),
-            "clip": taken(raw.clips),
-            "original": taken(raw.originals),
-        }
-    )
+def _texts(values: Sequence[str] | np.ndarray | None, count: int) -> np.ndarray:
+    return np.full(count, "") if values is None else np.asarray(values, dtype=str)

@@ -7,6 +7,7 @@ import importlib
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from gradmix.domains.classes import labels_of, wanted_classes
+from gradmix.domains.cut import Cut
 from gradmix.domains.files.clips import Sampling, decode_clip
 from gradmix.domains.files.decoded import Decoded, UndecodableError
 from gradmix.domains.files.estimate import Estimate, estimate
@@ -22,7 +24,7 @@ from gradmix.domains.files.fit import Fit
 from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
 from gradmix.domains.files.pictures import decode_picture
 from gradmix.domains.files.side_by_side import CrashedError, side_by_side
-from gradmix.domains.format import stream_domain
+from gradmix.domains.format import Chunk, stream_domain
 
 Log = Callable[[str], None]
 _NAMED = 5
@@ -47,7 +49,8 @@ def prepare_files(
         name: of the domain, for messages and domain.json.
         settings: the domain's part of the configuration: `origin`, `label_space`, what the origin
             needs, `resize` ("cover" or "stretch"), `most_left_out`, for clips `frames_per_clip` or
-            `every`, and optionally `classes` (see `gradmix.domains.prepare`).
+            `every`, and optionally `classes` (see `gradmix.domains.prepare`), `share` and
+            `perturbed` (see `gradmix.domains.cut`).
         classes: the label space's class names; `None`: all that the files have, sorted.
         image: height and width of the written images.
         data_dir: where raw files lie.
@@ -139,7 +142,12 @@ def expected_cost(
         sampling = _sampling(settings)
         usual = float(len(sampling.positions(_USUAL_FRAMES)))
     work = decoder(settings, chosen.listing, image)
-    return estimate(chosen.files, work, usual, image, processes)
+    cost = estimate(chosen.files, work, usual, image, processes)
+    start, end = settings.get("share") or (0, 1)
+    # Every file is decoded, but not every image written.
+    return replace(
+        cost, images=round(cost.images * (end - start)), size=round(cost.size * (end - start))
+    )
 
 
 def _sampling(settings: Mapping[str, Any]) -> Sampling:
@@ -164,6 +172,7 @@ class _Progress:
         self._left_out = list(chosen.listing.left_out)
         self._remarks: dict[str, list[str]] = defaultdict(list)
         self._hashes: list[str] = []
+        self._cut = Cut(settings, chosen.classes)
         self._total = len(chosen.files) + len(self._left_out)
         self.used = 0
         self._check_share()
@@ -173,9 +182,7 @@ class _Progress:
         """Images so far."""
         return len(self._rows)
 
-    def frames(
-        self, decoded: Iterator[tuple[MediaFile, Decoded | Exception]]
-    ) -> Iterator[np.ndarray]:
+    def frames(self, decoded: Iterator[tuple[MediaFile, Decoded | Exception]]) -> Iterator[Chunk]:
         """The images, a file's at a time."""
         every = max(1, len(self._chosen.files) // 20)
         clips = self._chosen.listing.kind == "clips"
@@ -185,21 +192,21 @@ class _Progress:
             if isinstance(result, Exception):
                 self._leave_out(file, result)
             else:
-                self._take(file, label, result, clips)
-                yield result.frames_FHWC
+                yield self._take(file, label, result, clips)
             if number % every == 0:
                 self._say(f"{self._name}: {number} of {len(self._chosen.files)} files")
 
     def described(self, code: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         """Index and info of the domain, when all files have come by."""
         chosen, settings = self._chosen, self._settings
+        columns = ["label", "class_name", "group", "clip", "original"]
+        index = self._cut.finished(pd.DataFrame(self._rows, columns=columns))
         found = Counter(row[0] for row in self._rows)
         for label, class_name in enumerate(chosen.classes):
             if not found[label]:
                 raise ValueError(
                     f"no file of class {class_name!r} can be used{_examples(self._left_out)}"
                 )
-        columns = ["label", "class_name", "group", "clip", "original"]
         digest = hashlib.sha256("\n".join(self._hashes).encode()).hexdigest()
         sampling = {k: settings[k] for k in ("frames_per_clip", "every") if settings.get(k)}
         info = {
@@ -211,20 +218,26 @@ class _Progress:
             "code": code,
             "files": self.used,
             **(sampling if chosen.listing.kind == "clips" else {}),
-            "notes": [*chosen.notes, *self._remarked()],
+            "notes": [*chosen.notes, *self._remarked(), *self._cut.notes(index)],
             "left_out": [{"original": x.original, "reason": x.reason} for x in self._left_out],
         }
-        return pd.DataFrame(self._rows, columns=columns), info
+        return index, info
 
-    def _take(self, file: MediaFile, label: int, result: Decoded, clips: bool) -> None:
+    def _take(self, file: MediaFile, label: int, result: Decoded, clips: bool) -> Chunk:
         class_name = self._chosen.classes[label]
         clip = file.original if clips else ""
         names = [f"{file.original}#{n}" for n in result.numbers] or [file.original]
-        self._rows += [(label, class_name, file.group, clip, name) for name in names]
+        count = len(names)
+        kept, chunk = self._cut.take(
+            result.frames_FHWC, np.full(count, label), [file.group] * count, [clip] * count
+        )
+        self._rows += [(label, class_name, file.group, clip, names[row]) for row in kept]
+        # Of files outside the share, too: domains of common files are known by this.
         self._hashes.append(f"{file.original} {result.sha256}")
-        self.used += 1
+        self.used += len(kept) > 0
         if result.remark:
             self._remarks[result.remark].append(file.original)
+        return chunk
 
     def _leave_out(self, file: MediaFile, error: Exception) -> None:
         # Whatever a decoder stumbles over: one file never ends the preparation of thousands.

@@ -1,0 +1,122 @@
+"""What a domain keeps of the images that its origin gives (`share`), and changes of them (`perturbed`)."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gradmix.domains.content import content_hashes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gradmix.domains.format import Chunk
+
+
+def position_of(content: str, group: str = "", clip: str = "") -> float:
+    """Where in [0, 1) an image stands, to which `share` gives an interval; the same on every machine.
+
+    It is that of the image's group, where it has one, else of its clip, else of its content, so that no interval
+    parts a group, a clip or two copies.
+    """
+    unit = f"group {group}" if group else f"clip {clip}" if clip else f"content {content}"
+    digest = hashlib.blake2b(unit.encode(), digest_size=8).digest()
+    # 53 bits are what a float holds exactly; with more, the largest number would become 1.
+    return float((int.from_bytes(digest, "big") >> 11) / 2**53)
+
+
+class Cut:
+    """Takes images as they stream by, changed where the settings say so.
+
+    Args:
+        settings: of the domain; here count `share` ([from, to], or null: all) and `perturbed` (`images` and `labels`,
+            each with `share` and `kind`, and `seed`; missing: nothing is changed).
+        classes: of the label space.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], classes: Sequence[str]) -> None:
+        self._share = settings.get("share")
+        self._perturbed = settings.get("perturbed")
+        self._classes = list(classes)
+        self._seen: set[int] = set()
+        self._outside = 0
+        self._changed: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+
+    def take(
+        self,
+        images_NHWC: np.ndarray,
+        labels_N: np.ndarray,
+        groups: Sequence[str] | np.ndarray,
+        clips: Sequence[str] | np.ndarray,
+    ) -> tuple[np.ndarray, Chunk]:
+        """The M of N images that are kept.
+
+        Args:
+            images_NHWC: (N,H,W,C) uint8, of their final size.
+            labels_N: (N,) their true labels.
+            groups: (N,) "" = none.
+            clips: (N,) "" = none.
+
+        Returns:
+            (M,) their rows, and what is to be written of them.
+        """
+        rows = np.arange(len(images_NHWC))
+        if self._share is None and self._perturbed is None:
+            return rows, images_NHWC
+        content = content_hashes(images_NHWC)
+        if self._share is not None:
+            start, end = self._share
+            positions_N = np.array(list(map(position_of, content, groups, clips)))
+            rows = np.flatnonzero((start <= positions_N) & (positions_N < end))
+            self._seen.update(np.unique(labels_N).tolist())
+            self._outside += len(images_NHWC) - len(rows)
+            images_NHWC, labels_N = images_NHWC[rows], labels_N[rows]
+            content = [content[row] for row in rows]
+        if self._perturbed is not None:
+            # By name: the code fingerprint follows static imports, and other domains do not depend on it.
+            module = importlib.import_module("gradmix.domains.perturbed")
+            images_NHWC, changed_N = module.perturbed_images(images_NHWC, content, self._perturbed)
+            self._changed.append(changed_N)
+            self._labels.append(
+                module.perturbed_labels(labels_N, content, len(self._classes), self._perturbed)
+            )
+        return rows, (images_NHWC, content)
+
+    def finished(self, index: pd.DataFrame) -> pd.DataFrame:
+        """The index of all images taken, with their changed labels.
+
+        Raises:
+            ValueError: a class had images, but `share` left none.
+        """
+        true_N = index["label"].to_numpy(np.int64)
+        for label in sorted(self._seen - set(true_N.tolist())):
+            start, end = self._share or (0, 1)
+            raise ValueError(
+                f"`share` [{start:g}, {end:g}] leaves no image of class {self._classes[label]!r}"
+            )
+        if self._perturbed is None:
+            return index
+        labels_N = np.concatenate(self._labels)
+        return index.assign(
+            label=labels_N,
+            class_name=np.asarray(self._classes, dtype=str)[labels_N],
+            image_changed=np.concatenate(self._changed).astype(np.int64),
+            true_label=true_N,
+        )
+
+    def notes(self, index: pd.DataFrame) -> list[str]:
+        """Sentences for domain.json; `index` as it is `finished`."""
+        found = []
+        if self._share is not None:
+            start, end = self._share
+            found.append(f"{self._outside} images left out, outside the share [{start:g}, {end:g}]")
+        if self._perturbed is not None:
+            images = int(index["image_changed"].sum())
+            labels = int((index["label"] != index["true_label"]).sum())
+            found.append(f"{images} images and {labels} labels of {len(index)} changed")
+        return found
