@@ -19,6 +19,7 @@ localrules:
     all,
     domains,
     splits,
+    evaluations,
     estimate_extraction,
     initial_weights,
 

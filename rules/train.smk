@@ -1,5 +1,11 @@
 # One run per method, k and draw, and its evaluation on the test images; a job does one or a pack of them.
 
+
+rule evaluations:
+    input:
+        metric_files(methods=row_names()),
+
+
 for number, draws in enumerate(draw_packs()):
 
     rule:
