@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gradmix.domains.cut import position_of
-from gradmix.domains.files.prepare import prepare_files
+from gradmix.domains.files.prepare import chosen_files, expected_cost, prepare_files
 from gradmix.domains.format import INDEX, open_domain
 from gradmix.domains.perturbed import perturbed_images, perturbed_labels
 from gradmix.domains.prepare import prepare_domain
@@ -220,7 +220,7 @@ def pictures(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", [None, r"(g\d+)_"])
-def test_parts_of_files(prepare, pictures, pattern):
+def test_parts_of_files(prepare, pictures, pattern, tmp_path):
     settings = pictures | {"group_pattern": pattern}
     whole = prepare(settings, do=prepare_files)
     low = prepare(settings | {"share": [0, 0.5]}, "low", prepare_files)
@@ -230,6 +230,9 @@ def test_parts_of_files(prepare, pictures, pattern):
     assert not set(low.index[column]) & set(high.index[column])
     assert low.info["notes"] == [f"{len(high)} images left out, outside the share [0, 0.5]"]
     assert low.info["files"] == len(low)
+    part = settings | {"share": [0, 0.5]}
+    cost = expected_cost(part, chosen_files(part, CLASSES, tmp_path), (8, 8), 1)
+    assert (cost.files, cost.images) == (36, 18)
     # The leak guard compares groups of domains that were read from common files.
     assert low.info["sources"] == whole.info["sources"]
     with pytest.raises(ValueError, match=r"domains\.none: `share` .* leaves no image of class 'a'"):

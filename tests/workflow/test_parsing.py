@@ -110,3 +110,18 @@ def test_reading_the_workflow_imports_no_torch(fresh):
         [sys.executable, "-c", code], cwd=fresh.folder, capture_output=True, text=True
     )
     assert done.stdout.splitlines()[-1] == "True False", done.stderr
+
+
+def test_a_perturbed_domain_is_prepared_like_the_one_that_it_changes(fresh):
+    changed = {"origin": "perturbed", "images": 0.5}
+    files = {"origin": "image_folder", "folder": "nowhere", "label_space": "digits_5_9"}
+    done = fresh.would_run(
+        domains={
+            "files": files,
+            "near": changed | {"of": "rendered_5_9"},
+            "near_files": changed | {"of": "files"},
+        },
+        sources=["near", "near_files"],
+    )
+    assert done.of("prepare_domain") == {"domain=near", "domain=sklearn_5_9"}
+    assert done.of("extract_frames") == {"domain=near_files"}
