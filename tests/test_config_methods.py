@@ -9,6 +9,7 @@ import yaml
 from gradmix.config import ConfigError, load_config
 
 DEFAULT = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())
+DEFAULT["conditions"] = {}
 
 
 def configuration(**changes):
@@ -143,7 +144,7 @@ def weights(**by_set):
                     }
                 }
             },
-            "ablations.a.labels_per_class: 7 is none of labels_per_class (5, 10)",
+            "ablations.a.labels_per_class: 7 is none of labels_per_class (2, 5)",
         ),
     ],
 )
@@ -157,15 +158,15 @@ def test_ablations_bring_methods_of_their_own():
             "title": "Heads",
             "methods": {
                 "gradmix": {},
-                "gradmix_H1": {"recipe": "gradmix", "gradmix": {"last_layer": "H1"}},
+                "gradmix_H2": {"recipe": "gradmix", "gradmix": {"last_layer": "H2"}},
             },
         }
     }
     config = configuration(ablations=ablations)
-    assert list(config.all_methods())[-1] == "gradmix_H1"
-    assert "gradmix_H1" not in config.methods
-    assert config.method_settings("gradmix_H1")["gradmix"]["last_layer"] == "H1"
-    assert [row["name"] for row in config.rows("last_layer")] == ["gradmix", "gradmix_H1"]
+    assert list(config.all_methods())[-1] == "gradmix_H2"
+    assert "gradmix_H2" not in config.methods
+    assert config.method_settings("gradmix_H2")["gradmix"]["last_layer"] == "H2"
+    assert [row["name"] for row in config.rows("last_layer")] == ["gradmix", "gradmix_H2"]
 
 
 def test_fixed_weights_as_candidates():

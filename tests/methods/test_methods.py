@@ -77,6 +77,8 @@ def test_trains_records_predicts_and_is_deterministic(method, experiment, tmp_pa
         total = sum(curves[layer + source] for source in record["sources"]).dropna()
         if recipe_of(method).mixer == "gradmix_sgd":  # leaves a layer alone that no source helps
             assert total.between(0, 1 + 1e-9).all()
+        elif recipe_of(method).mixer == "guarded_sum":  # factors, each at most 1
+            assert total.between(0, len(record["sources"]) + 1e-9).all()
         else:
             np.testing.assert_allclose(total, 1)
 

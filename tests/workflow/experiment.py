@@ -184,6 +184,7 @@ def miniature(config: dict[str, Any]) -> dict[str, Any]:
         "pseudo_labels": {"models": 2, "threshold": 0.0, "enlarge_to": 10},
         "methods": {method: {} for method in METHODS}
         | {"fixed_weights": {"options": {"fixed_weights": {"weights": {"V": 3}}}}},
-        "tuning": {"budget": 2},
+        "tuning": {"budget": 3},
+        "conditions": {},
         "resources": config["resources"] | PACKS_OF_ONE,
     }

@@ -107,9 +107,9 @@ def test_one_more_k(finished):
 
 def test_one_more_method(finished):
     done = finished.would_run(
-        methods={"gradmix_h1": {"recipe": "gradmix", "gradmix": {"last_layer": "H1"}}}
+        methods={"gradmix_h2": {"recipe": "gradmix", "gradmix": {"last_layer": "H2"}}}
     )
-    assert done.of("train") == done.of("evaluate") == of_k3("gradmix_h1")
+    assert done.of("train") == done.of("evaluate") == of_k3("gradmix_h2")
     assert done.rules() - RESULTS == {"train", "evaluate"}
 
 

@@ -13,7 +13,7 @@ ABLATIONS = {
         "labels_per_class": [3],
         "methods": {
             "gradmix": {},
-            "gradmix_H1": {"recipe": "gradmix", "title": "H1", "gradmix": {"last_layer": "H1"}},
+            "gradmix_H0": {"recipe": "gradmix", "title": "H0", "gradmix": {"last_layer": "H0"}},
         },
     },
     "models": {
@@ -52,10 +52,10 @@ def compared(repository, tmp_path_factory):
 def test_every_ablation_has_its_table_and_figure(compared):
     results = compared.folder / "results"
     heads = pd.read_csv(results / "tables/ablation-heads.csv")
-    assert set(heads["method"]) == {"gradmix", "gradmix_H1"}
+    assert set(heads["method"]) == {"gradmix", "gradmix_H0"}
     assert set(heads["labels_per_class"]) == {3}
-    accuracy = json.loads((results / "runs/3/0/gradmix_H1/metrics.json").read_text())["accuracy"]
-    row = heads[heads["method"] == "gradmix_H1"].iloc[0]
+    accuracy = json.loads((results / "runs/3/0/gradmix_H0/metrics.json").read_text())["accuracy"]
+    row = heads[heads["method"] == "gradmix_H0"].iloc[0]
     assert row["accuracy_percent"] == pytest.approx(100 * accuracy)
     assert set(pd.read_csv(results / "tables/ablation-models.csv")["labels_per_class"]) == {2, 3}
     for name in ("ablation-heads", "ablation-models", "hyper_validation_loss_pair"):
