@@ -2,12 +2,12 @@
 
     python -m benchmarks.guide RESULTS [--labels-per-class 2] [--draws 0 1 2] [--steps 400] [--record]
 
-RESULTS is the folder of an experiment in which pooling was trained: its domains, splits and network are used. Three
-trainings on the same batches and initial weights: GradMix read literally (H0), in which V only guides; the guided
-sum with V as it is; and with V randomly changed at every step. Every tenth step, layer by layer: the length of
-v, the cosines of v, of each source's gradient and of the mixture with the gradient on 128 images of H. v and the loss
-beside it are those of the very images that guide the step, changed where the method changes them. H is read for this
-diagnosis only.
+RESULTS is the folder of an experiment in which pooling was trained: its domains, splits and network are used. Four
+trainings on the same batches and initial weights: GradMix read literally (H0), in which V only guides; GradMix (H1),
+in which V trains its head, too; the guided sum with V as it is; and with V randomly changed at every step. Every
+tenth step, layer by layer: the length of v, the cosines of v, of each source's gradient and of the mixture with the
+gradient on 128 images of H. v and the loss beside it are those of the very images that guide the step, changed where
+the method changes them. H is read for this diagnosis only.
 """
 
 import argparse
@@ -37,6 +37,7 @@ CHANGE = {"shift": 3.0, "rotation": 15.0, "scale": 0.15, "shear": 0.2}
 EVERY = 10
 VARIANTS: dict[str, tuple[Callable[..., Any], bool]] = {
     "GradMix, literal: V guides": (partial(GradMix, last_layer="H0"), False),
+    "GradMix: V trains its head": (partial(GradMix, last_layer="H1"), False),
     "Guided sum: V trains, too": (GuidedSum, False),
     "Guided sum, V augmented": (GuidedSum, True),
 }
@@ -188,7 +189,7 @@ def figure_of(frame: pd.DataFrame) -> Any:
         panel.set_xlabel("step")
         if column in ("v_loss", "v_norm"):
             panel.set_yscale("log")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 
@@ -224,7 +225,7 @@ def measure(results: Path | None = None, quick: bool = False) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Train the three variants, print a table of means, and keep the record if asked."""
+    """Train the variants, print tables of means, and keep the record if asked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -234,16 +235,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument(
-        "--record", action="store_true", help="write results/guide.csv and the figure"
+        "--record", action="store_true", help="write results/guide.csv, its means and the figure"
     )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     frame = trained(asked.results, asked.labels_per_class, asked.draws, asked.steps, asked.batch)
-    print(late_means(frame, ["variant", "draw"]).T.to_string())
-    print(late_means(frame).T.to_string())
+    of_draws = late_means(frame, ["draw", "variant"]).reset_index()
+    of_all = late_means(frame).reset_index().assign(draw="all")
+    means = pd.concat([of_draws, of_all])[of_draws.columns]
+    print(means.T.to_string())
     if asked.record:
         folder = Path(__file__).parent / "results"
         frame.round(5).to_csv(folder / "guide.csv", index=False, lineterminator="\n")
+        means.to_csv(folder / "guide_means.csv", index=False, lineterminator="\n")
         save(figure_of(frame), folder / "guide")
 
 
