@@ -1,17 +1,19 @@
 """What happens to the guide's gradient v while a network trains: its length, its loss, and whether it points right.
 
-    python -m benchmarks.guide RESULTS [--labels-per-class 2] [--draw 0] [--steps 400] [--record]
+    python -m benchmarks.guide RESULTS [--labels-per-class 2] [--draws 0 1 2] [--steps 400] [--record]
 
-RESULTS is the folder of an experiment in which pooling was trained: its domains, splits and network are used. Three
-trainings on the same batches and initial weights: GradMix read literally, in which V only guides; the guided
-sum with V as it is; and with V randomly changed at every step. Every tenth step, layer by layer: the length of
-v, the cosines of v, of each source's gradient and of the mixture with the gradient on 128 images of H. H is read for
-this diagnosis only.
+RESULTS is the folder of an experiment in which pooling was trained: its domains, splits and network are used. Four
+trainings on the same batches and initial weights: GradMix read literally (H0), in which V only guides; GradMix (H1),
+in which V trains its head, too; the guided sum with V as it is; and with V randomly changed at every step. Every
+tenth step, layer by layer: the length of v, the cosines of v, of each source's gradient and of the mixture with the
+gradient on 128 images of H. v and the loss beside it are those of the very images that guide the step, changed where
+the method changes them. H is read for this diagnosis only.
 """
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ from gradmix.training.sgd import SGD
 CHANGE = {"shift": 3.0, "rotation": 15.0, "scale": 0.15, "shear": 0.2}
 EVERY = 10
 VARIANTS: dict[str, tuple[Callable[..., Any], bool]] = {
-    "GradMix: V guides": (GradMix, False),
+    "GradMix, literal: V guides": (partial(GradMix, last_layer="H0"), False),
+    "GradMix: V trains its head": (partial(GradMix, last_layer="H1"), False),
     "Guided sum: V trains, too": (GuidedSum, False),
     "Guided sum, V augmented": (GuidedSum, True),
 }
@@ -69,6 +72,12 @@ class Data:
         )
 
 
+def guide_loss(network: nn.Module, inputs: Tensor, v: Images) -> Tensor:
+    """V's loss on the images of this step."""
+    _, labels, space = v
+    return functional.cross_entropy(network(inputs, space), labels)
+
+
 def gradients(loss: Tensor, network: nn.Module) -> dict[nn.Parameter, Tensor]:
     """Gradient of every parameter that the loss reaches."""
     parameters = list(network.parameters())
@@ -88,30 +97,31 @@ def train(name: str, data: Data, steps: int, batch: int, seed: int) -> list[dict
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
 
-    def loss_of(images: Images, rows: Tensor | None, change: bool = False) -> Tensor:
+    def loss_of(images: Images, rows: Tensor) -> Tensor:
         pixels, labels, space = images
-        chosen = slice(None) if rows is None else rows
-        inputs = to_input(pixels[chosen], channels=3)
-        inputs = random_affine(inputs, **CHANGE) if change else inputs
-        return functional.cross_entropy(network(inputs, space), labels[chosen])
+        inputs = to_input(pixels[rows], channels=3)
+        return functional.cross_entropy(network(inputs, space), labels[rows])
 
     rows_of: list[dict[str, Any]] = []
     for step in range(steps):
         picks = [
             torch.randint(len(images[0]), (batch,), generator=generator) for images in data.sources
         ]
+        inputs_v = to_input(data.v[0], channels=3)
+        if augmented:
+            inputs_v = random_affine(inputs_v, **CHANGE)
         looks = step % EVERY == 0
         if looks:
             held = torch.randint(len(data.h[0]), (128,), generator=generator)
             with frozen_statistics(network):
                 on_h = gradients(loss_of(data.h, held), network)
-                on_v = gradients(loss_of(data.v, None), network)
+                on_v = gradients(guide_loss(network, inputs_v, data.v), network)
                 of_sources = [
                     gradients(loss_of(images, pick), network)
                     for images, pick in zip(data.sources, picks, strict=True)
                 ]
         losses = [loss_of(images, pick) for images, pick in zip(data.sources, picks, strict=True)]
-        guide = loss_of(data.v, None, augmented)
+        guide = guide_loss(network, inputs_v, data.v)
         optimizer.zero_grad()
         mixed = mixer.backward(losses, guide)
         if looks:
@@ -162,7 +172,7 @@ def cosine(
 
 @styled
 def figure_of(frame: pd.DataFrame) -> Any:
-    """V's loss, the length of v, and the cosines of v and of the update with the gradient on H; means over layers."""
+    """V's loss, the length of v, its cosine and the update's with the gradient on H; means over draws and layers."""
     figure = new_figure(9.6, 3.3)
     panels = figure.subplots(1, 4)
     columns = {
@@ -179,22 +189,27 @@ def figure_of(frame: pd.DataFrame) -> Any:
         panel.set_xlabel("step")
         if column in ("v_loss", "v_norm"):
             panel.set_yscale("log")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return figure
 
 
-def trained(results: Path, labels_per_class: int, draw: int, steps: int, batch: int) -> Any:
-    """All variants' rows."""
-    data = Data(results, labels_per_class, draw)
-    rows = [row for name in VARIANTS for row in train(name, data, steps, batch, draw)]
+def trained(
+    results: Path, labels_per_class: int, draws: Sequence[int], steps: int, batch: int
+) -> Any:
+    """All variants' rows, of all draws."""
+    rows = []
+    for draw in draws:
+        data = Data(results, labels_per_class, draw)
+        for name in VARIANTS:
+            rows += [{"draw": draw, **row} for row in train(name, data, steps, batch, draw)]
     return pd.DataFrame(rows)
 
 
-def late_means(frame: Any) -> Any:
-    """A row per variant: means over the layers and the second half of the steps."""
+def late_means(frame: Any, by: Sequence[str] = ("variant",)) -> Any:
+    """A row per variant: means over the draws, the layers and the second half of the steps."""
     late = frame[frame["step"] >= frame["step"].max() / 2]
-    numbers = [c for c in frame.columns if c not in ("variant", "step", "layer")]
-    return late.groupby("variant", sort=False)[numbers].mean().round(3)
+    numbers = [c for c in frame.columns if c not in ("variant", "draw", "step", "layer")]
+    return late.groupby(list(by), sort=False)[numbers].mean().round(3)
 
 
 def measure(results: Path | None = None, quick: bool = False) -> dict[str, Any]:
@@ -205,30 +220,34 @@ def measure(results: Path | None = None, quick: bool = False) -> dict[str, Any]:
     """
     if results is None:
         raise NotHereError("needs the results of an experiment: --results FOLDER")
-    means = late_means(trained(results, 2, 0, 20 if quick else 400, 32)).reset_index()
+    means = late_means(trained(results, 2, [0], 20 if quick else 400, 32)).reset_index()
     return {"rows": means.to_dict(orient="records")}
 
 
 def main() -> None:
-    """Train the three variants, print a table of means, and keep the record if asked."""
+    """Train the variants, print tables of means, and keep the record if asked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("results", type=Path)
     parser.add_argument("--labels-per-class", type=int, default=2)
-    parser.add_argument("--draw", type=int, default=0)
+    parser.add_argument("--draws", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument(
-        "--record", action="store_true", help="write results/guide.csv and the figure"
+        "--record", action="store_true", help="write results/guide.csv, its means and the figure"
     )
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    frame = trained(asked.results, asked.labels_per_class, asked.draw, asked.steps, asked.batch)
-    print(late_means(frame).T.to_string())
+    frame = trained(asked.results, asked.labels_per_class, asked.draws, asked.steps, asked.batch)
+    of_draws = late_means(frame, ["draw", "variant"]).reset_index()
+    of_all = late_means(frame).reset_index().assign(draw="all")
+    means = pd.concat([of_draws, of_all])[of_draws.columns]
+    print(means.T.to_string())
     if asked.record:
         folder = Path(__file__).parent / "results"
         frame.round(5).to_csv(folder / "guide.csv", index=False, lineterminator="\n")
+        means.to_csv(folder / "guide_means.csv", index=False, lineterminator="\n")
         save(figure_of(frame), folder / "guide")
 
 

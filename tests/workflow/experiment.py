@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 from sklearn.datasets import load_digits
+from time_limit import run_limited
 
 from gradmix.methods.registry import METHODS as ALL_METHODS
 from gradmix.methods.registry import recipe_of
@@ -73,9 +73,7 @@ class Workflow:
         if values:
             command += ["--config", *values]
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=540
-        )
+        done = run_limited(command, seconds=540, cwd=self.folder, env=environment)
         text = done.stdout + done.stderr
         jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, flags=re.MULTILINE)
         found = [Job(rule, _wildcards(details)) for rule, details in jobs]
