@@ -296,7 +296,7 @@ def test_a_title_is_no_setting(default_config):
 
 
 def test_keys_that_do_not_matter_to_a_method_are_no_settings_of_it(default_config):
-    default_config["methods"] = {"gradmix_fixed_rate": {}, "gradmix": {}}
+    default_config |= {"conditions": {}, "methods": {"gradmix_fixed_rate": {}, "gradmix": {}}}
     before = load_config(default_config)
     default_config["gradmix"]["beta"] = 7.0
     after = load_config(default_config)
@@ -333,7 +333,7 @@ def test_grid_members_differ_in_beta_and_gamma_only(default_config):
 
 
 def test_grid_is_not_checked_where_nothing_needs_it(default_config):
-    default_config["methods"] = {"gradmix": {}}
+    default_config |= {"conditions": {}, "methods": {"gradmix": {}}}
     default_config["pseudo_labels"]["models"] = 99
     load_config(default_config)
 
