@@ -22,7 +22,7 @@ def difference_text(difference: Summary) -> str:
     text = percent(difference.mean, None, signed=True)
     if difference.student is None:
         return text
-    return f"{text} {interval_text(difference.student, difference.is_clear)}"
+    return f"{text} {interval_text(difference.student, difference.clear)}"
 
 
 def ablation_table(
@@ -48,9 +48,9 @@ def ablation_table(
     caption = (
         f"{title}. Test accuracy{unit} in %, mean ± standard error over {most} draw{'s' if most != 1 else ''}; "
         "differences "
-        f"to {reference['title']} in points, paired over draws, with Student's 95 % interval (*: it and the "
-        "bootstrap's exclude zero; not corrected for many comparisons); and the same checkpoints with "
-        "batch-normalisation statistics re-estimated on V."
+        f"to {reference['title']} in points, paired over draws, with Student's 95 % interval (uncorrected; "
+        "* = clear: it and the bootstrap's exclude zero and Holm's correction over the rows of the column keeps it); "
+        "and the same checkpoints with batch-normalisation statistics re-estimated on V."
     )
     return Table(f"ablation-{name}", caption, tuple(head), rows)
 
@@ -62,7 +62,7 @@ def ablation_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str:
     titles = {method["name"]: method["title"] for method in methods}
     clear, open_ = [], 0
     for (name, k), difference in differences(metrics, reference["name"]).items():
-        if difference.is_clear:
+        if difference.clear:
             word = "above" if difference.mean > 0 else "below"
             points = difference_text(difference).replace("*", "")
             clear.append(f"{titles[name]} is {word} it at k = {k} ({points} points)")

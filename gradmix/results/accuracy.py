@@ -9,9 +9,12 @@ import pandas as pd
 from gradmix.results.layout import Cell, Table, percent
 from gradmix.results.paper import PaperNumber
 from gradmix.results.records import Method
-from gradmix.results.statistics import Summary, paired_difference, summarise
+from gradmix.results.statistics import Summary, mark_clear, paired_difference, summarise
 
 Summaries = dict[tuple[str, int], Summary]
+CLEAR = "intervals uncorrected; * = clear: both exclude zero and Holm's correction over the rows of the column keeps it"
+"""What captions say of the star behind an interval (see `mark_clear`)."""
+
 Marks = Mapping[tuple[str, int], tuple[str, ...]]
 
 
@@ -43,14 +46,25 @@ def summaries(metrics: pd.DataFrame, column: str = "accuracy") -> Summaries:
 def differences(
     metrics: pd.DataFrame, reference: str = "gradmix", column: str = "accuracy"
 ) -> Summaries:
-    """Return {(method, k): paired difference to `reference` in points}; cells without a common draw are left out."""
+    """Return {(method, k): paired difference to `reference` in points}; cells without a common draw are left out.
+
+    Those of one k are a column: `clear` is corrected over its rows (see `mark_clear`).
+    """
     values = by_draw(metrics, column)
     found = {}
     for (method, labels_per_class), draws in values.items():
         difference = paired_difference(draws, values.get((reference, labels_per_class), {}))
         if method != reference and difference is not None:
             found[method, labels_per_class] = difference
-    return found
+    return clear_by_k(found)
+
+
+def clear_by_k(cells: Summaries) -> Summaries:
+    """Return the differences with `clear` set, those of each k as one column."""
+    marked = dict(cells)
+    for k in columns_k(cells):
+        marked |= mark_clear({key: cell for key, cell in cells.items() if key[1] == k})
+    return marked
 
 
 def columns_k(cells: Mapping[tuple[str, int], object]) -> list[int]:
@@ -151,8 +165,8 @@ def difference_table(
 ) -> Table:
     """Return the table of paired differences (points) at one k to each reference, with both intervals.
 
-    A star stands behind a bootstrap interval where both it and Student's exclude zero. With fewer than three draws
-    there is Student's interval only, and the star behind it.
+    A star stands behind the bootstrap interval of a clear difference (see `mark_clear`). With fewer than three draws
+    there is Student's interval only, and no star.
     """
     at_k = {
         reference: {key: cell for key, cell in cells.items() if key[1] == labels_per_class}
@@ -169,11 +183,11 @@ def difference_table(
         row = [Cell(method["title"])]
         for summary in found:
             row.append(Cell(cell_text(summary, most, signed=True)))
-            clear = summary is not None and summary.is_clear
             if has_bootstrap:
-                row.append(Cell(interval_text(summary.bootstrap, clear) if summary else "–"))
-            star = clear and (summary is None or summary.bootstrap is None)
-            row.append(Cell(interval_text(summary.student, star) if summary else "–"))
+                row.append(
+                    Cell(interval_text(summary.bootstrap, summary.clear) if summary else "–")
+                )
+            row.append(Cell(interval_text(summary.student) if summary else "–"))
         rows.append(row)
     head = ["Method"]
     for reference in at_k:
@@ -181,12 +195,13 @@ def difference_table(
         head += ["bootstrap 95 %", "Student 95 %"] if has_bootstrap else ["Student 95 %"]
     over = "one common draw" if most == 1 else f"{most} common draws"
     intervals = (
-        "bootstrap and Student's 95 % intervals" if has_bootstrap else "Student's 95 % interval"
+        f"bootstrap and Student's 95 % intervals over draws ({CLEAR})"
+        if has_bootstrap
+        else "Student's 95 % interval over draws (uncorrected; fewer than three draws show nothing clearly)"
     )
-    excludes = "both exclude" if has_bootstrap else "excludes"
     caption = (
         f"{what} at k = {labels_per_class}, in percentage points, paired over {over}: mean ± standard "
-        f"error, {intervals} over draws (*: {excludes} zero; not corrected for many comparisons)."
+        f"error, {intervals}."
     )
     table = f"{name}-k{labels_per_class}"
     return Table(table, caption, tuple(head), rows)

@@ -184,7 +184,7 @@ def _tidy_differences(compared: Mapping[str, Summaries], methods: Sequence[Metho
             "difference_in_standard_errors": cells[key].errors_from_zero,
             **_ends("bootstrap", cells[key].bootstrap),
             **_ends("student", cells[key].student),
-            "clear": cells[key].is_clear,
+            "clear": cells[key].clear,
         }
         for reference, cells in compared.items()
         for method in methods
