@@ -42,10 +42,12 @@ def comparison_sentences(
     *,
     column: str = "accuracy",
     unit: str = "",
+    condition: str = "",
 ) -> list[tuple[str, list[str]]]:
     """Per k its heading and up to three sentences: which methods lie clearly above or below `reference`, which do not.
 
-    Clearly: as `mark_clear` says. `unit` (" per video") stands behind k in the heading.
+    Clearly: as `mark_clear` says. `unit` (" per video") stands behind k in the heading, the title of a
+    `condition` before it.
     """
     cells = differences(metrics, reference, column)
     titles = {method["name"]: method["title"] for method in methods}
@@ -73,16 +75,31 @@ def comparison_sentences(
             parts.append(f"Clearly worse: {_listing(groups['below'])}.")
         if groups["near"]:
             parts.append(f"Not told apart from it by these draws: {_listing(groups['near'])}.")
-        sentences.append((f"{_K}{labels_per_class}{_after_comma(unit)}", parts))
+        where = f"{condition}, " if condition else ""
+        sentences.append((f"{where}{_K}{labels_per_class}{_after_comma(unit)}", parts))
     return sentences
 
 
-def lead_sentences(
-    metrics: pd.DataFrame, methods: Sequence[Method], *, column: str = "accuracy", unit: str = ""
-) -> list[str]:
-    """What the experiment says at the fewest and at the most labels: the best row, and GradMix against its rivals.
+_PAIRS = (
+    ("gradmix", "target_only"),
+    ("gradmix_hard", "gradmix"),
+    ("guarded_sum", "pooled"),
+)
+"""The comparisons that lead, besides the best row's with pooling: method and reference."""
 
-    `column` of the metrics is read, and `unit` (" per video") says in words what it counts by.
+
+def lead_sentences(
+    metrics: pd.DataFrame,
+    methods: Sequence[Method],
+    *,
+    column: str = "accuracy",
+    unit: str = "",
+    condition: str = "",
+) -> list[str]:
+    """What the experiment says at the fewest and at the most labels: the best row, and GradMix beside its baselines.
+
+    `column` of the metrics is read, and `unit` (" per video") says in words what it counts by. Where there are several
+    conditions, the title of this `condition` begins each sentence.
     """
     cells = summaries(metrics, column)
     titles = {method["name"]: method["title"] for method in methods}
@@ -90,11 +107,12 @@ def lead_sentences(
     for k in dict.fromkeys([*columns_k(cells)[:1], *columns_k(cells)[-1:]]):
         at_k = {name: cell for (name, labels), cell in cells.items() if labels == k}
         best = max(at_k, key=lambda name: at_k[name].mean)
+        where = f"{condition}, {_K}{k}:" if condition else f"With {_K}{k},"
         text = (
-            f"With {_K}{k}, {titles[best]} has the highest mean accuracy{unit} "
-            f"({at_k[best].mean:.1f} %)"
+            f"{where} {titles[best]} has the highest mean accuracy{unit} ({at_k[best].mean:.1f} %)"
         )
-        pairs = [(best, "pooled"), ("gradmix", "source_only"), ("gradmix", "pooled")]
+        # The best row may be one of the others.
+        pairs = dict.fromkeys([(best, "pooled"), *_PAIRS])
         parts = [
             _against(metrics, titles, k, name, reference, column)
             for name, reference in pairs
