@@ -156,7 +156,8 @@ def write_report(
     tables = experiment_tables(
         parts,
         notes,
-        named,
+        methods,
+        conditions,
         paper=paper,
         references=REFERENCES,
         tried=tried_settings(runs),

@@ -80,17 +80,15 @@ def experiment_tables(
     parts: Sequence[Part],
     notes: pd.DataFrame,
     methods: Sequence[Method],
+    conditions: Sequence[Condition],
     *,
     paper: str | None,
     references: Sequence[str],
     tried: Mapping[str, int],
     has_clips: bool = False,
 ) -> dict[str, list[Table]]:
-    """Return the tables of accuracies by stem, from records already read (see `write_tables`).
-
-    `methods` are `titled_rows`: what the notes' footnotes call the runs.
-    """
-    marks, footnotes = mark_cells(notes, methods)
+    """Return the tables of accuracies by stem, from records already read (see `write_tables`)."""
+    marks, footnotes = mark_cells(notes, titled_rows(methods, conditions))
     quoted, labelled = paper_table(paper), "clips" if has_clips else "images"
     first, rows = parts[0], plain_rows(methods)
     tables: dict[str, list[Table]] = {}
@@ -300,7 +298,8 @@ def write_tables(
     tables = experiment_tables(
         parts,
         notes,
-        titled_rows(methods, conditions),
+        methods,
+        conditions,
         paper=paper,
         references=references,
         tried=tried_settings(runs),
