@@ -14,6 +14,7 @@ from gradmix.results.accuracy import (
 )
 from gradmix.results.conditions import Part
 from gradmix.results.layout import Cell, Table
+from gradmix.results.reading import K, listing
 from gradmix.results.statistics import paired_difference
 
 
@@ -31,6 +32,32 @@ def condition_differences(first: Part, other: Part, column: str = "accuracy") ->
         if key[0] in trained and difference is not None:
             found[key] = difference
     return clear_by_k(found)
+
+
+def fall_sentences(
+    first: Part, other: Part, *, column: str = "accuracy", unit: str = ""
+) -> list[str]:
+    """What a condition costs at its fewest and its most labels: every method beside itself in the first condition."""
+    cells = condition_differences(first, other, column)
+    ks, sentences = columns_k(cells), []
+    for k in dict.fromkeys([*ks[:1], *ks[-1:]]):
+        groups: dict[str, list[str]] = {
+            "clearly lower": [],
+            "clearly higher": [],
+            "not told apart": [],
+        }
+        for row in other.methods:
+            difference = cells.get((row["name"], k))
+            if difference is None:
+                continue
+            side = "clearly higher" if difference.mean > 0 else "clearly lower"
+            text = difference_text(difference).rstrip("*")
+            groups[side if difference.clear else "not told apart"].append(f"{row['title']} {text}")
+        parts = [f"{side}: {listing(texts)}" for side, texts in groups.items() if texts]
+        sentences.append(
+            f"{other.title} minus {first.title}, {K}{k}, points{unit} with Student's 95 % interval: {'; '.join(parts)}."
+        )
+    return sentences
 
 
 def condition_table(parts: Sequence[Part], *, column: str, name: str, what: str) -> Table:

@@ -15,14 +15,15 @@ from gradmix.results.accuracy import Summaries, columns_k, differences, summarie
 from gradmix.results.paper import paper_numbers
 from gradmix.results.records import Method, has_videos
 
-_K = "k\u00a0=\u00a0"  # not to be broken at the end of a line
+K = "k\u00a0=\u00a0"  # not to be broken at the end of a line
 
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
 
 
-def _listing(items: Sequence[str]) -> str:
+def listing(items: Sequence[str]) -> str:
+    """Return the items as words: `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
@@ -70,13 +71,13 @@ def comparison_sentences(
             groups[side if summary.clear else "near"].append(text)
         parts = []
         if groups["above"]:
-            parts.append(f"Clearly better than {titles[reference]}: {_listing(groups['above'])}.")
+            parts.append(f"Clearly better than {titles[reference]}: {listing(groups['above'])}.")
         if groups["below"]:
-            parts.append(f"Clearly worse: {_listing(groups['below'])}.")
+            parts.append(f"Clearly worse: {listing(groups['below'])}.")
         if groups["near"]:
-            parts.append(f"Not told apart from it by these draws: {_listing(groups['near'])}.")
+            parts.append(f"Not told apart from it by these draws: {listing(groups['near'])}.")
         where = f"{condition}, " if condition else ""
-        sentences.append((f"{where}{_K}{labels_per_class}{_after_comma(unit)}", parts))
+        sentences.append((f"{where}{K}{labels_per_class}{_after_comma(unit)}", parts))
     return sentences
 
 
@@ -107,7 +108,7 @@ def lead_sentences(
     for k in dict.fromkeys([*columns_k(cells)[:1], *columns_k(cells)[-1:]]):
         at_k = {name: cell for (name, labels), cell in cells.items() if labels == k}
         best = max(at_k, key=lambda name: at_k[name].mean)
-        where = f"{condition}, {_K}{k}:" if condition else f"With {_K}{k},"
+        where = f"{condition}, {K}{k}:" if condition else f"With {K}{k},"
         text = (
             f"{where} {titles[best]} has the highest mean accuracy{unit} ({at_k[best].mean:.1f} %)"
         )
@@ -208,12 +209,12 @@ def paper_sentences(
             mean, error = numbers[key]
             difference = cells[key].mean - mean
             ours = cells[key].error
-            text = f"{difference:+z.2f} at {_K}{labels_per_class}"
+            text = f"{difference:+z.2f} at {K}{labels_per_class}"
             if ours is not None and error is not None:
                 text += f" ({difference / math.hypot(ours, error):+z.1f} SE)"
             parts.append(_minus(text))
         if parts:
-            sentences.append(f"{method['title']}{_after_comma(unit)}: {_listing(parts)}.")
+            sentences.append(f"{method['title']}{_after_comma(unit)}: {listing(parts)}.")
     return sentences
 
 
@@ -232,7 +233,7 @@ def caveat_sentences(
             spread = sorted({f"{ratio:.0f}" for ratio in (min(ratios), max(ratios))}, key=int)
             times = f", {' to '.join(spread)} times as many"
         sentences.append(
-            f"H holds {held:,} labelled target {unit}, V {_listing([str(n) for n in few])}{times}. Every method's "
+            f"H holds {held:,} labelled target {unit}, V {listing([str(n) for n in few])}{times}. Every method's "
             "checkpoint is the best on H, and so are the models that give pseudo-labels. The comparison between "
             "methods is fair, but nobody with only V's labels "
             "could choose checkpoints this well, so the accuracies are not what the few labels alone would give."
@@ -242,7 +243,7 @@ def caveat_sentences(
     if late:
         names = list(dict.fromkeys(str(run.get("title") or run["method"]) for run in late))
         sentences.append(
-            f"In {len(late)} run{'s' if len(late) > 1 else ''} ({_listing(names)}) the best checkpoint lies in the "
+            f"In {len(late)} run{'s' if len(late) > 1 else ''} ({listing(names)}) the best checkpoint lies in the "
             "last tenth of training: longer training might have given a better one."
         )
     return sentences
@@ -282,7 +283,7 @@ def statistics_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str
     titles = {method["name"]: method["title"] for method in methods}
     low, high = min(moves, key=lambda key: moves[key]), max(moves, key=lambda key: moves[key])
     texts = [
-        f"{_minus(f'{moves[key]:+z.2f}')} points ({titles[key[0]]}, {_K}{key[1]})"
+        f"{_minus(f'{moves[key]:+z.2f}')} points ({titles[key[0]]}, {K}{key[1]})"
         for key in (low, high)
     ]
     return (

@@ -10,6 +10,7 @@ from typing import Any
 from gradmix.files import write_text
 from gradmix.results.ablations import ablation_parts
 from gradmix.results.captions import CAPTIONS, caption_of
+from gradmix.results.condition_table import fall_sentences
 from gradmix.results.conditions import Condition, Part, parts_of, titled_rows
 from gradmix.results.data import data_sizes, data_table, read_domains, read_splits
 from gradmix.results.facts import (
@@ -173,8 +174,8 @@ def write_report(
         has_clips=has_clips,
         tables=tables,
         columns=list(units(has_clips)),
-        first=_told(first, reference, paper, has_clips),
-        others=[_told(part, reference, None, has_clips) for part in parts[1:]],
+        first=_told(first, first, reference, paper, has_clips),
+        others=[_told(part, first, reference, None, has_clips) for part in parts[1:]],
         data_table=data_table(sizes, has_clips=has_clips) if len(sizes) else None,
         rule=rule_sentence(first.metrics, reference, list(units(has_clips))),
         paper_setting=quoted.setting if quoted else "",
@@ -197,7 +198,9 @@ def write_report(
     return Path(output)
 
 
-def _told(part: Part, reference: str, paper: str | None, has_clips: bool) -> dict[str, Any]:
+def _told(
+    part: Part, first: Part, reference: str, paper: str | None, has_clips: bool
+) -> dict[str, Any]:
     """A condition's title, sources, sentences and paired differences, per frame and per video where there are clips."""
     told: dict[str, Any] = {"title": part.title, "sources": part.sources}
     lists = ("lead", "comparisons", "differences", "paper_comparisons")
@@ -207,6 +210,8 @@ def _told(part: Part, reference: str, paper: str | None, has_clips: bool) -> dic
         of: dict[str, str] = {"column": column, "unit": unit}
         where = of | {"condition": part.title}
         told["lead"] += lead_sentences(metrics, methods, **where)
+        if part is not first:
+            told["lead"] += fall_sentences(first, part, **of)
         told["comparisons"] += comparison_sentences(metrics, methods, reference, **where)
         told["differences"] += difference_tables(part, REFERENCES, column, unit)
         told["paper_comparisons"] += paper_sentences(metrics, methods, paper, **of)
