@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -92,8 +91,8 @@ def few_draws_remarks(draws: int) -> list[str]:
     return []
 
 
-def _draws_text(cells: Mapping[Any, Summary]) -> tuple[str, int]:
-    counts = {summary.count for summary in cells.values()}
+def _draws_text(cells: Iterable[Summary]) -> tuple[str, int]:
+    counts = {summary.count for summary in cells}
     most = max(counts, default=0)
     if most == 1:
         return "one draw of the few labels, so no standard error", most
@@ -137,9 +136,7 @@ def accuracy_table(
         labelled: what k counts, images or clips.
     """
     cells = [summaries(part.metrics, column) for part in parts]
-    draws, most = _draws_text(
-        {(i, *key): c for i, own in enumerate(cells) for key, c in own.items()}
-    )
+    draws, most = _draws_text(cell for own in cells for cell in own.values())
     evaluated = {method for own in cells for method, _ in own}
     shown = [method for method in methods if method["name"] in evaluated]
     paper, marks, tried = paper or {}, marks or {}, tried or {}
@@ -216,7 +213,7 @@ def difference_table(
         reference: {key: cell for key, cell in cells.items() if key[1] == labels_per_class}
         for reference, cells in by_reference.items()
     }
-    _, most = _draws_text({key: c for cells in at_k.values() for key, c in cells.items()})
+    most = max((cell.count for cells in at_k.values() for cell in cells.values()), default=0)
     has_bootstrap = most > 2
     titles = {method["name"]: method["title"] for method in methods}
     rows = []

@@ -182,7 +182,7 @@ def rule_sentence(
     return (
         "Differences are taken draw by draw (every method sees the same few labels). “Clearly” means three things: "
         "there are at least three draws; both the bootstrap's and Student's 95 % interval over them exclude zero; and "
-        "Holm's correction over all rows that are compared at one k keeps the difference at the 5 % level. "
+        "Holm's correction over all rows compared with one reference at one k keeps the difference at the 5 % level. "
         f"Intervals are printed uncorrected. {len(cells)} comparisons were made here; from one k to the next nothing "
         "is corrected. The draws share H, U and the test set, so they say nothing about other target images."
     )

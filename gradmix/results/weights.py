@@ -43,10 +43,10 @@ def mean_weights(runs: Iterable[Mapping[str, Any]], methods: Sequence[Method]) -
     listed = {row["name"]: row for row in methods}
     rows = []
     for run in runs:
-        weights = layer_means(run)
-        if run["method"] not in listed or weights.empty:
+        row = listed.get(run["method"])
+        weights = layer_means(run) if row else pd.DataFrame()
+        if row is None or weights.empty:
             continue
-        row = listed[run["method"]]
         ends = weights.index.to_numpy(dtype=np.float64)
         starts = np.concatenate([[0.0], ends[:-1]])
         # Rows count by the steps that they are means over: evaluations need not be evenly spread.

@@ -94,7 +94,7 @@ def test_the_story(experiment, methods, tmp_path):
         "Clearly worse: Target only (−18.00 points, the same in every draw), Source only (sum) "
         "(−10.00 points, −17.3 SE)",
         "Not told apart from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
-        "Holm's correction over all rows that are compared at one k",
+        "Holm's correction over all rows compared with one reference at one k",
         "12 comparisons were made here",
         "H holds 10 labelled target images",
         "In 2 runs (Fine-tune) the best checkpoint lies in the last tenth",
