@@ -40,7 +40,7 @@ def draw(
         return message_figure("No two conditions were evaluated at the same k.")
     evaluated = {key[0] for own in cells for key in own if key[1] in ks}
     shown = [row for row in plain_rows(methods) if row["name"] in evaluated]
-    columns = min(len(ks), 2)
+    columns = min(len(ks), 2 if len(parts) < 5 else 1)  # titles need room
     lines = math.ceil(len(ks) / columns)
     # No wider than what can be read where a page shrinks it, so the legend stands below.
     figure = new_figure(7.6, 3.1 * lines + 0.19 * math.ceil(len(shown) / _PER_LINE) + 0.2)
