@@ -20,6 +20,7 @@ with stage(snakemake) as log:
         ensemble_files=snakemake.input.ensembles,
         summary_files=snakemake.input.summaries,
         quality_files=snakemake.input.quality,
+        conditions=snakemake.params.conditions,
         figures=snakemake.params.figures,
         ablations=snakemake.params.ablations,
         ablation_metric_files=snakemake.input.ablations,

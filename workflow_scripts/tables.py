@@ -10,6 +10,8 @@ with stage(snakemake) as log:
         snakemake.input.runs,
         snakemake.params.methods,
         folder(snakemake.output),
+        conditions=snakemake.params.conditions,
+        curve_files=snakemake.input.curves,
         paper=snakemake.params.paper,
         has_clips=snakemake.params.has_clips,
         split_files=snakemake.input.splits,

@@ -9,20 +9,18 @@ from typing import Any
 import pandas as pd
 
 from gradmix.files import write_text
-from gradmix.results.accuracy import by_draw, columns_k, differences, interval_text, summaries
+from gradmix.results.accuracy import (
+    CLEAR_STUDENT,
+    by_draw,
+    columns_k,
+    difference_text,
+    differences,
+    summaries,
+)
 from gradmix.results.layout import Cell, Table, percent, to_latex, to_markdown
 from gradmix.results.records import Method, has_videos, listed_metrics, read_metrics
-from gradmix.results.statistics import Summary
 
 RENEWED = "accuracy_statistics_on_V"
-
-
-def difference_text(difference: Summary) -> str:
-    """``+1.20 [−0.30, +2.70]``, Student's interval, and a star where a difference is clear; no star without one."""
-    text = percent(difference.mean, None, signed=True)
-    if difference.student is None:
-        return text
-    return f"{text} {interval_text(difference.student, difference.is_clear)}"
 
 
 def ablation_table(
@@ -48,9 +46,8 @@ def ablation_table(
     caption = (
         f"{title}. Test accuracy{unit} in %, mean ± standard error over {most} draw{'s' if most != 1 else ''}; "
         "differences "
-        f"to {reference['title']} in points, paired over draws, with Student's 95 % interval (*: it and the "
-        "bootstrap's exclude zero; not corrected for many comparisons); and the same checkpoints with "
-        "batch-normalisation statistics re-estimated on V."
+        f"to {reference['title']} in points, paired over draws, with Student's 95 % interval "
+        f"({CLEAR_STUDENT}); and the same checkpoints with batch-normalisation statistics re-estimated on V."
     )
     return Table(f"ablation-{name}", caption, tuple(head), rows)
 
@@ -62,7 +59,7 @@ def ablation_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str:
     titles = {method["name"]: method["title"] for method in methods}
     clear, open_ = [], 0
     for (name, k), difference in differences(metrics, reference["name"]).items():
-        if difference.is_clear:
+        if difference.clear:
             word = "above" if difference.mean > 0 else "below"
             points = difference_text(difference).replace("*", "")
             clear.append(f"{titles[name]} is {word} it at k = {k} ({points} points)")

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from gradmix.results.conditions import Part
 from gradmix.results.layout import Cell, Table, percent
 from gradmix.results.paper import PaperNumber
 from gradmix.results.records import Method
-from gradmix.results.statistics import Summary, paired_difference, summarise
+from gradmix.results.statistics import Summary, mark_clear, paired_difference, summarise
 
 Summaries = dict[tuple[str, int], Summary]
+CLEAR = "intervals uncorrected; * = clear: both exclude zero and Holm's correction over the rows of the column keeps it"
+"""What captions say of the star behind an interval (see `mark_clear`)."""
+
+CLEAR_STUDENT = (
+    "uncorrected; * = clear: it and the bootstrap's exclude zero and Holm's correction over the rows of the column "
+    "keeps it"
+)
+"""The same where Student's interval stands alone."""
+
 Marks = Mapping[tuple[str, int], tuple[str, ...]]
 
 
@@ -43,14 +53,25 @@ def summaries(metrics: pd.DataFrame, column: str = "accuracy") -> Summaries:
 def differences(
     metrics: pd.DataFrame, reference: str = "gradmix", column: str = "accuracy"
 ) -> Summaries:
-    """Return {(method, k): paired difference to `reference` in points}; cells without a common draw are left out."""
+    """Return {(method, k): paired difference to `reference` in points}; cells without a common draw are left out.
+
+    Those of one k are a column: `clear` is corrected over its rows (see `mark_clear`).
+    """
     values = by_draw(metrics, column)
     found = {}
     for (method, labels_per_class), draws in values.items():
         difference = paired_difference(draws, values.get((reference, labels_per_class), {}))
         if method != reference and difference is not None:
             found[method, labels_per_class] = difference
-    return found
+    return clear_by_k(found)
+
+
+def clear_by_k(cells: Summaries) -> Summaries:
+    """Return the differences with `clear` set, those of each k as one column."""
+    marked = dict(cells)
+    for k in columns_k(cells):
+        marked |= mark_clear({key: cell for key, cell in cells.items() if key[1] == k})
+    return marked
 
 
 def columns_k(cells: Mapping[tuple[str, int], object]) -> list[int]:
@@ -70,8 +91,8 @@ def few_draws_remarks(draws: int) -> list[str]:
     return []
 
 
-def _draws_text(cells: Summaries) -> tuple[str, int]:
-    counts = {summary.count for summary in cells.values()}
+def _draws_text(cells: Iterable[Summary]) -> tuple[str, int]:
+    counts = {summary.count for summary in cells}
     most = max(counts, default=0)
     if most == 1:
         return "one draw of the few labels, so no standard error", most
@@ -88,48 +109,74 @@ def cell_text(summary: Summary | None, most: int, *, signed: bool = False) -> st
 
 
 def accuracy_table(
-    cells: Summaries,
+    parts: Sequence[Part],
     methods: Sequence[Method],
     *,
-    name: str,
+    column: str,
     what: str,
-    paper: Mapping[tuple[str, int], PaperNumber],
-    marks: Marks,
-    footnotes: list[tuple[str, str]],
+    paper: Mapping[tuple[str, int], PaperNumber] | None = None,
+    marks: Marks | None = None,
+    footnotes: Sequence[tuple[str, str]] = (),
     tried: Mapping[str, int] | None = None,
     paper_remark: str = "",
     labelled: str = "images",
 ) -> Table:
-    """Return the table of `cells` (percent), rows in the order of `methods`, the paper's numbers beside ours.
+    """Return the table of a column of the metrics (in percent): k side by side, under the conditions where there are.
 
-    `what` names the quantity in the caption. Methods without any cell are left out. `tried`: how many settings each
-    method tried on H; a column where any tried more than one. `paper_remark` stands below the paper's numbers. k counts
-    `labelled`: images or clips.
+    Args:
+        parts: the conditions' rows and metrics; one part without conditions.
+        methods: the rows, by plain name and in order. Those without any cell are left out.
+        column: of the metrics; the table's name.
+        what: names the quantity in the caption.
+        paper: the paper's numbers, which stand beside those of the first part.
+        marks: of the runs' cells, by the run's method and k.
+        footnotes: what the marks say.
+        tried: how many settings each run's method tried on H; a column where any tried more than one.
+        paper_remark: stands below, where the paper's numbers are shown.
+        labelled: what k counts, images or clips.
     """
-    draws, most = _draws_text(cells)
-    shown = [method for method in methods if any(key[0] == method["name"] for key in cells)]
-    head = ["Method"]
+    cells = [summaries(part.metrics, column) for part in parts]
+    draws, most = _draws_text(cell for own in cells for cell in own.values())
+    evaluated = {method for own in cells for method, _ in own}
+    shown = [method for method in methods if method["name"] in evaluated]
+    paper, marks, tried = paper or {}, marks or {}, tried or {}
+    head, groups = ["Method"], [("", 1)]
     rows = [[Cell(method["title"])] for method in shown]
-    paper_shown = False
-    for labels_per_class in columns_k(cells):
-        keys = [(method["name"], labels_per_class) for method in shown]
-        head.append(f"k = {labels_per_class}")
-        for row, key in zip(rows, keys, strict=True):
-            row.append(Cell(cell_text(cells.get(key), most), tuple(marks.get(key, ()))))
-        if any(key in paper for key in keys):
-            paper_shown = True
-            head.append(f"paper, k = {labels_per_class}")
+    for part, own in zip(parts, cells, strict=True):
+        runs = {row["name"]: row["run"] for row in part.methods}
+        before = len(head)
+        for k in columns_k(own):
+            keys = [(method["name"], k) for method in shown]
+            head.append(f"k = {k}")
             for row, key in zip(rows, keys, strict=True):
-                row.append(Cell(percent(*paper.get(key, (None, None)))))
-    counts = tried or {}
-    if any(count > 1 for count in counts.values()):
+                letters = marks.get((runs.get(key[0], ""), k), ())
+                row.append(Cell(cell_text(own.get(key), most), tuple(letters)))
+            if part is parts[0] and any(key in paper for key in keys):
+                head.append(f"paper, k = {k}")
+                for row, key in zip(rows, keys, strict=True):
+                    row.append(Cell(percent(*paper.get(key, (None, None)))))
+        if len(head) > before:
+            groups.append((part.title, len(head) - before))
+    if any(count > 1 for count in tried.values()):
         head.append("tried")
+        groups.append(("", 1))
         for row, method in zip(rows, shown, strict=True):
-            row.append(Cell(str(counts.get(method["name"], 1))))
-    remarks = few_draws_remarks(most) + ([paper_remark] if paper_shown else [])
-    caption = f"{what} in %, {draws}; k labelled target {labelled} per class."
+            names = [
+                own["run"]
+                for part in parts
+                for own in part.methods
+                if own["name"] == method["name"]
+            ]
+            row.append(Cell(str(max(tried.get(name, 1) for name in names))))
+    quoted = any(text.startswith("paper") for text in head)
     return Table(
-        name, caption, tuple(head), rows, footnotes if any(marks.values()) else [], remarks
+        column,
+        f"{what} in %, {draws}; k labelled target {labelled} per class.",
+        tuple(head),
+        rows,
+        list(footnotes) if any(marks.values()) else [],
+        few_draws_remarks(most) + ([paper_remark] if quoted else []),
+        groups=tuple(groups) if len(parts) > 1 else (),
     )
 
 
@@ -141,24 +188,32 @@ def interval_text(interval: tuple[float, float] | None, star: bool = False) -> s
     return f"{text}*" if star else text
 
 
+def difference_text(difference: Summary) -> str:
+    """Return `+1.20 [−0.30, +2.70]`, Student's interval, and a star where it is clear; of one draw, the value."""
+    text = percent(difference.mean, None, signed=True)
+    if difference.student is None:
+        return text
+    return f"{text} {interval_text(difference.student, difference.clear)}"
+
+
 def difference_table(
     by_reference: Mapping[str, Summaries],
     methods: Sequence[Method],
     labels_per_class: int,
     *,
-    name: str = "paired_differences",
-    what: str = "Accuracy differences",
+    name: str,
+    what: str,
 ) -> Table:
     """Return the table of paired differences (points) at one k to each reference, with both intervals.
 
-    A star stands behind a bootstrap interval where both it and Student's exclude zero. With fewer than three draws
-    there is Student's interval only, and the star behind it.
+    A star stands behind the bootstrap interval of a clear difference (see `mark_clear`). With fewer than three draws
+    there is Student's interval only, and no star.
     """
     at_k = {
         reference: {key: cell for key, cell in cells.items() if key[1] == labels_per_class}
         for reference, cells in by_reference.items()
     }
-    _, most = _draws_text({key: c for cells in at_k.values() for key, c in cells.items()})
+    most = max((cell.count for cells in at_k.values() for cell in cells.values()), default=0)
     has_bootstrap = most > 2
     titles = {method["name"]: method["title"] for method in methods}
     rows = []
@@ -169,11 +224,11 @@ def difference_table(
         row = [Cell(method["title"])]
         for summary in found:
             row.append(Cell(cell_text(summary, most, signed=True)))
-            clear = summary is not None and summary.is_clear
             if has_bootstrap:
-                row.append(Cell(interval_text(summary.bootstrap, clear) if summary else "–"))
-            star = clear and (summary is None or summary.bootstrap is None)
-            row.append(Cell(interval_text(summary.student, star) if summary else "–"))
+                row.append(
+                    Cell(interval_text(summary.bootstrap, summary.clear) if summary else "–")
+                )
+            row.append(Cell(interval_text(summary.student) if summary else "–"))
         rows.append(row)
     head = ["Method"]
     for reference in at_k:
@@ -181,12 +236,13 @@ def difference_table(
         head += ["bootstrap 95 %", "Student 95 %"] if has_bootstrap else ["Student 95 %"]
     over = "one common draw" if most == 1 else f"{most} common draws"
     intervals = (
-        "bootstrap and Student's 95 % intervals" if has_bootstrap else "Student's 95 % interval"
+        f"bootstrap and Student's 95 % intervals over draws ({CLEAR})"
+        if has_bootstrap
+        else "Student's 95 % interval over draws (uncorrected; fewer than three draws show nothing clearly)"
     )
-    excludes = "both exclude" if has_bootstrap else "excludes"
     caption = (
         f"{what} at k = {labels_per_class}, in percentage points, paired over {over}: mean ± standard "
-        f"error, {intervals} over draws (*: {excludes} zero; not corrected for many comparisons)."
+        f"error, {intervals}."
     )
     table = f"{name}-k{labels_per_class}"
     return Table(table, caption, tuple(head), rows)

@@ -30,8 +30,12 @@ def bootstrap_interval(
     resamples do not exceed.
     """
     assert 0 < level < 1
-    if len(values) < 2:
-        return None
+    return _interval(tuple(values), level) if len(values) > 1 else None
+
+
+@lru_cache(maxsize=100_000)  # sentences and tables ask for the same differences again
+def _interval(values: tuple[float, ...], level: float) -> tuple[float, float]:
+    """The interval of two values or more."""
     data = np.asarray(values, dtype=np.float64)
     if len(data) <= _EXACT:
         counts, probabilities = _multisets(len(data))

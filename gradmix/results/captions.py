@@ -27,6 +27,18 @@ CAPTIONS: dict[str, Caption] = {
         "Strokes are ranks in single draws (1 is the best accuracy on the test set; equal ones share their mean), dots "
         "their means, by which the methods are sorted. Ranks say in how many draws a method is ahead, not by how much.",
     ),
+    "conditions": Caption(
+        "conditions",
+        "Test accuracy in every condition",
+        "Points are means over draws of the few labels, bars one standard error; lines join a method's points. A "
+        "method that learns from no source has the same point in every condition. Axes do not start at zero.",
+    ),
+    "source_weights": Caption(
+        "conditions",
+        "Weight of each source over training",
+        "A row per mixing method, a column per condition. Lines are means over the shared layers, over draws and over "
+        "the steps between two evaluations; bands run from the lowest to the highest draw. A source at 0 is left out.",
+    ),
     "hyper_validation_loss": Caption(
         "training",
         "Loss on the hyper-validation set over training",

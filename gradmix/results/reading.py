@@ -14,16 +14,16 @@ import pandas as pd
 from gradmix.results.accuracy import Summaries, columns_k, differences, summaries
 from gradmix.results.paper import paper_numbers
 from gradmix.results.records import Method, has_videos
-from gradmix.results.statistics import t_quantile
 
-_K = "k\u00a0=\u00a0"  # not to be broken at the end of a line
+K = "k\u00a0=\u00a0"  # not to be broken at the end of a line
 
 
 def _minus(text: str) -> str:
     return text.replace("-", "−")
 
 
-def _listing(items: Sequence[str]) -> str:
+def listing(items: Sequence[str]) -> str:
+    """Return the items as words: `a, b and c`."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
@@ -43,11 +43,12 @@ def comparison_sentences(
     *,
     column: str = "accuracy",
     unit: str = "",
+    condition: str = "",
 ) -> list[tuple[str, list[str]]]:
     """Per k its heading and up to three sentences: which methods lie clearly above or below `reference`, which do not.
 
-    Clear: zero is outside both 95 % intervals of the paired differences, the bootstrap's (of three draws or more) and
-    Student's. `unit` (" per video") stands behind k in the heading.
+    Clearly: as `mark_clear` says. `unit` (" per video") stands behind k in the heading, the title of a
+    `condition` before it.
     """
     cells = differences(metrics, reference, column)
     titles = {method["name"]: method["title"] for method in methods}
@@ -67,24 +68,39 @@ def comparison_sentences(
                 in_errors = "one draw" if summary.count == 1 else "the same in every draw"
             text = f"{method['title']} ({_minus(f'{summary.mean:+z.2f} points, {in_errors}')})"
             side = "above" if summary.mean > 0 else "below"
-            groups[side if summary.is_clear else "near"].append(text)
+            groups[side if summary.clear else "near"].append(text)
         parts = []
         if groups["above"]:
-            parts.append(f"Clearly better than {titles[reference]}: {_listing(groups['above'])}.")
+            parts.append(f"Clearly better than {titles[reference]}: {listing(groups['above'])}.")
         if groups["below"]:
-            parts.append(f"Clearly worse: {_listing(groups['below'])}.")
+            parts.append(f"Clearly worse: {listing(groups['below'])}.")
         if groups["near"]:
-            parts.append(f"Not told apart from it by these draws: {_listing(groups['near'])}.")
-        sentences.append((f"{_K}{labels_per_class}{_after_comma(unit)}", parts))
+            parts.append(f"Not told apart from it by these draws: {listing(groups['near'])}.")
+        where = f"{condition}, " if condition else ""
+        sentences.append((f"{where}{K}{labels_per_class}{_after_comma(unit)}", parts))
     return sentences
 
 
-def lead_sentences(
-    metrics: pd.DataFrame, methods: Sequence[Method], *, column: str = "accuracy", unit: str = ""
-) -> list[str]:
-    """What the experiment says at the fewest and at the most labels: the best row, and GradMix against its rivals.
+_PAIRS = (
+    ("gradmix", "target_only"),
+    ("gradmix_hard", "gradmix"),
+    ("guarded_sum", "pooled"),
+)
+"""The comparisons that lead, besides the best row's with pooling: method and reference."""
 
-    `column` of the metrics is read, and `unit` (" per video") says in words what it counts by.
+
+def lead_sentences(
+    metrics: pd.DataFrame,
+    methods: Sequence[Method],
+    *,
+    column: str = "accuracy",
+    unit: str = "",
+    condition: str = "",
+) -> list[str]:
+    """What the experiment says at the fewest and at the most labels: the best row, and GradMix beside its baselines.
+
+    `column` of the metrics is read, and `unit` (" per video") says in words what it counts by. Where there are several
+    conditions, the title of this `condition` begins each sentence.
     """
     cells = summaries(metrics, column)
     titles = {method["name"]: method["title"] for method in methods}
@@ -92,11 +108,12 @@ def lead_sentences(
     for k in dict.fromkeys([*columns_k(cells)[:1], *columns_k(cells)[-1:]]):
         at_k = {name: cell for (name, labels), cell in cells.items() if labels == k}
         best = max(at_k, key=lambda name: at_k[name].mean)
+        where = f"{condition}, {K}{k}:" if condition else f"With {K}{k},"
         text = (
-            f"With {_K}{k}, {titles[best]} has the highest mean accuracy{unit} "
-            f"({at_k[best].mean:.1f} %)"
+            f"{where} {titles[best]} has the highest mean accuracy{unit} ({at_k[best].mean:.1f} %)"
         )
-        pairs = [(best, "pooled"), ("gradmix", "source_only"), ("gradmix", "pooled")]
+        # The best row may be one of the others.
+        pairs = dict.fromkeys([(best, "pooled"), *_PAIRS])
         parts = [
             _against(metrics, titles, k, name, reference, column)
             for name, reference in pairs
@@ -128,19 +145,16 @@ def _against(
     interval = _minus(f"{low:+z.1f} to {high:+z.1f}")
     if difference.pair is not None:
         both = _minus(_both(difference.pair, 1))
-        if difference.is_clear:
-            return (
-                f"{titles[name]} lies {points} {titles[reference]} ({both}; Student's 95 % interval {interval}, which "
-                "takes the draws for normal: two cannot show whether they are)"
-            )
         return (
             f"{titles[name]} is not told from {titles[reference]} by two draws ({both}; Student's 95 % interval "
             f"{interval})"
         )
-    if not difference.is_clear:
+    if not difference.clear:
+        outside = low > 0 or high < 0
+        holm = ", which Holm's correction does not keep" if outside else ""
         return (
             f"{titles[name]} is not told from {titles[reference]} by {difference.count} draws (difference "
-            f"{_minus(f'{difference.mean:+z.1f}')} points, 95 % interval {interval})"
+            f"{_minus(f'{difference.mean:+z.1f}')} points, 95 % interval {interval}{holm})"
         )
     return (
         f"{titles[name]} lies {points} {titles[reference]} (95 % interval {interval}, "
@@ -158,29 +172,19 @@ def rule_sentence(
     counts = sorted({summary.count for summary in cells})
     if not cells:
         return "There is no reference method with which the others could be compared."
-    if counts == [1]:
+    if counts[-1] < 3:
+        draws = "one draw" if counts[-1] == 1 else "no more than two draws"
         return (
-            "There is one draw of the few labels only, so no difference can be called clear: "
-            "more draws are needed before anything is concluded."
-        )
-    thresholds = [f"{t_quantile(n - 1):.1f} for {n} draws" for n in counts if n > 1]
-    intervals = "both the bootstrap's and Student's 95 % interval over draws exclude zero"
-    if counts[-1] == 2:
-        intervals = "Student's 95 % interval over draws excludes zero"
-    few = ""
-    if 2 in counts:
-        few = (
-            " Two draws show very large differences only: Student's interval reaches 6.4 times the distance between "
-            "the two differences to each side, and it relies on draws being normal, which two cannot show. A "
-            "bootstrap of two draws says nothing and is left out. “Not told apart” then means that two draws are too "
-            "few, not that methods are equally good."
+            f"There {'is' if counts[-1] == 1 else 'are'} {draws} of the few labels only, so no difference can be "
+            "called clear: at least three are needed. “Not told apart” then means that draws are too few, not that "
+            "methods are equally good."
         )
     return (
-        "Differences are taken draw by draw (every method sees the same few labels). “Clearly” means that "
-        f"{intervals} (more standard errors than "
-        f"{', '.join(thresholds)}), without a correction for the "
-        f"{len(cells)} comparisons made here: about one in twenty would pass by chance. The draws share H, U and "
-        f"the test set, so they say nothing about other target images.{few}"
+        "Differences are taken draw by draw (every method sees the same few labels). “Clearly” means three things: "
+        "there are at least three draws; both the bootstrap's and Student's 95 % interval over them exclude zero; and "
+        "Holm's correction over all rows compared with one reference at one k keeps the difference at the 5 % level. "
+        f"Intervals are printed uncorrected. {len(cells)} comparisons were made here; from one k to the next nothing "
+        "is corrected. The draws share H, U and the test set, so they say nothing about other target images."
     )
 
 
@@ -205,12 +209,12 @@ def paper_sentences(
             mean, error = numbers[key]
             difference = cells[key].mean - mean
             ours = cells[key].error
-            text = f"{difference:+z.2f} at {_K}{labels_per_class}"
+            text = f"{difference:+z.2f} at {K}{labels_per_class}"
             if ours is not None and error is not None:
                 text += f" ({difference / math.hypot(ours, error):+z.1f} SE)"
             parts.append(_minus(text))
         if parts:
-            sentences.append(f"{method['title']}{_after_comma(unit)}: {_listing(parts)}.")
+            sentences.append(f"{method['title']}{_after_comma(unit)}: {listing(parts)}.")
     return sentences
 
 
@@ -229,7 +233,7 @@ def caveat_sentences(
             spread = sorted({f"{ratio:.0f}" for ratio in (min(ratios), max(ratios))}, key=int)
             times = f", {' to '.join(spread)} times as many"
         sentences.append(
-            f"H holds {held:,} labelled target {unit}, V {_listing([str(n) for n in few])}{times}. Every method's "
+            f"H holds {held:,} labelled target {unit}, V {listing([str(n) for n in few])}{times}. Every method's "
             "checkpoint is the best on H, and so are the models that give pseudo-labels. The comparison between "
             "methods is fair, but nobody with only V's labels "
             "could choose checkpoints this well, so the accuracies are not what the few labels alone would give."
@@ -239,7 +243,7 @@ def caveat_sentences(
     if late:
         names = list(dict.fromkeys(str(run.get("title") or run["method"]) for run in late))
         sentences.append(
-            f"In {len(late)} run{'s' if len(late) > 1 else ''} ({_listing(names)}) the best checkpoint lies in the "
+            f"In {len(late)} run{'s' if len(late) > 1 else ''} ({listing(names)}) the best checkpoint lies in the "
             "last tenth of training: longer training might have given a better one."
         )
     return sentences
@@ -279,7 +283,7 @@ def statistics_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str
     titles = {method["name"]: method["title"] for method in methods}
     low, high = min(moves, key=lambda key: moves[key]), max(moves, key=lambda key: moves[key])
     texts = [
-        f"{_minus(f'{moves[key]:+z.2f}')} points ({titles[key[0]]}, {_K}{key[1]})"
+        f"{_minus(f'{moves[key]:+z.2f}')} points ({titles[key[0]]}, {K}{key[1]})"
         for key in (low, high)
     ]
     return (

@@ -10,6 +10,8 @@ from typing import Any
 from gradmix.files import write_text
 from gradmix.results.ablations import ablation_parts
 from gradmix.results.captions import CAPTIONS, caption_of
+from gradmix.results.condition_table import fall_sentences
+from gradmix.results.conditions import Condition, Part, parts_of, titled_rows
 from gradmix.results.data import data_sizes, data_table, read_domains, read_splits
 from gradmix.results.facts import (
     duration,
@@ -37,7 +39,13 @@ from gradmix.results.records import (
     read_runs,
     require_videos,
 )
-from gradmix.results.tables import REFERENCES, experiment_tables, tried_settings, units
+from gradmix.results.tables import (
+    REFERENCES,
+    difference_tables,
+    experiment_tables,
+    tried_settings,
+    units,
+)
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 """The page's template; an input of whoever makes the page, because it is no Python and has no fingerprint."""
@@ -96,6 +104,7 @@ def write_report(
     ensemble_files: Iterable[str | Path] = (),
     summary_files: Iterable[str | Path] = (),
     quality_files: Iterable[str | Path] = (),
+    conditions: Sequence[Condition] = (),
     figures: Iterable[Mapping[str, Any]] = (),
     ablations: Iterable[Mapping[str, Any]] = (),
     ablation_metric_files: Iterable[str | Path] = (),
@@ -109,7 +118,8 @@ def write_report(
         output: where the page goes.
         title: the experiment's title.
         configuration: the resolved configuration as YAML text, shown as it is.
-        methods: name, title and recipe of every row, in order.
+        methods: name, title and recipe of every row, in order; with conditions also method and condition (see
+            `write_tables`).
         metric_files: metrics.json of every method, k and draw.
         run_files: run.json (or folders) of the runs, those under k = 0 included.
         split_files: splits/<k>/<draw>.json.
@@ -118,6 +128,8 @@ def write_report(
         ensemble_files: ensemble/<k>/<draw>.json.
         summary_files: summary.json of the pseudo-labels.
         quality_files: quality.json of the pseudo-labels.
+        conditions: name, title, sources and labels_per_class of each, in order. The first section compares them; what
+            stands below is of the first one, where nothing else is said.
         figures: {"kind": a key of `CAPTIONS`, "file": .svg or .png, "labels_per_class": k or absent, "method": name or
             absent} for every figure to embed, in order.
         ablations: {"name", "title", "methods"} of every ablation, its first method the reference.
@@ -131,7 +143,8 @@ def write_report(
     from jinja2 import Environment, StrictUndefined
 
     split_files, domain_files = list(split_files), list(domain_files)  # both are read twice
-    titles = {method["name"]: method["title"] for method in methods}
+    named = titled_rows(methods, conditions)
+    titles = {method["name"]: method["title"] for method in named}
     metrics = listed_metrics(read_metrics(metric_files), methods)
     if has_clips:
         require_videos(metrics)
@@ -139,10 +152,13 @@ def write_report(
     splits, domains = read_splits(split_files), read_domains(domain_files)
     notes = collect_notes(metrics, runs, methods)
     quoted = paper_table(paper)
+    parts = parts_of(metrics, methods, conditions)
+    first = parts[0]
     tables = experiment_tables(
-        metrics,
+        parts,
         notes,
         methods,
+        conditions,
         paper=paper,
         references=REFERENCES,
         tried=tried_settings(runs),
@@ -157,17 +173,19 @@ def write_report(
         story=transfer(splits, domains, has_clips=has_clips),
         has_clips=has_clips,
         tables=tables,
+        columns=list(units(has_clips)),
+        first=_told(first, first, reference, paper, has_clips),
+        others=[_told(part, first, reference, None, has_clips) for part in parts[1:]],
         data_table=data_table(sizes, has_clips=has_clips) if len(sizes) else None,
-        rule=rule_sentence(metrics, reference, list(units(has_clips))),
-        **_sentences(metrics, methods, reference, paper, has_clips),
+        rule=rule_sentence(first.metrics, reference, list(units(has_clips))),
         paper_setting=quoted.setting if quoted else "",
         caveats=caveat_sentences(metrics, runs, splits),
-        statistics=statistics_sentence(metrics, methods),
+        statistics=statistics_sentence(metrics, named),
         sections=_figure_groups(figures, titles),
         ablations=ablation_parts(ablations, ablation_metric_files),
         quality=quality_table(quality_files, summary_files),
         ensemble=ensemble_table(ensemble_files),
-        durations=duration_table(runs, methods),
+        durations=duration_table(runs, named),
         total_time=duration(sum(run["seconds"] for run in runs)),
         machine=machine_rows(runs),
         notes=_notes(notes, titles),
@@ -180,17 +198,24 @@ def write_report(
     return Path(output)
 
 
-def _sentences(
-    metrics: Any, methods: Sequence[Method], reference: str, paper: str | None, has_clips: bool
-) -> dict[str, list[Any]]:
-    """The lead and the comparisons, per frame and per video where there are clips."""
-    found: dict[str, list[Any]] = {"lead": [], "comparisons": [], "paper_comparisons": []}
+def _told(
+    part: Part, first: Part, reference: str, paper: str | None, has_clips: bool
+) -> dict[str, Any]:
+    """A condition's title, sources, sentences and paired differences, per frame and per video where there are clips."""
+    told: dict[str, Any] = {"title": part.title, "sources": part.sources}
+    lists = ("lead", "comparisons", "differences", "paper_comparisons")
+    told |= {name: [] for name in lists}
+    metrics, methods = part.metrics, part.methods
     for column, unit in units(has_clips).items():
         of: dict[str, str] = {"column": column, "unit": unit}
-        found["lead"] += lead_sentences(metrics, methods, **of)
-        found["comparisons"] += comparison_sentences(metrics, methods, reference, **of)
-        found["paper_comparisons"] += paper_sentences(metrics, methods, paper, **of)
-    return found
+        where = of | {"condition": part.title}
+        told["lead"] += lead_sentences(metrics, methods, **where)
+        if part is not first:
+            told["lead"] += fall_sentences(first, part, **of)
+        told["comparisons"] += comparison_sentences(metrics, methods, reference, **where)
+        told["differences"] += difference_tables(part, REFERENCES, column, unit)
+        told["paper_comparisons"] += paper_sentences(metrics, methods, paper, **of)
+    return told
 
 
 def _notes(notes: Any, titles: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -7,19 +7,17 @@ A single draw has none: it is None, never 0 and never NaN.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from gradmix.results.bootstrap import bootstrap_interval
 
-# 97.5 % quantiles of Student's t for 1 to 30 degrees of freedom; scipy takes a second to import, for one table.
-_T_QUANTILES = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
+_LEVEL = 0.05
+_FEWEST = 3
+_EQUAL = 1e-9  # accuracies are multiples of one image; what differs by less differs by rounding
 
-_BOOTSTRAP_FROM = 3
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,14 @@ class Summary:
     """A mean over `count` draws with its standard error (None for a single draw), and a difference's interval.
 
     `bootstrap` is the percentile bootstrap interval over draws; None where it was not asked for, or of fewer than
-    three draws.
+    three draws. `clear` is set by `mark_clear`, which looks at a whole column of differences.
     """
 
     mean: float
     error: float | None
     count: int
     bootstrap: tuple[float, float] | None = None
+    clear: bool = False
 
     @property
     def pair(self) -> tuple[float, float] | None:
@@ -53,32 +52,66 @@ class Summary:
     @property
     def errors_from_zero(self) -> float | None:
         """The mean in standard errors; None for a single draw, and where all draws agree to rounding."""
-        if self.error is None or self.error <= 1e-9 * max(1.0, abs(self.mean)):
+        if self.error is None or self.error <= _EQUAL * max(1.0, abs(self.mean)):
             return None
         return self.mean / self.error
 
     @property
-    def is_clear(self) -> bool:
-        """Whether zero lies outside Student's 95 % interval, and outside the bootstrap's where there is one.
+    def p(self) -> float | None:
+        """Two-sided p-value of Student's t for a mean of zero, not corrected; None of fewer than three draws.
 
-        Two-sided, not corrected for many comparisons.
+        Zero where all draws have the same value, unless that is zero.
         """
-        if self.count == 1:
-            return False
+        if self.count < _FEWEST:
+            return None
         ratio = self.errors_from_zero
         if ratio is None:
-            # The same value in every draw: of two it may be chance, since accuracies are multiples of one image.
-            return self.count > 2 and abs(self.mean) > 1e-9
-        outside = self.bootstrap is None or self.bootstrap[0] > 0 or self.bootstrap[1] < 0
-        return outside and abs(ratio) > t_quantile(self.count - 1)
+            return 0.0 if abs(self.mean) > _EQUAL else 1.0
+        from scipy.special import stdtr  # takes a moment to import
+
+        return float(2 * stdtr(self.count - 1, -abs(ratio)))
 
 
 def t_quantile(degrees_of_freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t (to 0.002) for `degrees_of_freedom` >= 1."""
+    """Return the 97.5 % quantile of Student's t for `degrees_of_freedom` >= 1."""
     assert degrees_of_freedom >= 1
-    if degrees_of_freedom <= len(_T_QUANTILES):
-        return _T_QUANTILES[degrees_of_freedom - 1]
-    return 1.96 + 2.4 / degrees_of_freedom
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees_of_freedom, 1 - _LEVEL / 2))
+
+
+def mark_clear(column: Mapping[Key, Summary]) -> dict[Key, Summary]:
+    """Return the differences of one column (all to one reference, at one k) with `clear` set: the rule of all results.
+
+    Clear is a difference of at least three draws, of which Student's 95 % interval and the bootstrap's both exclude
+    zero, and which Holm's correction over the rows of the column keeps at the 5 % level. Holm's p-values are Student's,
+    so what it keeps lies outside Student's interval. Rows of fewer draws count among those that it corrects for.
+    """
+    kept = holm([summary.p for summary in column.values()])
+    return {
+        key: replace(summary, clear=keeps and _outside(summary.bootstrap))
+        for (key, summary), keeps in zip(column.items(), kept, strict=True)
+    }
+
+
+def holm(p_values: Sequence[float | None]) -> list[bool]:
+    """Return which of the p-values Holm's correction over all of them keeps at the 5 % level; never one that is None.
+
+    The smallest of m must not exceed 5 % / m, the next 5 % / (m - 1), and so on; the first that does ends it.
+    """
+    count = len(p_values)
+    kept = [False] * count
+    tested = [(p, place) for place, p in enumerate(p_values) if p is not None]
+    for rank, (p, place) in enumerate(sorted(tested)):
+        if p > _LEVEL / (count - rank):
+            break
+        kept[place] = True
+    return kept
+
+
+def _outside(interval: tuple[float, float] | None) -> bool:
+    """Whether zero lies outside the interval; not where there is none."""
+    return interval is not None and (interval[0] > 0 or interval[1] < 0)
 
 
 def summarise(values: Iterable[float]) -> Summary | None:
@@ -103,6 +136,6 @@ def paired_difference(
     """
     common = [values[draw] - reference[draw] for draw in values if draw in reference]
     summary = summarise(common)
-    if summary is None or summary.count < _BOOTSTRAP_FROM:
+    if summary is None or summary.count < _FEWEST:
         return summary
     return replace(summary, bootstrap=bootstrap_interval(common))

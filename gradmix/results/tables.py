@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,15 @@ from gradmix.results.accuracy import (
     few_draws_remarks,
     summaries,
 )
+from gradmix.results.condition_table import condition_differences, condition_table
+from gradmix.results.conditions import (
+    Condition,
+    Part,
+    parts_of,
+    plain_name,
+    plain_rows,
+    titled_rows,
+)
 from gradmix.results.data import data_sizes, data_table
 from gradmix.results.layout import Table, to_latex, to_markdown
 from gradmix.results.marks import collect_notes, mark_cells
@@ -31,6 +41,7 @@ from gradmix.results.records import (
     require_videos,
 )
 from gradmix.results.table3 import table3, tidy_table3
+from gradmix.results.weights import mean_weights
 
 STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
 VIDEO_STEMS = (
@@ -41,16 +52,21 @@ VIDEO_STEMS = (
 )
 """The tables that only experiments on clips have."""
 
-REFERENCES = ("gradmix", "pooled", "source_only")
-"""The methods that the others are compared with, where they are listed."""
+REFERENCES = ("gradmix", "pooled", "source_only", "target_only")
+"""The methods that the others are compared with, within each condition, where they are listed there."""
 
 _RENEWED = " with batch-norm statistics re-estimated on V (same checkpoints)"
 
 
-def table_files(has_clips: bool = False) -> tuple[str, ...]:
-    """The files that `write_tables` writes."""
-    stems = (*STEMS, *(VIDEO_STEMS if has_clips else ()))
-    return (*(f"{stem}.{kind}" for stem in stems for kind in ("csv", "md", "tex")), "runs.csv")
+def table_files(
+    has_clips: bool = False, *, has_conditions: bool = False, mixes: bool = False
+) -> tuple[str, ...]:
+    """The files that `write_tables` writes; `mixes`: whether any listed method mixes gradients by weights."""
+    stems = [*STEMS, *(VIDEO_STEMS if has_clips else ())]
+    if has_conditions:
+        stems += [stem_of(column, "conditions") for column in units(has_clips)]
+    files = [f"{stem}.{kind}" for stem in stems for kind in ("csv", "md", "tex")]
+    return (*files, "runs.csv", *(["weights.csv"] if mixes else []))
 
 
 def units(has_clips: bool) -> dict[str, str]:
@@ -61,9 +77,10 @@ def units(has_clips: bool) -> dict[str, str]:
 
 
 def experiment_tables(
-    metrics: pd.DataFrame,
+    parts: Sequence[Part],
     notes: pd.DataFrame,
     methods: Sequence[Method],
+    conditions: Sequence[Condition],
     *,
     paper: str | None,
     references: Sequence[str],
@@ -71,17 +88,18 @@ def experiment_tables(
     has_clips: bool = False,
 ) -> dict[str, list[Table]]:
     """Return the tables of accuracies by stem, from records already read (see `write_tables`)."""
-    marks, footnotes = mark_cells(notes, methods)
+    marks, footnotes = mark_cells(notes, titled_rows(methods, conditions))
     quoted, labelled = paper_table(paper), "clips" if has_clips else "images"
+    first, rows = parts[0], plain_rows(methods)
     tables: dict[str, list[Table]] = {}
     for column, unit in units(has_clips).items():
         tables[column] = [
             accuracy_table(
-                summaries(metrics, column),
-                methods,
-                name=column,
+                parts,
+                rows,
+                column=column,
                 what=f"Test accuracy{unit}",
-                paper=paper_numbers(methods, paper, column),
+                paper=paper_numbers(first.methods, paper, column),
                 marks=marks,
                 footnotes=footnotes,
                 tried=tried,
@@ -90,36 +108,39 @@ def experiment_tables(
             )
         ]
         renewed = f"{column}_statistics_on_V"
+        what = f"Test accuracy{unit}{_RENEWED}"
         tables[renewed] = [
-            accuracy_table(
-                summaries(metrics, renewed),
-                methods,
-                name=renewed,
-                what=f"Test accuracy{unit}{_RENEWED}",
-                paper={},
-                marks={},
-                footnotes=[],
-                labelled=labelled,
-            )
+            accuracy_table(parts, rows, column=renewed, what=what, labelled=labelled)
         ]
-        compared = all_differences(metrics, references, column)
-        name = differences_stem(column)
-        what = f"Accuracy differences{unit}"
-        tables[name] = [
-            difference_table(compared, methods, k, name=name, what=what)
-            for k in columns_k(summaries(metrics, column))
+        tables[stem_of(column, "paired_differences")] = [
+            table for part in parts for table in difference_tables(part, references, column, unit)
         ]
-        if tables[name]:  # of all k, once
-            most = max((c.count for cells in compared.values() for c in cells.values()), default=0)
-            tables[name][-1].remarks.extend(few_draws_remarks(most))
+        if len(parts) > 1:
+            name, what = stem_of(column, "conditions"), f"Test accuracy{unit}"
+            tables[name] = [condition_table(parts, column=column, name=name, what=what)]
     if has_clips:
-        tables["table3"] = [table3(metrics, methods, paper)]
+        tables["table3"] = [table3(first.metrics, first.methods, paper)]
     return tables
 
 
-def differences_stem(column: str) -> str:
-    """The name of the table of paired differences of a column of metrics."""
-    return column.replace("accuracy", "paired_differences", 1)
+def difference_tables(part: Part, references: Sequence[str], column: str, unit: str) -> list[Table]:
+    """Return the paired differences of one condition, a table per k; `unit`: words for captions (see `units`)."""
+    compared = all_differences(part.metrics, references, column)
+    what = f"Accuracy differences{unit}{f', {part.title},' if part.title else ''}"
+    name = "-".join(filter(None, [stem_of(column, "paired_differences"), part.name]))
+    tables = [
+        difference_table(compared, part.methods, k, name=name, what=what)
+        for k in columns_k(summaries(part.metrics, column))
+    ]
+    if tables:  # of all k, once
+        most = max((c.count for cells in compared.values() for c in cells.values()), default=0)
+        tables[-1].remarks.extend(few_draws_remarks(most))
+    return tables
+
+
+def stem_of(column: str, what: str) -> str:
+    """The name of a kind of table of a column of metrics: `accuracy_per_video` -> `<what>_per_video`."""
+    return column.replace("accuracy", what, 1)
 
 
 def all_differences(
@@ -134,35 +155,41 @@ def tried_settings(runs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Return how many settings each method tried, of which the best on H is its run."""
     tried: dict[str, int] = {}
     for run in runs:
-        count = len(run.get("candidates") or [None])
-        tried[run["method"]] = max(count, tried.get(run["method"], 1))
+        tried[run["method"]] = max(_tried(run), tried.get(run["method"], 1))
     return tried
 
 
+def _tried(run: Mapping[str, Any]) -> int:
+    return len(run.get("candidates") or [None])
+
+
 def _tidy(
-    cells: Summaries,
-    methods: Sequence[Method],
-    paper: Mapping[tuple[str, int], PaperNumber],
+    parts: Sequence[Part],
+    column: str,
     notes: pd.DataFrame,
+    paper: Mapping[tuple[str, int], PaperNumber] | None = None,
 ) -> pd.DataFrame:
+    """A row per method, condition and k; the paper's numbers in the first part's, where `paper` is not None."""
     rows = []
-    for method in methods:
-        for key in sorted(key for key in cells if key[0] == method["name"]):
-            chosen = (notes["method"] == key[0]) & (notes["labels_per_class"] == key[1])
-            paper_mean, paper_error = paper.get(key, (None, None))
-            rows.append(
-                {
+    for part in parts:
+        cells = summaries(part.metrics, column)
+        for method in part.methods:
+            for key in sorted(key for key in cells if key[0] == method["name"]):
+                chosen = (notes["method"] == method["run"]) & (notes["labels_per_class"] == key[1])
+                row = {
                     "method": key[0],
+                    "condition": part.name,
                     "title": method["title"],
                     "labels_per_class": key[1],
                     "draws": cells[key].count,
                     "mean_percent": cells[key].mean,
                     "standard_error_percent": cells[key].error,
-                    "paper_mean_percent": paper_mean,
-                    "paper_standard_error_percent": paper_error,
-                    "notes": "; ".join(dict.fromkeys(notes.loc[chosen, "note"])),
                 }
-            )
+                if paper is not None:
+                    number = paper.get(key) if part is parts[0] else None
+                    mean, error = number or (None, None)
+                    row |= {"paper_mean_percent": mean, "paper_standard_error_percent": error}
+                rows.append(row | {"notes": "; ".join(dict.fromkeys(notes.loc[chosen, "note"]))})
     return pd.DataFrame(rows)
 
 
@@ -171,10 +198,19 @@ def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | 
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _tidy_differences(compared: Mapping[str, Summaries], methods: Sequence[Method]) -> pd.DataFrame:
-    rows = [
+_DIFFERENCE_COLUMNS = [
+    *("method", "condition", "title", "reference", "labels_per_class", "common_draws"),
+    *("difference_points", "standard_error_points", "difference_in_standard_errors"),
+    *("bootstrap_low", "bootstrap_high", "student_low", "student_high", "p", "clear"),
+]
+
+
+def _tidy_differences(part: Part, compared: Mapping[str, Summaries]) -> list[dict[str, Any]]:
+    """A row per difference to each of the references; p-values are Student's, uncorrected."""
+    return [
         {
             "method": key[0],
+            "condition": part.name,
             "title": method["title"],
             "reference": reference,
             "labels_per_class": key[1],
@@ -184,16 +220,36 @@ def _tidy_differences(compared: Mapping[str, Summaries], methods: Sequence[Metho
             "difference_in_standard_errors": cells[key].errors_from_zero,
             **_ends("bootstrap", cells[key].bootstrap),
             **_ends("student", cells[key].student),
-            "clear": cells[key].is_clear,
+            "p": cells[key].p,
+            "clear": cells[key].clear,
         }
         for reference, cells in compared.items()
-        for method in methods
+        for method in part.methods
         for key in sorted(key for key in cells if key[0] == method["name"])
     ]
-    columns = ["method", "title", "reference", "labels_per_class", "common_draws"]
-    columns += ["difference_points", "standard_error_points", "difference_in_standard_errors"]
-    columns += ["bootstrap_low", "bootstrap_high", "student_low", "student_high", "clear"]
-    return pd.DataFrame(rows, columns=columns)
+
+
+def _single_runs(
+    metrics: pd.DataFrame,
+    runs: Iterable[Mapping[str, Any]],
+    methods: Sequence[Method],
+    has_clips: bool,
+) -> pd.DataFrame:
+    """Every number behind the tables: a row per evaluated run, with its training seconds and the settings tried."""
+    rows = {row["name"]: row for row in methods}
+    trained = {(run["method"], run["labels_per_class"], run["draw"]): run for run in runs}
+    keys = list(zip(metrics["method"], metrics["labels_per_class"], metrics["draw"], strict=True))
+    # A run that saw no target label is stored under k = 0.
+    own = [trained.get(key) or trained.get((key[0], 0, key[2])) or {} for key in keys]
+    hidden = ["order", "classes", "confusion", "file", *(() if has_clips else PER_VIDEO)]
+    frame = metrics.drop(columns=hidden)
+    frame.insert(1, "condition", [rows[key[0]].get("condition", "") for key in keys])
+    return frame.assign(
+        method=[plain_name(rows[key[0]]) for key in keys],
+        notes=frame["notes"].map("; ".join),
+        seconds=[run.get("seconds", math.nan) for run in own],
+        tried=[_tried(run) if run else math.nan for run in own],
+    )
 
 
 def write_tables(
@@ -202,6 +258,8 @@ def write_tables(
     methods: Sequence[Method],
     folder: str | Path,
     *,
+    conditions: Sequence[Condition] = (),
+    curve_files: Iterable[str | Path] = (),
     paper: str | None = None,
     split_files: Iterable[str | Path] = (),
     enlarged_files: Iterable[str | Path] = (),
@@ -214,8 +272,12 @@ def write_tables(
     Args:
         metric_files: metrics.json of every method, k (> 0) and draw.
         run_files: run.json (or folders) of the runs, those under k = 0 included; their notes become footnotes.
-        methods: name, title and recipe of every row, in order. Rows without records are left out.
+        methods: name, title and recipe of every row, in order; with conditions also method (the name without the
+            condition) and condition (empty: the row belongs to every one). Rows without records are left out.
         folder: where the tables go; made if missing.
+        conditions: name, title, sources and labels_per_class of each, in order; the first is the reference of others.
+        curve_files: curves.parquet of the runs of methods that mix, run.json beside them; without any, there is no
+            table of weights.
         paper: None, or the paper's numbers beside ours: "digits" for its Table 1, "actions" for Table 3.
         split_files: the splits, for the table of set sizes.
         enlarged_files: the enlarged splits (.enlarged.json), if there are any.
@@ -229,36 +291,47 @@ def write_tables(
     metrics = listed_metrics(read_metrics(metric_files), methods)
     if has_clips:
         require_videos(metrics)
-    runs = read_runs(run_files)
+    runs, mixing_runs = read_runs(run_files), read_runs(curve_files)
     notes = collect_notes(metrics, runs, methods)
     sizes = data_sizes(split_files, enlarged_files, domain_files)
+    parts = parts_of(metrics, methods, conditions)
     tables = experiment_tables(
-        metrics,
+        parts,
         notes,
         methods,
+        conditions,
         paper=paper,
         references=references,
         tried=tried_settings(runs),
         has_clips=has_clips,
     )
     tables["data"] = [data_table(sizes, has_clips=has_clips)]
-    hidden = ["order", "classes", "confusion", "file", *(() if has_clips else PER_VIDEO)]
-    single = metrics.drop(columns=hidden)
-    csv = {"data": sizes, "runs": single.assign(notes=single["notes"].map("; ".join))}
+    csv = {"data": sizes, "runs": _single_runs(metrics, runs, methods, has_clips)}
+    if mixing_runs:
+        csv["weights"] = mean_weights(mixing_runs, methods)
+    first = parts[0]
     for column in units(has_clips):
-        numbers, renewed = paper_numbers(methods, paper, column), f"{column}_statistics_on_V"
-        csv[column] = _tidy(summaries(metrics, column), methods, numbers, notes)
-        csv[renewed] = _tidy(summaries(metrics, renewed), methods, {}, notes).drop(
-            columns=["paper_mean_percent", "paper_standard_error_percent"], errors="ignore"
-        )
-        compared = all_differences(metrics, references, column)
-        csv[differences_stem(column)] = _tidy_differences(compared, methods)
+        numbers, renewed = paper_numbers(first.methods, paper, column), f"{column}_statistics_on_V"
+        csv[column] = _tidy(parts, column, notes, numbers)
+        csv[renewed] = _tidy(parts, renewed, notes)
+        compared = [(p, all_differences(p.metrics, references, column)) for p in parts]
+        csv[stem_of(column, "paired_differences")] = _together(compared)
+        if conditions:
+            fallen = [(p, {first.name: condition_differences(first, p, column)}) for p in parts[1:]]
+            csv[stem_of(column, "conditions")] = _together(fallen)
     if has_clips:
-        csv["table3"] = tidy_table3(metrics, methods, paper)
+        csv["table3"] = tidy_table3(first.metrics, first.methods, paper)
     folder = Path(folder)
-    for stem, parts in tables.items():
-        write_text(folder / f"{stem}.md", "\n".join(map(to_markdown, parts)))
-        write_text(folder / f"{stem}.tex", "\n".join(map(to_latex, parts)))
+    for stem, found in tables.items():
+        write_text(folder / f"{stem}.md", "\n".join(map(to_markdown, found)))
+        write_text(folder / f"{stem}.tex", "\n".join(map(to_latex, found)))
     for stem, frame in csv.items():
         write_text(folder / f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    return [folder / name for name in table_files(has_clips)]
+    names = table_files(has_clips, has_conditions=bool(conditions), mixes=bool(mixing_runs))
+    return [folder / name for name in names]
+
+
+def _together(compared: Iterable[tuple[Part, Mapping[str, Summaries]]]) -> pd.DataFrame:
+    """The differences of all conditions below each other; the columns alone where there are none."""
+    rows = [row for part, found in compared for row in _tidy_differences(part, found)]
+    return pd.DataFrame(rows, columns=_DIFFERENCE_COLUMNS)

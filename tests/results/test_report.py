@@ -94,7 +94,8 @@ def test_the_story(experiment, methods, tmp_path):
         "Clearly worse: Target only (−18.00 points, the same in every draw), Source only (sum) "
         "(−10.00 points, −17.3 SE)",
         "Not told apart from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
-        "without a correction for the 12 comparisons made here",
+        "Holm's correction over all rows compared with one reference at one k",
+        "12 comparisons were made here",
         "H holds 10 labelled target images",
         "In 2 runs (Fine-tune) the best checkpoint lies in the last tenth",
         "no pseudo-label accepted: trained without S_u (GradMix, hard labels, k = 3, draw 1)",

@@ -1,0 +1,106 @@
+"""Figure: which sources the mixing methods follow, over training and in every condition, at one k."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gradmix.results.conditions import Condition, part_rows, plain_rows
+from gradmix.results.figures.curves import over_draws
+from gradmix.results.figures.style import line_look, message_figure, new_figure, save, styled
+from gradmix.results.records import Method, read_runs, runs_of
+from gradmix.results.weights import layer_means
+
+Curves = dict[tuple[str, str], list[pd.DataFrame]]
+
+
+@styled
+def draw(
+    runs: Sequence[Mapping[str, Any]],
+    methods: Sequence[Method],
+    conditions: Sequence[Condition],
+    *,
+    labels_per_class: int,
+) -> Figure:
+    """Draw a row per mixing method, a column per condition and a line per source: the weight's mean over the shared
+    layers and over draws, the range of draws as a band.
+    """
+    curves = _curves(runs, methods, conditions, labels_per_class)
+    if not curves:
+        return message_figure(
+            f"No method at k = {labels_per_class} mixes gradients layer by layer."
+        )
+    rows = [row for row in plain_rows(methods) if any(key[0] == row["name"] for key in curves)]
+    columns = [one for one in conditions if any(key[1] == one["name"] for key in curves)]
+    sources = list(dict.fromkeys(s for found in curves.values() for c in found for s in c.columns))
+    figure = new_figure(max(6.2, 1.9 * len(columns) + 0.9), 1.5 * len(rows) + 1.2)
+    grid = figure.subplots(len(rows), len(columns), sharex="row", sharey=True, squeeze=False)
+    looks = {source: line_look(place) for place, source in enumerate(sources)}
+    for panels, row in zip(grid, rows, strict=True):
+        panels[0].set_ylabel("\n".join(textwrap.wrap(row["title"], 18)))
+        for panel, condition in zip(panels, columns, strict=True):
+            _panel(panel, curves.get((row["name"], condition["name"]), []), looks)
+    for panel, condition in zip(grid[0], columns, strict=True):
+        panel.set_title("\n".join(textwrap.wrap(condition["title"], 22)))
+    grid[0][0].set_ylim(bottom=0)
+    figure.supxlabel("training step (mini-batches)", fontsize=9)
+    figure.supylabel("weight of the source, mean over shared layers", fontsize=9)
+    handles = [grid[0][0].plot([], [], label=source, **look)[0] for source, look in looks.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(sources)))
+    return figure
+
+
+def _curves(
+    runs: Sequence[Mapping[str, Any]],
+    methods: Sequence[Method],
+    conditions: Sequence[Condition],
+    labels_per_class: int,
+) -> Curves:
+    """The weights of every draw by plain method and condition; a row of no condition stands in each."""
+    found: Curves = {}
+    for condition in conditions:
+        for row in part_rows(methods, condition["name"]):
+            own = [layer_means(run) for run in runs_of(runs, row["run"], labels_per_class)]
+            own = [weights for weights in own if len(weights)]
+            if own:
+                found[row["name"], condition["name"]] = own
+    return found
+
+
+def _panel(
+    panel: Axes, draws: Sequence[pd.DataFrame], looks: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Draw a line with its band for every source that the runs mixed."""
+    if not draws:
+        panel.text(0.5, 0.5, "not trained", ha="center", va="center", transform=panel.transAxes)
+        return
+    tables = [weights.reset_index() for weights in draws]
+    for source in draws[0].columns:
+        curve, look = over_draws(tables, source), looks[source]
+        every = max(1, len(curve) // 6)
+        panel.plot(curve["step"], curve["mean"], markevery=every, **look)
+        panel.fill_between(
+            curve["step"], curve["low"], curve["high"], color=look["color"], alpha=0.15, linewidth=0
+        )
+    panel.set_xlim(left=0)
+    panel.xaxis.set_major_locator(MaxNLocator(4))
+
+
+def write(
+    run_files: Iterable[str | Path],
+    methods: Sequence[Method],
+    stem: str | Path,
+    *,
+    conditions: Sequence[Condition],
+    labels_per_class: int,
+) -> list[Path]:
+    """Read run.json and curves.parquet of the mixing methods' runs at this k; write `stem`.svg, .png and .pdf."""
+    figure = draw(read_runs(run_files), methods, conditions, labels_per_class=labels_per_class)
+    return save(figure, stem)
