@@ -52,9 +52,16 @@ if experiment.has_clips():
         *("accuracy_per_video", "accuracy_per_video_statistics_on_V"),
         *("paired_differences_per_video", "table3"),
     )
+if experiment.conditions:
+    TABLE_STEMS += ("conditions", *(["conditions_per_video"] if experiment.has_clips() else []))
 TABLES = [
     *expand(f"{OUT}/tables/{{stem}}.{{kind}}", stem=TABLE_STEMS, kind=("csv", "md", "tex")),
     f"{OUT}/tables/runs.csv",
+    *(
+        [f"{OUT}/tables/weights.csv"]
+        if any(experiment.recipe(name).mixes_by_target for name in experiment.methods)
+        else []
+    ),
 ]
 
 

@@ -38,6 +38,20 @@ FIGURES = {
         lambda of: {"metric_files": metric_files()},
         lambda of: {"methods": experiment.rows()},
     ),
+    "conditions": (
+        "conditions",
+        lambda of: {"metric_files": metric_files(methods=row_names())},
+        lambda of: {"methods": experiment.all_rows(), "conditions": condition_list()},
+    ),
+    "source_weights": (
+        "source_weights-k{labels_per_class}",
+        lambda of: {"run_files": record_files(mixing_rows(), of["labels_per_class"])},
+        lambda of: {
+            "methods": experiment.all_rows(),
+            "conditions": condition_list(),
+            **k_of(of),
+        },
+    ),
     "hyper_validation_loss": (
         "hyper_validation_loss-k{labels_per_class}",
         lambda of: {"run_files": record_files(labels_per_class=of["labels_per_class"])},

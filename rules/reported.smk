@@ -64,6 +64,25 @@ def mixing_methods():
     return [name for name in experiment.methods if experiment.recipe(name).mixes_by_target]
 
 
+def mixing_rows():
+    """Runs of the table, under all conditions, with weights that change over training."""
+    return [name for name in row_names() if experiment.recipe(name).mixes_by_target]
+
+
+def condition_list():
+    """Name, title, sources and k of every condition, the experiment's own sources first."""
+    main = experiment.main_condition()
+    return [
+        {
+            "name": name,
+            "title": experiment.conditions[name].title,
+            "sources": list(experiment.conditions[name].sources),
+            "labels_per_class": list(experiment.conditions[name].labels_per_class),
+        }
+        for name in sorted(experiment.conditions, key=lambda name: name != main)
+    ]
+
+
 LOSS_PAIR_METHODS = ("source_only", "gradmix")
 
 
@@ -135,6 +154,10 @@ def figure_list():
         ("accuracy", "accuracy", {}),
         ("ranks", "ranks", {}),
     ]
+    if experiment.conditions:
+        figures.append(("conditions", "conditions", {}))
+        for k in experiment.labels_per_class if mixing_rows() else []:
+            figures.append(("source_weights", f"source_weights-k{k}", {"labels_per_class": k}))
     for k in experiment.labels_per_class:
         of = {"labels_per_class": k}
         figures.append(("hyper_validation_loss", f"hyper_validation_loss-k{k}", of))

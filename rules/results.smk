@@ -3,8 +3,9 @@
 
 rule tables:
     input:
-        metrics=metric_files(),
-        runs=run_files("run.json"),
+        metrics=metric_files(methods=row_names()),
+        runs=run_files("run.json", row_names()),
+        curves=run_files("curves.parquet", mixing_rows()) if mixing_rows() else [],
         splits=per_draw(SPLIT),
         enlarged=if_pseudo_labelled(per_draw(ENLARGED)),
         domains=expand(f"{DOMAIN}/domain.json", domain=used_domains()),
@@ -22,7 +23,8 @@ rule tables:
         runtime=10,
         gpu=0,
     params:
-        methods=experiment.rows(),
+        methods=experiment.all_rows(),
+        conditions=condition_list(),
         paper=experiment.paper_numbers,
         has_clips=experiment.has_clips(),
         code=lambda wildcards: fingerprint("gradmix.results.tables"),
@@ -34,8 +36,8 @@ rule report:
     input:
         figures=[figure["file"] for figure in report_figures()],
         ablations=all_ablation_metrics(),
-        metrics=metric_files(),
-        runs=record_files(),
+        metrics=metric_files(methods=row_names()),
+        runs=record_files(row_names()),
         splits=per_draw(SPLIT),
         enlarged=if_pseudo_labelled(per_draw(ENLARGED)),
         ensembles=if_pseudo_labelled(per_draw(ENSEMBLE)),
@@ -57,7 +59,8 @@ rule report:
         gpu=0,
     params:
         configuration=reported_configuration(),
-        methods=experiment.rows(),
+        methods=experiment.all_rows(),
+        conditions=condition_list(),
         figures=report_figures(),
         ablations=reported_ablations(),
         has_clips=experiment.has_clips(),
