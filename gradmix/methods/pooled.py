@@ -1,4 +1,4 @@
-"""Pooled: all labelled data, V included, their losses summed. The simple rival that the paper leaves out."""
+"""Pooled: all labelled data, V included, their losses summed. The simple baseline that the paper leaves out."""
 
 from gradmix.methods.recipe import Recipe, Stream
 

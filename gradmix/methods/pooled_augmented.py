@@ -1,4 +1,4 @@
-"""Pooled, with V's images randomly changed at every step: the fair rival of methods that do the same."""
+"""Pooled, with V's images randomly changed at every step: the fair baseline of methods that do the same."""
 
 from gradmix.methods.recipe import Recipe, Stream
 

@@ -1,4 +1,4 @@
-"""Pooled with self-labels: the same sets and losses as the guided sum with self-labels, summed; its fair rival."""
+"""Pooled with self-labels: the same sets and losses as the guided sum with self-labels, summed; its fair baseline."""
 
 from gradmix.methods.recipe import Recipe, Stream
 

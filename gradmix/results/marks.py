@@ -33,7 +33,7 @@ def collect_notes(
         for method, labels_per_class, draw in evaluated:
             same_run = (method, draw) == (run["method"], run["draw"])
             if same_run and run["labels_per_class"] in (labels_per_class, 0):
-                notes = run.get("notes") or []
+                notes = [*(run.get("notes") or []), *_reading(run)]
                 found += [(method, labels_per_class, draw, note) for note in notes]
     columns = ["method", "labels_per_class", "draw", "note"]
     order = {method["name"]: position for position, method in enumerate(methods)}
@@ -41,6 +41,14 @@ def collect_notes(
     frame = frame[frame["method"].isin(list(order))]
     frame = frame.sort_values("method", key=lambda names: names.map(order), kind="stable")
     return frame.reset_index(drop=True)
+
+
+def _reading(run: Mapping[str, Any]) -> list[str]:
+    """That V trained nothing, for a run of another method than the one that is defined so."""
+    last_layer = (run.get("settings") or {}).get("gradmix", {}).get("last_layer")
+    if last_layer != "H0" or run.get("recipe") == "gradmix_literal":
+        return []
+    return ["made under last_layer H0, the paper read literally: V guides and trains nothing"]
 
 
 def mark_cells(

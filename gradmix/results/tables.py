@@ -159,6 +159,12 @@ def tried_settings(runs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return tried
 
 
+def _seconds(run: Mapping[str, Any]) -> float:
+    """Training time of all settings that the run tried: what the method costs."""
+    tried = run.get("candidates") or [run]
+    return math.fsum(one.get("seconds", math.nan) for one in tried)
+
+
 def _tried(run: Mapping[str, Any]) -> int:
     return len(run.get("candidates") or [None])
 
@@ -247,7 +253,7 @@ def _single_runs(
     return frame.assign(
         method=[plain_name(rows[key[0]]) for key in keys],
         notes=frame["notes"].map("; ".join),
-        seconds=[run.get("seconds", math.nan) for run in own],
+        seconds=[_seconds(run) for run in own],
         tried=[_tried(run) if run else math.nan for run in own],
     )
 

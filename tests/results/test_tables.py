@@ -97,6 +97,29 @@ def test_marks(empty_experiment, tmp_path):
     assert csv(tmp_path, "accuracy")["notes"].iloc[0] == "trained without S_u"
 
 
+def test_a_run_made_under_h0_says_so_and_the_literal_row_need_not(empty_experiment, tmp_path):
+    for method in ("gradmix", "a"):
+        empty_experiment.metrics(method, 2, 0, 0.5)
+    literal = {"gradmix": {"last_layer": "H0"}}
+    runs = [
+        empty_experiment.run("gradmix", 2, 0, settings=literal),
+        empty_experiment.run("a", 2, 0, settings=literal, recipe="gradmix_literal"),
+    ]
+    write_tables(empty_experiment.files["metrics"], runs, [A, GRADMIX], tmp_path)
+    notes = csv(tmp_path, "accuracy").set_index("method")["notes"]
+    assert notes["gradmix"].startswith("made under last_layer H0")
+    assert notes.isna()["a"]
+
+
+def test_seconds_are_those_of_all_settings_tried(empty_experiment, tmp_path):
+    empty_experiment.metrics("a", 2, 0, 0.5)
+    tried = [{"name": "x", "seconds": 2.0}, {"name": "y", "seconds": 3.5}]
+    run = empty_experiment.run("a", 2, 0, seconds=3.5, candidates=tried)
+    write_tables(empty_experiment.files["metrics"], [run], [A], tmp_path)
+    row = csv(tmp_path, "runs").iloc[0]
+    assert (row["seconds"], row["tried"]) == (5.5, 2)
+
+
 def test_sizes(experiment, tmp_path, methods):
     files = experiment.files
     sizes = {"split_files": files["splits"], "domain_files": files["domains"]}
