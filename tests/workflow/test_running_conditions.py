@@ -85,7 +85,7 @@ def test_the_target_and_the_source_cut_from_the_same_digits_never_meet(condition
 
 def test_one_more_method_in_a_condition_trains_that_one(conditions):
     with conditions.edited(
-        "mini.yaml", "      - fine_tune\n", "      - fine_tune\n      - guarded_sum\n"
+        "mini.yaml", "    - fine_tune\n", "    - fine_tune\n    - guarded_sum\n"
     ):
         done = conditions.would_run()
     assert {job.wildcards for job in done.jobs if job.rule.startswith("train")} == {
