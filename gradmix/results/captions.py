@@ -28,7 +28,7 @@ CAPTIONS: dict[str, Caption] = {
         "their means, by which the methods are sorted. Ranks say in how many draws a method is ahead, not by how much.",
     ),
     "conditions": Caption(
-        "conditions",
+        "overview",
         "Test accuracy in every condition",
         "Points are means over draws of the few labels, bars one standard error; lines join a method's points. A "
         "method that learns from no source has the same point in every condition. Axes do not start at zero.",

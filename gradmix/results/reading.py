@@ -85,6 +85,7 @@ _PAIRS = (
     ("gradmix", "target_only"),
     ("gradmix_hard", "gradmix"),
     ("guarded_sum", "pooled"),
+    ("guarded_sum", "pooled_augmented"),
 )
 """The comparisons that lead, besides the best row's with pooling: method and reference."""
 
