@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from gradmix import ConvNet, GradMix, GuidedSum, forward_together, layers_of
+from gradmix import ConvNet, GradMix, GuardedSum, GuidedSum, forward_together, layers_of
 from gradmix.training.sgd import SGD
 
 
@@ -40,7 +40,14 @@ def step(mixer_class, joint, **options):
 @pytest.mark.parametrize("joint", [None, "gradients", "gram"])
 @pytest.mark.parametrize(
     ("mixer_class", "options"),
-    [(GradMix, {}), (GradMix, {"eta_on": "grad", "last_layer": "H1"}), (GuidedSum, {})],
+    [
+        (GradMix, {}),
+        (GradMix, {"eta_on": "grad", "last_layer": "H0"}),
+        (GradMix, {"average": 0.9}),
+        (GuidedSum, {}),
+        (GuardedSum, {}),
+        (GuardedSum, {"per": "source"}),
+    ],
 )
 def test_no_value_is_read_in_a_step(mixer_class, options, joint):
     net = step(mixer_class, joint, **options)
