@@ -36,6 +36,9 @@ MEASURED = {
     "accuracy_statistics_on_V": 100,
     "accuracy_per_video": 100,
     "accuracy_percent": 1,
+    "hyper_validation_accuracy": 100,
+    "mean_weight": 1,
+    "mean_weight_second_half": 1,
     "seconds": 1,
 }
 Values = dict[int, float]  # draw -> value
@@ -82,24 +85,27 @@ class Table:
 
     def one(self, column: str, method: str, condition: str, k: int) -> Values:
         """One row's values; `AssertionError` where there is none."""
-        found = self.values.get(column, {}).get((method, condition, k))
+        of_column = self.values.get(column, {})
+        # A method that learns from no source stands once, under no condition.
+        found = of_column.get((method, condition, k)) or of_column.get((method, "", k))
         assert found, f"no {column} of {method!r}, condition {condition!r}, k = {k}"
         return found
 
 
 @cache
 def read_table(path: Path) -> Table:
-    """A runs.csv or an ablation's table."""
+    """A runs.csv, an ablation's table, or weights.csv, whose rows are METHOD/SOURCE."""
     assert path.is_file(), f"there is no {path}"
     table = Table()
     for row in _rows(path):
-        key = (row["method"], row.get("condition") or "", int(row["labels_per_class"]))
+        name = f"{row['method']}/{row['source']}" if row.get("source") else row["method"]
+        key = (name, row.get("condition") or "", int(row["labels_per_class"]))
         if row.get("title"):
             table.titles[row["method"]] = row["title"]
         for column, factor in MEASURED.items():
             if row.get(column):
-                name = "accuracy" if column == "accuracy_percent" else column
-                draws = table.values.setdefault(name, {}).setdefault(key, {})
+                measure = "accuracy" if column == "accuracy_percent" else column
+                draws = table.values.setdefault(measure, {}).setdefault(key, {})
                 assert int(row["draw"]) not in draws, f"{path}: {key} twice"
                 draws[int(row["draw"])] = factor * float(row[column])
     return table
@@ -114,7 +120,8 @@ def _difference(values: Values, reference: Values) -> Summary | None:
     return summarise(values[draw] - reference[draw] for draw in values if draw in reference)
 
 
-# Marks in prose: <!-- FOLDER[/TABLE]: accuracy METHOD [CONDITION] k=K --> or <!-- ...: minus METHOD REFERENCE ... -->
+# Marks in prose: <!-- FOLDER[/TABLE]: accuracy METHOD [CONDITION] k=K -->, <!-- ...: minus METHOD REFERENCE ... --> or
+# <!-- ...: change METHOD CONDITION BEFORE k=K -->
 
 
 def marked(folder: str, words: str, results: Path = RESULTS) -> tuple[float | None, ...]:
@@ -124,6 +131,12 @@ def marked(folder: str, words: str, results: Path = RESULTS) -> tuple[float | No
     kind, *rest = words.split()
     assert re.fullmatch(r"k=\d+", words.split()[-1]), f"a mark ends with k=K: {words!r}"
     names, k = rest[:-1], int(rest[-1][2:])
+    if kind == "change":  # of one method, from one condition to another
+        method, condition, before = names
+        values = [table.one("accuracy", method, at, k) for at in (condition, before)]
+        summary = _difference(*values)
+        assert summary is not None, f"no draw that both have: {words!r}"
+        return _parts(summary)
     methods = 2 if kind == "minus" else 1
     assert kind == "minus" or kind in table.values, f"no {kind!r} in {folder}"
     assert len(names) in (methods, methods + 1), f"too few or too many words: {words!r}"
@@ -312,7 +325,7 @@ def results(tmp_path):
 
 def test_right_marks_pass(results):
     text = """91.0 ± 1.0<!-- small: accuracy ours k=2 -->, **+8.0 [−17.4, +33.4]**<!-- small: minus ours plain k=2 -->,
-    70 %<!-- small: accuracy ours noisy k=2 -->, 11 ± 1<!-- small: seconds ours k=2 -->"""
+    70 %<!-- small: accuracy ours noisy k=2 -->, −20<!-- small: change ours noisy clean k=2 -->, 11 ± 1<!-- small: seconds ours k=2 -->"""
     assert wrong_marks(text, results) == []
 
 

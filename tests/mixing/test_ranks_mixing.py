@@ -13,7 +13,15 @@ from gradmix.mixing.finite import FiniteCheck, NonFiniteGradientError
 
 CHECKS = (
     *("the documented example", "gradmix", "gradmix, eta on the gradient, H1", "meta gradient"),
-    *("guided sum", "guarded sum", "sum", "mean", "fixed weights", "accumulated parts", "collectives"),
+    *(
+        "guided sum",
+        "guarded sum",
+        "sum",
+        "mean",
+        "fixed weights",
+        "accumulated parts",
+        "collectives",
+    ),
     *("nan on one rank", "other weights", "other losses", "bfloat16", "batch normalisation"),
     *("batch normalisation of domains", "batch normalisation in float32"),
 )

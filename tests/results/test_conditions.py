@@ -54,7 +54,9 @@ def records(empty_experiment):
             for k in (5,) if "@" in method else (2, 5):
                 empty_experiment.metrics(method, k, draw, round(value - 0.05 * (k == 2), 4))
                 sources = CONDITIONS["@" in method]["sources"] if method in MIXING else None
-                tried = {"candidates": [{"seconds": 60.5}, {"seconds": 1.0}]} if method == "mme" else {}
+                tried = (
+                    {"candidates": [{"seconds": 60.5}, {"seconds": 1.0}]} if method == "mme" else {}
+                )
                 empty_experiment.run(method, k, draw, sources=sources, **tried)
     return empty_experiment
 
