@@ -86,8 +86,11 @@ class Table:
     def one(self, column: str, method: str, condition: str, k: int) -> Values:
         """One row's values; `AssertionError` where there is none."""
         of_column = self.values.get(column, {})
-        # A method that learns from no source stands once, under no condition.
-        found = of_column.get((method, condition, k)) or of_column.get((method, "", k))
+        found = of_column.get((method, condition, k))
+        own = {at for name, at, _ in of_column if name == method}
+        if own == {""} and condition in {at for _, at, _ in of_column}:
+            # A method that learns from no source stands once, under no condition.
+            found = of_column.get((method, "", k))
         assert found, f"no {column} of {method!r}, condition {condition!r}, k = {k}"
         return found
 
@@ -312,6 +315,7 @@ ours,,2,1,0.92,12
 plain,,2,0,0.80,5
 plain,,2,1,0.86,5
 ours,noisy,2,0,0.70,10
+ours,quiet,2,0,0.80,10
 """
 
 
@@ -325,7 +329,8 @@ def results(tmp_path):
 
 def test_right_marks_pass(results):
     text = """91.0 ± 1.0<!-- small: accuracy ours k=2 -->, **+8.0 [−17.4, +33.4]**<!-- small: minus ours plain k=2 -->,
-    70 %<!-- small: accuracy ours noisy k=2 -->, −20<!-- small: change ours noisy clean k=2 -->, 11 ± 1<!-- small: seconds ours k=2 -->"""
+    70 %<!-- small: accuracy ours noisy k=2 -->, −10<!-- small: change ours noisy quiet k=2 -->,
+    +0.0<!-- small: minus ours plain quiet k=2 -->, 11 ± 1<!-- small: seconds ours k=2 -->"""
     assert wrong_marks(text, results) == []
 
 
