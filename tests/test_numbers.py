@@ -227,8 +227,9 @@ def _of_runs(table: Table, titles: dict[str, str]) -> Iterator[Entry]:
             if (summary := summarise(values.values())) is not None:
                 yield Entry(title, k, _parts(summary))
             for (other, at, other_k), reference in rows.items():
-                # Methods under one condition, or one method under two.
-                if other_k == k and (other == method) != (at == condition):
+                # Methods under one condition (of which no source means every one), or one method under two.
+                together = at == condition or "" in (at, condition)
+                if other_k == k and (together if other != method else at != condition):
                     summary = _difference(values, reference)
                     if summary is not None:
                         yield Entry(title, k, _parts(summary))
