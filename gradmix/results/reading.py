@@ -82,6 +82,7 @@ def comparison_sentences(
 
 
 _PAIRS = (
+    ("guarded_sum", "target_only"),
     ("gradmix", "target_only"),
     ("gradmix_hard", "gradmix"),
     ("guarded_sum", "pooled"),
