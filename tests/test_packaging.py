@@ -1,5 +1,6 @@
 import os
 import re
+import subprocess
 import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 
@@ -22,10 +23,23 @@ def pins(repository):
 
 
 def all_requirements(project):
+    """Of the package and all extras; an extra may name further extras of the package itself."""
     extras = project["optional-dependencies"].values()
-    return [
-        Requirement(text) for text in [*project["dependencies"], *(r for e in extras for r in e)]
-    ]
+    texts = [*project["dependencies"], *(text for extra in extras for text in extra)]
+    return [r for r in map(Requirement, texts) if r.name != project["name"]]
+
+
+def required_by(project, *extras):
+    """Canonical names of what the package with these extras requires directly."""
+    texts = [*project["dependencies"]]
+    texts += [text for extra in extras for text in project["optional-dependencies"][extra]]
+    names = set()
+    for requirement in map(Requirement, texts):
+        if requirement.name == project["name"]:
+            names |= required_by(project, *requirement.extras)
+        else:
+            names.add(canonicalize_name(requirement.name))
+    return names
 
 
 def test_constraints_are_plain_pins(repository):
@@ -65,9 +79,22 @@ def test_conda_environment_has_the_same_pins(repository, project, pins):
     environment = yaml.safe_load((repository / "envs" / "gradmix.yaml").read_text())
     listed = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
     packages = dict(line.split("==") for line in listed)
-    direct = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    direct = required_by(project, "workflow")
     # Jobs are run by Snakemake, and do not run it.
     assert packages == {name: pins[name] for name in direct - {"snakemake"}}
+
+
+def test_only_torch_is_required(project):
+    assert required_by(project) == {"torch"}
+
+
+def test_the_workflow_has_what_its_configurations_may_ask_for(project):
+    workflow = project["optional-dependencies"]["workflow"]
+    snakemake = next(r for r in map(Requirement, workflow) if r.name == "snakemake")
+    assert snakemake.extras == {"reports"}
+    assert required_by(project, "slsqp", "video") <= required_by(project, "workflow")
+    for extra in ("test", "benchmarks", "slurm", "generic"):
+        assert required_by(project, "workflow") <= required_by(project, extra)
 
 
 def test_types_and_templates_are_shipped(repository):
@@ -93,3 +120,25 @@ def test_the_paper_is_cited(repository):
 def test_commands(repository):
     assert os.access(repository / ".ci" / "run", os.X_OK)
     assert "make test" in (repository / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "extras"),
+    [
+        ("run", ["workflow"]),
+        ("test", ["workflow", "test"]),
+        ("test-long", ["workflow", "test", "test,examples"]),
+        ("test-cluster", ["workflow", "test", "test,slurm,generic"]),
+    ],
+)
+def test_commands_install_what_they_need(command, extras, repository, tmp_path):
+    new = f"VENV={tmp_path / 'new'}"
+    alone = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(
+        ["make", "--dry-run", new, "PIP_ARGS=--an-option", command],
+        cwd=repository, env=alone, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    installs = [line for line in done.stdout.splitlines() if "pip install" in line]
+    assert [re.search(r"\.\[(.*)\]", line).group(1) for line in installs] == extras
+    assert all(" --an-option " in line and "constraints.txt" in line for line in installs)
+    assert ("-m long" in done.stdout) == (command == "test-long")
