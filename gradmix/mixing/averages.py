@@ -67,7 +67,7 @@ class MovingCosines:
         Raises:
             ValueError: if they are of other sources or layers than this step.
         """
-        now = {"layers": list(stats.layers), "sources": list(stats.sources)}
+        now = {"sources": list(stats.sources), "layers": list(stats.layers)}
         for what, names in self._of.items():
             if names != now[what]:
                 raise ValueError(
@@ -106,4 +106,4 @@ class MovingCosines:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken; other entries are passed over."""
         self._kept = {name: state[name] for name in _KEPT if name in state}
-        self._of = {name: list(state[name]) for name in ("layers", "sources") if name in state}
+        self._of = {name: list(state[name]) for name in ("sources", "layers") if name in state}

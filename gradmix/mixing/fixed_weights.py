@@ -19,11 +19,9 @@ class FixedWeights(Sum):
     """Back-propagate ``sum_i w_i loss_i`` with weights that are given.
 
     Args:
-        layers: for `MixedStep` alone.
+        layers, source_names, process_group: see `Sum`.
         weights: one per source, finite and not negative, at least one positive.
         target_weight: of the target's loss, where it is given.
-        source_names: see `GradientMixer`.
-        process_group: see `GradientMixer`.
 
     Raises:
         ValueError: if a weight is out of range.

@@ -41,12 +41,7 @@ class GradMix(GradientMixer):
             other than the paper's 5 shared layers; ``"sum"`` over layers as in the paper, or ``"mean"``.
         average: weight of the past in moving averages of the gradients' cosines and norms, from which the weights then
             come, in [0, 1); 0, the paper: this step's gradients alone.
-        heads: see `GradientMixer`.
-        last_layer: see `GradientMixer`.
-        eta_on: see `GradientMixer`.
-        eta_on_heads: see `GradientMixer`.
-        source_names: see `GradientMixer`.
-        process_group: see `GradientMixer`.
+        heads, last_layer, eta_on, eta_on_heads, source_names, process_group: see `GradientMixer`.
 
     Raises:
         ValueError: for an option out of range.
@@ -94,11 +89,11 @@ class GradMix(GradientMixer):
         self.adaptive_rate = adaptive_rate
         self.solver = solver
         self.rho = rho
-        self._averages = MovingCosines(average)
+        self._averages = MovingCosines(average) if average else None
 
     def stack_key(self) -> Hashable | None:
         """What mixers that `stack` makes one have in common; ``None``: SLSQP and averages are of one model."""
-        if self.solver != "exact" or self._averages.average:
+        if self.solver != "exact" or self._averages is not None:
             return None
         return (self.common_key(), self.adaptive_rate, self.rho)
 
@@ -118,18 +113,9 @@ class GradMix(GradientMixer):
             return super().rate(rho)
         return torch.sigmoid(self.beta * rho - self.gamma)
 
-    def state_dict(self) -> dict[str, Any]:
-        """The moving averages as well."""
-        return {**super().state_dict(), **self._averages.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
-        super().load_state_dict(state)
-        self._averages.load_state_dict(state)
-
     def weigh(self, stats: LayerStatistics) -> Tensor:
         """Weights by the chosen solver (Eq. 7); with ``"exact"`` and no averages, of several models at once as well."""
-        if self._averages.average:
+        if self._averages is not None:
             averaged = self._averages.update(stats)
             stats = replace(
                 stats,

@@ -32,15 +32,14 @@ class GuardedSum(GradientMixer):
         average: weight of the past in the moving averages, in [0, 1), corrected at the start; 0: this step alone.
         per: ``"layer"``, or ``"source"``: inner products and norms are summed over the shared layers, and a source has
             one factor for all layers and heads.
-        heads: see `GradientMixer`.
-        source_names: see `GradientMixer`.
-        process_group: see `GradientMixer`.
+        heads, source_names, process_group: see `GradientMixer`.
 
     Raises:
         ValueError: for an option out of range.
     """
 
     target_trains = True
+    _averages: MovingCosines
 
     def __init__(
         self,
@@ -81,13 +80,12 @@ class GuardedSum(GradientMixer):
     def state_dict(self) -> dict[str, Any]:
         """The moving averages as well, and which layers the target has reached."""
         guided = {} if self._guided is None else {"guided": self._guided}
-        return {**super().state_dict(), **self._averages.state_dict(), **guided}
+        return {**super().state_dict(), **guided}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         super().load_state_dict(state)
         self._guided = state.get("guided")
-        self._averages.load_state_dict(state)
 
 
 def _over_layers(stats: LayerStatistics) -> LayerStatistics:

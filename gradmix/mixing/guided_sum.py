@@ -4,8 +4,8 @@ GradMix read literally never trains on the target's labels, and weighs by one mi
 cosines are noise. Here the target trains too, and weights come from averages over steps.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -30,15 +30,14 @@ class GuidedSum(GradientMixer):
         layers: the shared layers, ``layers_of(net.backbone)``.
         average: weight of the past in the moving averages, in [0, 1); 0: this step's gradients alone.
         trust: in [0, 1]; weights are ``trust * w + (1 - trust) / K``: 0 is the plain sum.
-        heads: see `GradientMixer`.
-        source_names: see `GradientMixer`.
-        process_group: see `GradientMixer`.
+        heads, source_names, process_group: see `GradientMixer`.
 
     Raises:
         ValueError: for an option out of range.
     """
 
     target_trains = True
+    _averages: MovingCosines
     sum_length = True
 
     def __init__(
@@ -66,12 +65,3 @@ class GuidedSum(GradientMixer):
         owners_L1 = stats.mask_LK.sum(dim=1, keepdim=True).clamp(min=1)
         equal_LK = stats.mask_LK / owners_L1
         return self.trust * weights_LK + (1 - self.trust) * equal_LK
-
-    def state_dict(self) -> dict[str, Any]:
-        """The moving averages as well."""
-        return {**super().state_dict(), **self._averages.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
-        super().load_state_dict(state)
-        self._averages.load_state_dict(state)

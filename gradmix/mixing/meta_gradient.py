@@ -3,18 +3,13 @@
 M. Ren, W. Zeng, B. Yang, R. Urtasun, "Learning to Reweight Examples for Robust Deep Learning", ICML 2018.
 """
 
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
 from gradmix.mixing.gram import LayerStatistics
-from gradmix.mixing.layers import Layer
-from gradmix.mixing.mixer import GradientMixer, LastLayer
-
-if TYPE_CHECKING:
-    from torch.distributed import ProcessGroup
+from gradmix.mixing.mixer import GradientMixer
 
 
 class MetaGradient(GradientMixer):
@@ -25,30 +20,8 @@ class MetaGradient(GradientMixer):
     ``w_i^l = max(0, <g_i^l, v^l>) / sum_j max(0, <g_j^l, v^l>)``; a layer that no source helps stays as it is. The
     sources' inner products with each other do not enter, and eta is 1.
 
-    Args:
-        layers: the shared layers, ``layers_of(net.backbone)``.
-        heads: see `GradientMixer`.
-        last_layer: see `GradientMixer`.
-        source_names: see `GradientMixer`.
-        process_group: see `GradientMixer`.
+    Takes the arguments of `GradientMixer`.
     """
-
-    def __init__(
-        self,
-        layers: Sequence[Layer],
-        *,
-        heads: Sequence[Layer] | None = None,
-        last_layer: LastLayer = "H1",
-        source_names: Sequence[str] | None = None,
-        process_group: "ProcessGroup | None" = None,
-    ) -> None:
-        super().__init__(
-            layers,
-            heads=heads,
-            last_layer=last_layer,
-            source_names=source_names,
-            process_group=process_group,
-        )
 
     def stack_key(self) -> Hashable:
         """What mixers that `stack` makes one have in common."""

@@ -32,6 +32,8 @@ from gradmix.mixing.solvers.problem import may_read
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
+    from gradmix.mixing.averages import MovingCosines
+
 LastLayer = Literal["H0", "H1", "H2"]
 EtaOn = Literal["lr", "grad"]
 Rho = Literal["sum", "mean", "scaled"]
@@ -143,10 +145,11 @@ class GradientMixer(ABC):
     sum_length = False
     rho: Rho = "sum"
     lead = 0
+    _averages: "MovingCosines | None" = None
 
     def __init__(
         self,
-        layers: Sequence[Layer] | None,
+        layers: Sequence[Layer] | None = None,
         *,
         heads: Sequence[Layer] | None = None,
         last_layer: LastLayer = "H1",
@@ -352,11 +355,14 @@ class GradientMixer(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs (see `load_state_dict`): tensors, numbers and names."""
-        return {"steps": self.steps}
+        averages = {} if self._averages is None else self._averages.state_dict()
+        return {"steps": self.steps, **averages}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         self.steps = int(state["steps"])
+        if self._averages is not None:
+            self._averages.load_state_dict(state)
 
     def check(self) -> None:
         """Wait for all outstanding NaN/Inf checks (call it before a checkpoint is written)."""
@@ -435,7 +441,7 @@ class GradientMixer(ABC):
         assert gradients is not None
         losses_K = self._losses_K
         heads = self._heads_of(gradients, names)
-        layers = [*self._shared_of(gradients), *heads]
+        layers = [*_reached(self.layers, gradients), *heads]
         shared = len(layers) - len(heads)
         agreed = None
         if self._reduction is not None:
@@ -502,20 +508,9 @@ class GradientMixer(ABC):
             heads=layer_names[shared:],
         )
 
-    def _shared_of(self, gradients: Gradients) -> list[Layer]:
-        # Parameters that were frozen since, or that no loss reaches, drop out; a layer keeps its place even if empty.
-        return [
-            Layer(layer.name, tuple(p for p in layer.parameters if p in gradients))
-            for layer in self.layers
-        ]
-
     def _heads_of(self, gradients: Gradients, names: Sequence[str]) -> list[Layer]:
         if self.heads is not None:
-            heads = [
-                Layer(head.name, tuple(p for p in head.parameters if p in gradients))
-                for head in self.heads
-            ]
-            return [head for head in heads if head.parameters]
+            return [head for head in _reached(self.heads, gradients) if head.parameters]
         shared = {id(p) for layer in self.layers for p in layer.parameters}
         groups: dict[tuple[bool, ...], list[nn.Parameter]] = {}
         for parameter, rows in gradients.items():
@@ -677,6 +672,11 @@ class GradientMixer(ABC):
             layers=layers,
             heads=(),
         )
+
+
+def _reached(layers: Sequence[Layer], gradients: Gradients) -> list[Layer]:
+    # Parameters that were frozen since, or that no loss reaches, drop out; a layer keeps its place even if empty.
+    return [Layer(a.name, tuple(p for p in a.parameters if p in gradients)) for a in layers]
 
 
 def _step(optimizer: Optimizer, scaler: Any | None) -> None:
