@@ -13,8 +13,10 @@ __all__ = [
     "ConvNet",
     "FixedWeights",
     "GradMix",
+    "GradientMixer",
     "GuardedSum",
     "GuidedSum",
+    "LayerStatistics",
     "Mean",
     "MetaGradient",
     "MixedStep",
@@ -24,19 +26,22 @@ __all__ = [
     "exact_weights",
     "forward_together",
     "layers_of",
+    "mix",
     "slsqp_weights",
 ]
 
 if TYPE_CHECKING:
     from gradmix.mixing.finite import NonFiniteGradientError
     from gradmix.mixing.fixed_weights import FixedWeights
+    from gradmix.mixing.functional import mix
     from gradmix.mixing.gradmix import GradMix
+    from gradmix.mixing.gram import LayerStatistics
     from gradmix.mixing.guarded_sum import GuardedSum
     from gradmix.mixing.guided_sum import GuidedSum
     from gradmix.mixing.layers import layers_of
     from gradmix.mixing.mean import Mean
     from gradmix.mixing.meta_gradient import MetaGradient
-    from gradmix.mixing.mixer import MixedStep
+    from gradmix.mixing.mixer import GradientMixer, MixedStep
     from gradmix.mixing.solvers.exact import exact_weights
     from gradmix.mixing.solvers.slsqp import slsqp_weights
     from gradmix.mixing.sum import Sum
@@ -48,8 +53,10 @@ _HOME = {
     "ConvNet": "gradmix.nets.convnet",
     "FixedWeights": "gradmix.mixing.fixed_weights",
     "GradMix": "gradmix.mixing.gradmix",
+    "GradientMixer": "gradmix.mixing.mixer",
     "GuardedSum": "gradmix.mixing.guarded_sum",
     "GuidedSum": "gradmix.mixing.guided_sum",
+    "LayerStatistics": "gradmix.mixing.gram",
     "Mean": "gradmix.mixing.mean",
     "MetaGradient": "gradmix.mixing.meta_gradient",
     "MixedStep": "gradmix.mixing.mixer",
@@ -59,6 +66,7 @@ _HOME = {
     "exact_weights": "gradmix.mixing.solvers.exact",
     "forward_together": "gradmix.mixing.together.forward",
     "layers_of": "gradmix.mixing.layers",
+    "mix": "gradmix.mixing.functional",
     "slsqp_weights": "gradmix.mixing.solvers.slsqp",
 }
 

@@ -87,7 +87,7 @@ class GradMix(Section):
 
     beta: Positive = 10.0
     gamma: Float = 0.6
-    rho: Literal["sum", "mean", "scaled"] = "sum"
+    rho: Literal["sum", "mean", "scaled"] = "scaled"
     solver: Literal["exact", "slsqp", "slsqp_layerwise"] = "exact"
     eta_on: Literal["lr", "grad"] = "lr"
     eta_on_heads: bool | None = None

@@ -5,6 +5,7 @@ The cosines of single mini-batches are mostly noise; which sources help shows in
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from gradmix.mixing.gram import LayerStatistics
 
 _TINY = 1e-280
+_KEPT = ("norms", "angles", "target", "total")
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,23 @@ class MovingCosines:
         self.average = average
         self.corrected = corrected
         self._kept: dict[str, Tensor] = {}
+        self._of: dict[str, list[str]] = {}
 
     def update(self, stats: LayerStatistics) -> Averaged:
-        """The averages, this step's values included."""
+        """The averages, this step's values included.
+
+        Raises:
+            ValueError: if they are of other sources or layers than this step.
+        """
+        now = {"sources": list(stats.sources), "layers": list(stats.layers)}
+        for what, names in self._of.items():
+            if names != now[what]:
+                raise ValueError(
+                    f"the moving averages are of the {what} {', '.join(names)}, but this step has "
+                    f"{', '.join(now[what])}; give every step the same sources with the same heads, in one order "
+                    f"or by name, or make a new mixer"
+                )
+        self._of = now
         norms_LK = stats.gram_LKK.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
         pairs_LKK = norms_LK[:, :, None] * norms_LK[:, None, :]
         angles_LKK = stats.gram_LKK / pairs_LKK.clamp(min=_TINY)
@@ -83,10 +99,11 @@ class MovingCosines:
         self._kept[name] = mean
         return mean
 
-    def state(self) -> dict[str, Tensor]:
-        """The averages, for `load`."""
-        return dict(self._kept)
+    def state_dict(self) -> dict[str, Any]:
+        """The averages, and the names of what they are of; for `load_state_dict`."""
+        return {**self._kept, **self._of}
 
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Continue where `state` was taken."""
-        self._kept = dict(state)
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken; other entries are passed over."""
+        self._kept = {name: state[name] for name in _KEPT if name in state}
+        self._of = {name: list(state[name]) for name in ("sources", "layers") if name in state}

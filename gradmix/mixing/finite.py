@@ -8,6 +8,11 @@ from torch import Tensor
 
 _LATEST = 2  # steps
 
+OTHER_REACH = (
+    "the losses reach different parameters on different ranks; every rank must give the same sources in the same "
+    "order, with the same network, heads and frozen layers"
+)
+
 
 class NonFiniteGradientError(ArithmeticError):
     """A gradient or loss is NaN or infinite. ``step`` counts the mixer's steps from 0."""
@@ -38,17 +43,33 @@ class FiniteCheck:
         )
 
     def submit(
-        self, step: int, finite_LR: Tensor, layers: Sequence[str], sources: Sequence[str]
+        self,
+        step: int,
+        finite_LR: Tensor,
+        layers: Sequence[str],
+        sources: Sequence[str],
+        agreed: Tensor | None = None,
     ) -> bool:
         """Queue the flags of one step: rows are layers (none: one row of losses), columns the sources.
+
+        Args:
+            step: its number.
+            finite_LR: the flags.
+            layers: names of the rows.
+            sources: names of the columns.
+            agreed: whether all ranks' losses reach the same, a scalar flag; ``None``: there are no ranks.
 
         Returns:
             Whether they have been looked at already; on a GPU they are on their way.
 
         Raises:
             NonFiniteGradientError: if a table that has arrived holds a false entry.
+            ValueError: if it says that the ranks did not agree.
         """
         event = None
+        if agreed is not None:
+            finite_LR = torch.cat([finite_LR, agreed.expand(1, finite_LR.shape[1])])
+            layers = [*layers, OTHER_REACH]
         if finite_LR.device.type == "cuda":
             host = torch.empty(finite_LR.shape, dtype=torch.bool, pin_memory=True)
             host.copy_(finite_LR, non_blocking=True)
@@ -75,6 +96,10 @@ class FiniteCheck:
 
 
 def _raise(step: int, finite_LR: Tensor, layers: list[str], sources: list[str]) -> None:
+    if layers and layers[-1] == OTHER_REACH:
+        if not bool(finite_LR[-1].all()):
+            raise ValueError(f"step {step}: {OTHER_REACH}")
+        finite_LR, layers = finite_LR[:-1], layers[:-1]
     bad = (~finite_LR).nonzero().tolist()
     # The first source that is at fault, in its deepest layer: back-propagation meets that one first.
     row, column = max(bad, key=lambda entry: (-entry[1], entry[0]))

@@ -17,32 +17,38 @@ def gradients_of(
     """Gradients of every loss with respect to the parameters that any of them reaches.
 
     Losses whose features come from one joint forward pass (`gradmix.forward_together`) are back-propagated
-    through it together, once; all others one by one.
+    through it together, once; all others one by one. What the graphs of several losses share is kept until the last
+    of them, and freed then.
 
     Args:
-        losses: scalars.
+        losses: scalars, or vectors of several models' (the gradients of these have the models in front).
         names: of their sources, for messages.
         wanted: ids of the parameters to look at; ``None``: all that the losses reach.
         retain_graph: keep the graphs, as in ``Tensor.backward``.
 
     Raises:
-        ValueError: if a loss is no scalar or reaches no parameter.
+        ValueError: if a loss reaches no parameter, or a parameter has sparse gradients.
+        RuntimeError: if a compiled network forbids to keep what several losses share.
     """
     wants = [_wants(loss, name, wanted) for loss, name in zip(losses, names, strict=True)]
+    kept = _shared_with_earlier([nodes for nodes, *_ in wants])
     found: list[tuple[Tensor | None, ...]] = [()] * len(losses)
     # The last graph that was built goes first, as in a plain backward pass, which needs the least memory.
     for index in reversed(range(len(losses))):
-        leaves, edges, keep = wants[index]
+        _, leaves, edges, keep = wants[index]
         inputs: list[Any] = [*leaves, *(GradientEdge(node, part) for node, part in edges)]
         # A function of somebody else's may give no gradient to a parameter that is in its graph.
-        found[index] = torch.autograd.grad(
-            losses[index], inputs, retain_graph=retain_graph or keep, allow_unused=True
-        )
+        found[index] = _grad(losses[index], inputs, retain_graph or keep or kept[index])
     rows: dict[nn.Parameter, list[Tensor | None]] = {}
     joint: dict[Any, list[dict[int, Tensor]]] = {}
-    for index, (leaves, edges, _) in enumerate(wants):
+    for index, (_, leaves, edges, _) in enumerate(wants):
         for parameter, gradient in zip(leaves, found[index], strict=False):
             if gradient is not None:
+                if gradient.layout is not torch.strided:
+                    raise ValueError(
+                        f"a parameter of shape {tuple(parameter.shape)} has sparse gradients, which cannot be "
+                        f"mixed; make its embedding with sparse=False"
+                    )
                 rows.setdefault(parameter, [None] * len(losses))[index] = gradient
         for (node, part), gradient in zip(edges, found[index][len(leaves) :], strict=True):
             if gradient is not None:
@@ -54,12 +60,36 @@ def gradients_of(
     return gradients
 
 
+def _shared_with_earlier(nodes: Sequence[set[Any]]) -> list[bool]:
+    """For each loss, whether a loss before it, whose turn comes later, needs a part of its graph."""
+    earlier: set[Any] = set()
+    shared = []
+    for own in nodes:
+        # Autocast makes one copy of a weight for all passes, a node without anything to keep.
+        shared.append(any(node.name() != "ToCopyBackward0" for node in earlier & own))
+        earlier |= own
+    return shared
+
+
+def _grad(loss: Tensor, inputs: Sequence[Any], retain_graph: bool) -> tuple[Tensor | None, ...]:
+    try:
+        # No loss of a model reaches another model's parameters, so their sum gives each its own gradient.
+        return torch.autograd.grad(
+            loss.sum() if loss.dim() else loss, inputs, retain_graph=retain_graph, allow_unused=True
+        )
+    except RuntimeError as error:
+        if "donated buffer" not in str(error):
+            raise
+        raise RuntimeError(
+            "several losses of one compiled forward pass need its graph more than once; set "
+            "torch._functorch.config.donated_buffer = False before the network is compiled"
+        ) from error
+
+
 def _wants(
     loss: Tensor, name: str, wanted: set[int] | None
-) -> tuple[list[nn.Parameter], list[tuple[Any, int]], bool]:
-    """The leaves of a loss, its parts of joint forward passes, and whether their graphs must outlive its own."""
-    if loss.numel() != 1:
-        raise ValueError(f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}")
+) -> tuple[set[Any], list[nn.Parameter], list[tuple[Any, int]], bool]:
+    """Nodes and leaves of a loss, its parts of joint forward passes, and whether their graphs must outlive its own."""
     reached = reached_by(loss)
     leaves = [p for p in reached.leaves if wanted is None or id(p) in wanted]
     edges: list[tuple[Any, int]] = []
@@ -74,7 +104,7 @@ def _wants(
             by_itself = True
     if not leaves and not edges:
         raise ValueError(f"the loss of {name} depends on no trainable parameter")
-    return leaves, edges, by_itself
+    return reached.nodes, leaves, edges, by_itself
 
 
 def flatten(
@@ -91,8 +121,10 @@ def flatten(
     dtype = parameters[0].dtype
     for parameter in parameters[1:]:
         dtype = torch.promote_types(dtype, parameter.dtype)
-    rows = [gradients[p].tensors() for p in parameters]
-    losses, total = len(rows[0]), sum(p.numel() for p in parameters)
+    losses = len(next(iter(gradients.values())).reached)
+    none: list[Tensor | None] = [None] * losses
+    rows = [gradients[p].tensors() if p in gradients else none for p in parameters]
+    total = sum(p.numel() for p in parameters)
     size = losses * total
     whole = torch.empty(size + extra, dtype=dtype, device=parameters[0].device)
     flat_RP, tail = whole[:size].view(losses, total), whole[size:]
@@ -118,4 +150,5 @@ def unflatten(
             ]
         )
         for parameter, piece in zip(parameters, pieces, strict=True)
+        if parameter in gradients
     }

@@ -4,24 +4,23 @@ J. Li, Z. Xu, Y. Wong, Q. Zhao, M. Kankanhalli, "GradMix: Multi-source Transfer 
 WACV 2020, arXiv 2002.03264.
 """
 
-from collections.abc import Mapping, Sequence
-from copy import copy
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gradmix.mixing.averages import MovingCosines
 from gradmix.mixing.gram import LayerStatistics
 from gradmix.mixing.layers import Layer
-from gradmix.mixing.mixer import GradientMixer
-from gradmix.mixing.packed import PackedMixer, common
-from gradmix.mixing.solvers.cosine import cosines
+from gradmix.mixing.mixer import EtaOn, GradientMixer, LastLayer, Rho
 from gradmix.mixing.solvers.exact import exact_weights
 
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
 Solver = Literal["exact", "slsqp", "slsqp_layerwise"]
-Rho = Literal["sum", "mean", "scaled"]
 
 
 class GradMix(GradientMixer):
@@ -38,11 +37,11 @@ class GradMix(GradientMixer):
         adaptive_rate: ``False`` fixes eta at 1 ("GradMix w/o AdaLR").
         solver: ``"exact"``, or NLopt's SLSQP as in the paper: joint over layers (``"slsqp"``) or layer by layer
             (``"slsqp_layerwise"``); SLSQP runs on the host and waits for the device.
-        rho: ``"sum"`` over layers as in the paper, ``"mean"``, or ``"scaled"``: 5 times the mean, so that beta and
-            gamma keep their meaning for networks with other than the paper's 5 shared layers.
+        rho: ``"scaled"``: 5 times the mean over the layers, so that beta and gamma keep their meaning for networks with
+            other than the paper's 5 shared layers; ``"sum"`` over layers as in the paper, or ``"mean"``.
         average: weight of the past in moving averages of the gradients' cosines and norms, from which the weights then
             come, in [0, 1); 0, the paper: this step's gradients alone.
-        options: see `GradientMixer` (heads, last_layer, eta_on, eta_on_heads, source_names).
+        heads, last_layer, eta_on, eta_on_heads, source_names, process_group: see `GradientMixer`.
 
     Raises:
         ValueError: for an option out of range.
@@ -59,11 +58,24 @@ class GradMix(GradientMixer):
         gamma: float = 0.6,
         adaptive_rate: bool = True,
         solver: Solver = "exact",
-        rho: Rho = "sum",
+        rho: Rho = "scaled",
         average: float = 0.0,
-        **options: Any,
+        heads: Sequence[Layer] | None = None,
+        last_layer: LastLayer = "H1",
+        eta_on: EtaOn = "lr",
+        eta_on_heads: bool | None = None,
+        source_names: Sequence[str] | None = None,
+        process_group: "ProcessGroup | None" = None,
     ) -> None:
-        super().__init__(layers, **options)
+        super().__init__(
+            layers,
+            heads=heads,
+            last_layer=last_layer,
+            eta_on=eta_on,
+            eta_on_heads=eta_on_heads,
+            source_names=source_names,
+            process_group=process_group,
+        )
         if not beta > 0:
             raise ValueError(f"beta must be positive, but got {beta}")
         if solver not in ("exact", "slsqp", "slsqp_layerwise"):
@@ -77,52 +89,33 @@ class GradMix(GradientMixer):
         self.adaptive_rate = adaptive_rate
         self.solver = solver
         self.rho = rho
-        self._averages = MovingCosines(average)
+        self._averages = MovingCosines(average) if average else None
 
-    def kind(self) -> tuple[Any, ...] | None:
-        """What mixers have in common that can be one (`together`); ``None``: SLSQP and averages are of one model."""
-        if self.solver != "exact" or self._averages.average:
+    def stack_key(self) -> Hashable | None:
+        """What mixers that `stack` makes one have in common; ``None``: SLSQP and averages are of one model."""
+        if self.solver != "exact" or self._averages is not None:
             return None
-        return (*common(self), self.adaptive_rate, self.rho)
+        return (self.common_key(), self.adaptive_rate, self.rho)
 
-    @staticmethod
-    def together(mixers: "Sequence[GradMix]") -> PackedMixer:
-        """The mixers of several models, of one kind, as one; beta and gamma are each model's own."""
-        one = copy(mixers[0])
+    @classmethod
+    def stack(cls, mixers: Sequence[Self], stacked: Mapping[nn.Parameter, Any]) -> Self:
+        """The mixers of several models as one (see `GradientMixer.stack`); beta and gamma are each model's own."""
+        one = super().stack(mixers, stacked)
         device = next(p for layer in one.layers for p in layer.parameters).device
         for name in ("beta", "gamma"):
             values = torch.tensor([getattr(mixer, name) for mixer in mixers], dtype=torch.float64)
             setattr(one, name, values.to(device))
-        return PackedMixer(one)
+        return one
 
-    def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weights by the chosen solver, and eta from the shared layers' cosines (Eq. 7-9).
+    def rate(self, rho: Tensor) -> Tensor:
+        """Eq. 9, or 1 without the adaptive rate."""
+        if not self.adaptive_rate:
+            return super().rate(rho)
+        return torch.sigmoid(self.beta * rho - self.gamma)
 
-        With ``"exact"`` and no averages, statistics may have leading dimensions, and beta and gamma may be tensors
-        of these.
-        """
-        weights_LK = self._solve(stats)
-        cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
-        rho = cosines_L[..., : stats.shared].sum(-1)
-        if self.rho != "sum":
-            rho = rho * ((1 if self.rho == "mean" else 5) / stats.shared)
-        eta = (
-            torch.sigmoid(self.beta * rho - self.gamma)
-            if self.adaptive_rate
-            else torch.ones_like(rho)
-        )
-        return weights_LK, cosines_L, rho, eta
-
-    def state(self) -> dict[str, Tensor]:
-        """The moving averages, if there are any."""
-        return self._averages.state()
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Continue where `state` was taken."""
-        self._averages.load(state)
-
-    def _solve(self, stats: LayerStatistics) -> Tensor:
-        if self._averages.average:
+    def weigh(self, stats: LayerStatistics) -> Tensor:
+        """Weights by the chosen solver (Eq. 7); with ``"exact"`` and no averages, of several models at once as well."""
+        if self._averages is not None:
             averaged = self._averages.update(stats)
             stats = replace(
                 stats,

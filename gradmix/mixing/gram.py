@@ -1,8 +1,10 @@
 """Per layer, the inner products of the source gradients with each other and with the target gradient.
 
-Shapes: L layers, K sources, R = K + 1 rows (the sources, then the target).
+Shapes: L layers, K sources, R = K + 1 rows (the sources, then the target). Of several models at once, Gram numbers and
+losses have the models in front.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,6 +21,10 @@ class LayerStatistics:
         mask_LK: which source owns which layer (bool); heads are owned by the sources that use them.
         losses_K: the sources' losses.
         shared: how many of the L layers, the first ones, all domains share; the rest are heads.
+        layers: names of the L layers.
+        sources: names of the K sources.
+
+    What a mixer does not need (`GradientMixer.needs`) is NaN.
     """
 
     gram_LKK: Tensor
@@ -27,15 +33,26 @@ class LayerStatistics:
     mask_LK: Tensor
     losses_K: Tensor
     shared: int
+    layers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
 
 
-def statistics(gram_LRR: Tensor, mask_LK: Tensor, losses_K: Tensor, shared: int) -> LayerStatistics:
+def statistics(
+    gram_LRR: Tensor,
+    mask_LK: Tensor,
+    losses_K: Tensor,
+    shared: int,
+    layers: Sequence[str] = (),
+    sources: Sequence[str] = (),
+) -> LayerStatistics:
     """The statistics of a step from the inner products of all its gradients (the target's row last)."""
     return LayerStatistics(
-        gram_LKK=gram_LRR[:, :-1, :-1],
-        target_LK=gram_LRR[:, :-1, -1],
-        target_norm_L=gram_LRR[:, -1, -1].sqrt(),
+        gram_LKK=gram_LRR[..., :-1, :-1],
+        target_LK=gram_LRR[..., :-1, -1],
+        target_norm_L=gram_LRR[..., -1, -1].sqrt(),
         mask_LK=mask_LK,
         losses_K=losses_K,
         shared=shared,
+        layers=tuple(layers),
+        sources=tuple(sources),
     )

@@ -13,10 +13,12 @@ class Reached:
     """The trainable leaves below a loss, and the joint forward passes (`forward_together`) that it comes from.
 
     Attributes:
+        nodes: of its graph, but for leaves and joint forward passes.
         leaves: in the order in which a walk from the loss meets them; not those below a joint forward pass.
         parts: of each joint forward pass, by the autograd node behind it, which inputs' outputs the loss uses.
     """
 
+    nodes: set[Any]
     leaves: list[nn.Parameter]
     parts: dict[Any, list[int]]
 
@@ -28,7 +30,8 @@ def reached_by(loss: Tensor) -> Reached:
     every head would be easy to hold wrong.
     """
     if loss.grad_fn is None:
-        return Reached([cast(nn.Parameter, loss)] if loss.requires_grad else [], {})
+        return Reached(set(), [cast(nn.Parameter, loss)] if loss.requires_grad else [], {})
+    nodes: set[Any] = set()
     leaves: dict[nn.Parameter, None] = {}
     parts: dict[Any, list[int]] = {}
     stack: list[tuple[Any, int]] = [(loss.grad_fn, loss.output_nr)]
@@ -40,6 +43,8 @@ def reached_by(loss: Tensor) -> Reached:
             continue
         if hasattr(node, "variable"):
             leaves[cast(nn.Parameter, node.variable)] = None
+        else:
+            nodes.add(node)
         for child, number in node.next_functions:
             if child is None:
                 continue
@@ -48,4 +53,4 @@ def reached_by(loss: Tensor) -> Reached:
             if key not in seen:
                 seen.add(key)
                 stack.append((child, number))
-    return Reached(list(leaves), {node: sorted(found) for node, found in parts.items()})
+    return Reached(nodes, list(leaves), {node: sorted(found) for node, found in parts.items()})

@@ -1,7 +1,7 @@
 """Guarded sum: pooled training in which a source that opposes the target is turned down, and none is turned up."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -10,8 +10,10 @@ from gradmix.mixing.averages import MovingCosines
 from gradmix.mixing.gram import LayerStatistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import GradientMixer
-from gradmix.mixing.solvers.cosine import cosines
 from gradmix.mixing.solvers.exact import exact_weights
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 Per = Literal["layer", "source"]
 
@@ -30,31 +32,38 @@ class GuardedSum(GradientMixer):
         average: weight of the past in the moving averages, in [0, 1), corrected at the start; 0: this step alone.
         per: ``"layer"``, or ``"source"``: inner products and norms are summed over the shared layers, and a source has
             one factor for all layers and heads.
-        options: see `GradientMixer` (heads, source_names).
+        heads, source_names, process_group: see `GradientMixer`.
 
     Raises:
         ValueError: for an option out of range.
     """
 
     target_trains = True
+    _averages: MovingCosines
 
     def __init__(
-        self, layers: Sequence[Layer], *, average: float = 0.95, per: Per = "layer", **options: Any
+        self,
+        layers: Sequence[Layer],
+        *,
+        average: float = 0.95,
+        per: Per = "layer",
+        heads: Sequence[Layer] | None = None,
+        source_names: Sequence[str] | None = None,
+        process_group: "ProcessGroup | None" = None,
     ) -> None:
-        super().__init__(layers, **options)
+        super().__init__(
+            layers, heads=heads, source_names=source_names, process_group=process_group
+        )
         if per not in ("layer", "source"):
             raise ValueError(f'per must be "layer" or "source", but got {per!r}')
         self.per = per
         self._averages = MovingCosines(average, corrected=True)
         self._guided: Tensor | None = None
 
-    def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Factors from the averages; cosines of this step's mixture of the sources."""
+    def weigh(self, stats: LayerStatistics) -> Tensor:
+        """Factors from the averages."""
         factors_LK = self._factors(stats if self.per == "layer" else _over_layers(stats))
-        factors_LK = factors_LK * stats.mask_LK
-        cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, factors_LK)
-        rho = cosines_L[: stats.shared].sum()
-        return factors_LK, cosines_L, rho, torch.ones_like(rho)
+        return factors_LK * stats.mask_LK
 
     def _factors(self, stats: LayerStatistics) -> Tensor:
         averaged = self._averages.update(stats)
@@ -68,15 +77,15 @@ class GuardedSum(GradientMixer):
         factors_LK = (owners_L1 * alpha_LK).clamp(max=1) * helps_L1
         return torch.where(guided_L[:, None], factors_LK, torch.ones_like(factors_LK))
 
-    def state(self) -> dict[str, Tensor]:
-        """The moving averages, and which layers the target has reached."""
+    def state_dict(self) -> dict[str, Any]:
+        """The moving averages as well, and which layers the target has reached."""
         guided = {} if self._guided is None else {"guided": self._guided}
-        return {**self._averages.state(), **guided}
+        return {**super().state_dict(), **guided}
 
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Continue where `state` was taken."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        super().load_state_dict(state)
         self._guided = state.get("guided")
-        self._averages.load({name: value for name, value in state.items() if name != "guided"})
 
 
 def _over_layers(stats: LayerStatistics) -> LayerStatistics:
@@ -89,4 +98,6 @@ def _over_layers(stats: LayerStatistics) -> LayerStatistics:
         mask_LK=stats.mask_LK[shared].any(dim=0, keepdim=True),
         losses_K=stats.losses_K,
         shared=1,
+        layers=("all shared layers",),
+        sources=stats.sources,
     )

@@ -4,18 +4,19 @@ GradMix read literally never trains on the target's labels, and weighs by one mi
 cosines are noise. Here the target trains too, and weights come from averages over steps.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from gradmix.mixing.averages import MovingCosines
 from gradmix.mixing.gram import LayerStatistics
 from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import GradientMixer
-from gradmix.mixing.solvers.cosine import cosines
 from gradmix.mixing.solvers.exact import exact_weights
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 
 class GuidedSum(GradientMixer):
@@ -29,39 +30,38 @@ class GuidedSum(GradientMixer):
         layers: the shared layers, ``layers_of(net.backbone)``.
         average: weight of the past in the moving averages, in [0, 1); 0: this step's gradients alone.
         trust: in [0, 1]; weights are ``trust * w + (1 - trust) / K``: 0 is the plain sum.
-        options: see `GradientMixer` (heads, source_names).
+        heads, source_names, process_group: see `GradientMixer`.
 
     Raises:
         ValueError: for an option out of range.
     """
 
     target_trains = True
+    _averages: MovingCosines
     sum_length = True
 
     def __init__(
-        self, layers: Sequence[Layer], *, average: float = 0.95, trust: float = 1.0, **options: Any
+        self,
+        layers: Sequence[Layer],
+        *,
+        average: float = 0.95,
+        trust: float = 1.0,
+        heads: Sequence[Layer] | None = None,
+        source_names: Sequence[str] | None = None,
+        process_group: "ProcessGroup | None" = None,
     ) -> None:
-        super().__init__(layers, **options)
+        super().__init__(
+            layers, heads=heads, source_names=source_names, process_group=process_group
+        )
         if not 0 <= trust <= 1:
             raise ValueError(f"trust must be in [0, 1], but got {trust}")
         self.trust = trust
         self._averages = MovingCosines(average)
 
-    def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weights from the averages; cosines of this step's mixture."""
+    def weigh(self, stats: LayerStatistics) -> Tensor:
+        """Weights from the averages."""
         averaged = self._averages.update(stats)
         weights_LK = exact_weights(averaged.gram_LKK, averaged.target_LK, mask_LK=stats.mask_LK)
         owners_L1 = stats.mask_LK.sum(dim=1, keepdim=True).clamp(min=1)
         equal_LK = stats.mask_LK / owners_L1
-        weights_LK = self.trust * weights_LK + (1 - self.trust) * equal_LK
-        cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
-        rho = cosines_L[: stats.shared].sum()
-        return weights_LK, cosines_L, rho, torch.ones_like(rho)
-
-    def state(self) -> dict[str, Tensor]:
-        """The moving averages."""
-        return self._averages.state()
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Continue where `state` was taken."""
-        self._averages.load(state)
+        return self.trust * weights_LK + (1 - self.trust) * equal_LK

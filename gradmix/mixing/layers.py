@@ -23,6 +23,10 @@ class Layer:
     name: str
     parameters: tuple[nn.Parameter, ...]
 
+    def __repr__(self) -> str:
+        numbers = sum(parameter.numel() for parameter in self.parameters)
+        return f"Layer({self.name!r}, {numbers:,} numbers)"
+
 
 def layers_of(module: nn.Module, *, grouping: Grouping = "module") -> list[Layer]:
     """Group the trainable parameters of ``module`` by layer, in the order of its submodules.

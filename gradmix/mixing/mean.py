@@ -1,13 +1,14 @@
-"""Mean: the other reading of source-only training, the average of the source losses."""
+"""Mean: the other reading of source-only training, the average of the losses."""
 
 from torch import Tensor
 
+from gradmix.mixing.gram import LayerStatistics
 from gradmix.mixing.sum import Sum
 
 
 class Mean(Sum):
-    """Back-propagate the mean of the source losses: `Sum` with a step 1/K as long."""
+    """Back-propagate the mean of all losses: `Sum` with a step as long as one of them."""
 
-    def combine(self, losses_K: Tensor) -> Tensor:
-        """The mean."""
-        return losses_K.mean()
+    def weigh(self, stats: LayerStatistics) -> Tensor:
+        """1 over their number."""
+        return super().weigh(stats) / stats.losses_K.shape[-1]

@@ -3,18 +3,13 @@
 M. Ren, W. Zeng, B. Yang, R. Urtasun, "Learning to Reweight Examples for Robust Deep Learning", ICML 2018.
 """
 
-from collections.abc import Sequence
-from copy import copy
-from typing import Any
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
 
 from gradmix.mixing.gram import LayerStatistics
-from gradmix.mixing.layers import Layer
 from gradmix.mixing.mixer import GradientMixer
-from gradmix.mixing.packed import PackedMixer, common
-from gradmix.mixing.solvers.cosine import cosines
 
 
 class MetaGradient(GradientMixer):
@@ -25,24 +20,14 @@ class MetaGradient(GradientMixer):
     ``w_i^l = max(0, <g_i^l, v^l>) / sum_j max(0, <g_j^l, v^l>)``; a layer that no source helps stays as it is. The
     sources' inner products with each other do not enter, and eta is 1.
 
-    Args:
-        layers: the shared layers, ``layers_of(net.backbone)``.
-        options: see `GradientMixer` (heads, last_layer, source_names).
+    Takes the arguments of `GradientMixer`.
     """
 
-    def __init__(self, layers: Sequence[Layer], **options: Any) -> None:
-        super().__init__(layers, **options)
+    def stack_key(self) -> Hashable:
+        """What mixers that `stack` makes one have in common."""
+        return self.common_key()
 
-    def kind(self) -> tuple[Any, ...]:
-        """What mixers have in common that can be one (`together`)."""
-        return common(self)
-
-    @staticmethod
-    def together(mixers: "Sequence[MetaGradient]") -> PackedMixer:
-        """The mixers of several models, of one kind, as one."""
-        return PackedMixer(copy(mixers[0]))
-
-    def weigh(self, stats: LayerStatistics) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def weigh(self, stats: LayerStatistics) -> Tensor:
         """Weights from the inner products with the target gradient alone; statistics may have leading dimensions."""
         helps_LK = stats.target_LK.clamp(min=0) * stats.mask_LK
         total_L1 = helps_LK.sum(dim=-1, keepdim=True)
@@ -54,7 +39,4 @@ class MetaGradient(GradientMixer):
             unused_L1
             & (torch.arange(helps_LK.shape[-2], device=helps_LK.device) >= stats.shared)[:, None]
         )
-        weights_LK = torch.where(unused_L1, alone_LK.to(weights_LK.dtype), weights_LK)
-        cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
-        rho = cosines_L[..., : stats.shared].sum(-1)
-        return weights_LK, cosines_L, rho, torch.ones_like(rho)
+        return torch.where(unused_L1, alone_LK.to(weights_LK.dtype), weights_LK)

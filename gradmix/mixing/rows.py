@@ -1,6 +1,7 @@
 """One parameter's gradients: a row for every loss of a step.
 
-Shapes: L layers, R losses (the sources, then the target), P elements.
+Shapes: L layers, R losses (the sources, then the target), P elements. Where ``lead`` is 1, tensors have several models'
+parameters, gradients or numbers in front.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,6 +68,8 @@ class TensorRows:
             row = row.detach()
             if row.dtype.itemsize < 4:
                 row = row.float()
+            if factor.dim():  # a factor for each model
+                factor = over(factor, row).to(row.dtype)
             # Element by element, which never goes through TF32 matrix units.
             if mixture is None:
                 mixture = row * factor
@@ -92,7 +95,21 @@ def summed(first: Mapping[nn.Parameter, Rows], second: Mapping[nn.Parameter, Row
     return total
 
 
-def gram(layers: Sequence[Sequence[Rows]], losses: int, like: Tensor) -> Tensor:
+def over(values: Tensor, tensor: Tensor) -> Tensor:
+    """Numbers of the models, shaped to be multiplied with a tensor of all of them; a single number stays."""
+    return (
+        values.view(*values.shape, *[1] * (tensor.dim() - values.dim())) if values.dim() else values
+    )
+
+
+def gram(
+    layers: Sequence[Sequence[Rows]],
+    losses: int,
+    like: Tensor,
+    *,
+    lead: int = 0,
+    squares: bool = False,
+) -> Tensor:
     """gram_LRR: inner products of the R gradients over all parameters of each layer, accumulated in float64.
 
     float64 for two reasons: cosines near zero decide which sources are active, and squares of gradients from
@@ -103,35 +120,45 @@ def gram(layers: Sequence[Sequence[Rows]], losses: int, like: Tensor) -> Tensor:
         layers: the rows of each layer's parameters.
         losses: R.
         like: a tensor on the device, for layers without parameters.
+        lead: leading dimensions of models, which the result has in front, too.
+        squares: only the products of rows with themselves; the others are NaN.
     """
+    models = like.shape[:lead]
     parts: list[list[Tensor]] = []
     held: list[tuple[int, _Vectors]] = []
     for index, rows in enumerate(layers):
         known = [row.gram_RR() for row in rows]
         parts.append([gram_RR for gram_RR in known if gram_RR is not None])
         alone = [row.tensors() for row, gram in zip(rows, known, strict=True) if gram is None]
-        held += [(index, _as_vectors(tensors)) for tensors in alone]
-    largest = _PIECE.get(like.device.type, _LARGEST_PIECE)
+        held += [(index, _as_vectors(tensors, models)) for tensors in alone]
+    largest = max(1, _PIECE.get(like.device.type, _LARGEST_PIECE) // models.numel())
     buffer_RP: Tensor | None = None
     # Small layers share a piece, so that a small network costs few calls; large ones have several.
     for piece in _pieces(held, largest):
         size = sum(part.stop - part.start for part in piece)
-        if buffer_RP is None or buffer_RP.shape[1] < size:
-            buffer_RP = like.new_empty((losses, size), dtype=torch.float64)
-        for index, row_P in enumerate(buffer_RP[:, :size].unbind()):
-            vectors = [part.row(index, like) for part in piece]
+        if buffer_RP is None or buffer_RP.shape[-1] < size:
+            buffer_RP = like.new_empty((*models, losses, size), dtype=torch.float64)
+        for index, row_P in enumerate(buffer_RP[..., :size].unbind(-2)):
+            vectors = [part.row(index, like, models) for part in piece]
             if len(vectors) == 1:
                 row_P.copy_(vectors[0])
             else:
-                torch.cat(vectors, out=row_P)
+                torch.cat(vectors, dim=-1, out=row_P)
         start = 0
         for layer, of_layer in groupby(piece, key=lambda part: part.layer):
             stop = start + sum(part.stop - part.start for part in of_layer)
-            rows_Rp = buffer_RP[:, start:stop]
-            parts[layer].append(rows_Rp @ rows_Rp.mT)
+            rows_Rp = buffer_RP[..., start:stop]
+            if squares:
+                parts[layer].append(rows_Rp.square().sum(-1).diag_embed())
+            else:
+                parts[layer].append(rows_Rp @ rows_Rp.mT)
             start = stop
-    zero_RR = like.new_zeros((losses, losses), dtype=torch.float64)
-    return torch.stack([_sum(own) if own else zero_RR for own in parts])
+    zero_RR = like.new_zeros((*models, losses, losses), dtype=torch.float64)
+    gram_LRR = torch.stack([_sum(own) if own else zero_RR for own in parts], dim=lead)
+    if squares:
+        others_RR = ~torch.eye(losses, dtype=torch.bool, device=like.device)
+        gram_LRR.masked_fill_(others_RR, torch.nan)
+    return gram_LRR
 
 
 _Vectors = list[Tensor | None]
@@ -145,13 +172,13 @@ class _Part(NamedTuple):
     start: int
     stop: int
 
-    def row(self, index: int, like: Tensor) -> Tensor:
+    def row(self, index: int, like: Tensor, models: torch.Size) -> Tensor:
         """Of one loss; zeros where it does not reach the parameter."""
         vector = self.vectors[index]
         if vector is None:
-            return like.new_zeros(self.stop - self.start)
-        whole = self.stop - self.start == len(vector)
-        return vector if whole else vector[self.start : self.stop]
+            return like.new_zeros((*models, self.stop - self.start))
+        whole = self.stop - self.start == vector.shape[-1]
+        return vector if whole else vector[..., self.start : self.stop]
 
 
 def _pieces(held: Sequence[tuple[int, _Vectors]], largest: int) -> Iterator[list[_Part]]:
@@ -159,7 +186,7 @@ def _pieces(held: Sequence[tuple[int, _Vectors]], largest: int) -> Iterator[list
     piece: list[_Part] = []
     free = largest
     for layer, vectors in held:
-        size = next(len(vector) for vector in vectors if vector is not None)
+        size = next(vector.shape[-1] for vector in vectors if vector is not None)
         start = 0
         while start < size:
             stop = min(size, start + free)
@@ -177,9 +204,11 @@ def _sum(tables: Sequence[Tensor]) -> Tensor:
     return tables[0] if len(tables) == 1 else torch.stack(list(tables)).sum(dim=0)
 
 
-def _as_vectors(tensors: Sequence[Tensor | None]) -> _Vectors:
+def _as_vectors(tensors: Sequence[Tensor | None], models: torch.Size) -> _Vectors:
     """The rows as vectors, all in the same order: that of memory where they share it, which costs no copy."""
     rows = [None if tensor is None else tensor.detach() for tensor in tensors]
+    if models:
+        return [None if row is None else row.reshape(*models, -1) for row in rows]
     there = [row for row in rows if row is not None]
     dense = len({row.stride() for row in there}) == 1 and _is_dense(there[0])
     size = (there[0].numel(),)

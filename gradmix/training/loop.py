@@ -284,9 +284,10 @@ class _Run:
             self.state.optimizer.step()
             return None
         guides = [] if self.guide is None else [losses[self.guide]]
-        mixed = self.state.mixer.backward(sources, *guides, retain_graph=retain_graph)
-        self.state.mixer.step(self.state.optimizer)
-        return mixed
+        mixer = self.state.mixer
+        mixed = mixer.backward(sources, *guides, retain_graph=retain_graph)
+        mixer.step(self.state.optimizer)
+        return None if mixer.needs == "losses" else mixed
 
 
 def gradient_groups(streams: Sequence[LoadedStream]) -> tuple[list[list[int]], int | None]:

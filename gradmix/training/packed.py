@@ -102,7 +102,7 @@ class _Pack:
             self.network.parameters, [o for o in optimizers if isinstance(o, SGD)]
         )
         mixers = [member.run.mixer for member in members]
-        self.mixer = None if mixers[0] is None else mixers[0].together(mixers)
+        self.mixer = None if mixers[0] is None else mixers[0].stack(mixers, self.network.of_first)
         self.streams = [
             PackedStream(streams)
             for streams in zip(*(member.run.streams for member in members), strict=True)
@@ -156,7 +156,7 @@ class _Pack:
 
     def check(self) -> None:
         """Wait for the device, hand each member its part of the curves, and give an error to those with a NaN."""
-        for member, fault in zip(self.members, self.report.handed_out(self.mixer), strict=True):
+        for member, fault in zip(self.members, self.report.handed_out(), strict=True):
             if fault is None or member.error is not None:
                 continue
             step = member.rescue()
@@ -196,17 +196,17 @@ class _Pack:
         ]
         losses_SM, retain_graph = self._losses(inputs, labels)
         sources = [torch.stack([losses_SM[i] for i in group]).sum(dim=0) for group in self.groups]
-        mixed = [*sources, *([] if self.guide is None else [losses_SM[self.guide]])]
-        parameters, positions = self.network.parameters, self.network.positions
+        self.optimizer.zero_grad()
+        mixed = None
         if self.mixer is None:
-            total = sum_of([loss_M.sum() for loss_M in sources])
-            gradients = torch.autograd.grad(total, parameters, allow_unused=True)
-            self.optimizer.step(gradients, [None] * len(parameters))
-            self.report.add(list(losses_SM.values()), None)
+            sum_of([loss_M.sum() for loss_M in sources]).backward()
+            self.optimizer.step()
         else:
-            step = self.mixer.mix(mixed, parameters, positions, retain_graph=retain_graph)
-            self.optimizer.step(step.gradients, step.rates)
-            self.report.add(list(losses_SM.values()), step)
+            guides = [] if self.guide is None else [losses_SM[self.guide]]
+            mixed = self.mixer.backward(sources, *guides, retain_graph=retain_graph)
+            self.mixer.step(self.optimizer)
+        told = None if self.mixer is None or self.mixer.needs == "losses" else mixed
+        self.report.add(list(losses_SM.values()), told)
         for member in self.members:
             member.state.step += 1
             member.state.taken += 1

@@ -37,6 +37,7 @@ class PackedNetwork:
         names: of the parameters.
         parameters: (M, ...) leaves, in the order of ``networks[0].parameters()``.
         buffers: (M, ...) by name.
+        of_first: the first network's parameters, and the leaves of all models in their place.
     """
 
     def __init__(
@@ -56,8 +57,8 @@ class PackedNetwork:
             name: _stacked([dict(network.named_buffers())[name] for network in networks])
             for name, _ in networks[0].named_buffers()
         }
-        # By id: a mixer knows the parameters of the network that it was made for.
-        self.positions = {id(p): index for index, p in enumerate(networks[0].parameters())}
+        # A mixer knows the parameters of the network that it was made for.
+        self.of_first = dict(zip(networks[0].parameters(), self.parameters, strict=True))
 
     def train(self) -> None:
         """Batch normalisation by the mini-batch from here on."""

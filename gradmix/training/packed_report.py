@@ -19,28 +19,26 @@ class PackedReport:
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = list(members)
         self._steps: dict[str, list[Tensor]] = {}
-        self._finite: list[Tensor] = []
+        self._mixed: list[Any] = []
         # What resumed members logged before they were broken off.
         self._earlier = [member.state.curves.state() for member in members]
 
     def forget(self) -> None:
         """An evaluation has made a row of it."""
-        self._steps, self._finite = {}, []
+        self._steps, self._mixed = {}, []
         self._earlier = [{} for _ in self._members]
 
     def add(self, losses_SM: Sequence[Tensor], step: Any | None) -> None:
         """Keep one step on the device."""
         values = {"losses": torch.stack([loss.detach() for loss in losses_SM], dim=1)}
-        if step is not None and step.report is not None:
-            report = step.report
-            values |= {"rho": report.rho, "eta": report.eta}
-            values |= {"weights_LK": report.weights_LK, "cosines_L": report.cosines_L}
+        if step is not None:
+            values |= {"rho": step.rho, "eta": step.eta}
+            values |= {"weights_LK": step.weights_LK, "cosines_L": step.cosines_L}
+            self._mixed.append(step)
         for name, value in values.items():
             self._steps.setdefault(name, []).append(value)
-        if step is not None and step.finite_MLR is not None:
-            self._finite.append(step.finite_MLR)
 
-    def handed_out(self, mixer: Any | None) -> list[str | None]:
+    def handed_out(self) -> list[str | None]:
         """Give every member's curves their values, on the host; what is wrong with each member."""
         steps = {name: torch.stack(values).cpu() for name, values in self._steps.items()}
         for index, (member, earlier) in enumerate(zip(self._members, self._earlier, strict=True)):
@@ -52,14 +50,19 @@ class PackedReport:
             }
             member.state.curves.load({name: torch.cat(values) for name, values in parts.items()})
         faults = [_fault(member.state) for member in self._members]
-        if self._finite:
-            finite_TMLR = torch.stack(self._finite).cpu()
-            begun = self._members[0].state.step - len(self._finite)
+        if self._mixed:
+            finite_TMLR = torch.stack([step.finite for step in self._mixed]).cpu()
+            begun = self._members[0].state.step - len(self._mixed)
             bad_M = ~finite_TMLR.all(dim=0).flatten(1).all(dim=1)
             for index in bad_M.nonzero().flatten().tolist():
-                assert mixer is not None
-                faults[index] = mixer.fault(finite_TMLR[:, index], begun)
-            self._finite = []
+                told = (
+                    step.fault(begun + place, finite_MLR[index])
+                    for place, (step, finite_MLR) in enumerate(
+                        zip(self._mixed, finite_TMLR, strict=True)
+                    )
+                )
+                faults[index] = next(filter(None, told))
+            self._mixed = []
         return faults
 
 

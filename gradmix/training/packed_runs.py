@@ -117,8 +117,7 @@ def kind_of(run: Prepared) -> tuple[Any, ...]:
 
 
 def _mixer_kind(run: Prepared) -> Any:
-    kind = getattr(run.mixer, "kind", None)
-    return None if kind is None else kind()
+    return None if run.mixer is None else run.mixer.stack_key()
 
 
 def _made_ready(

@@ -4,6 +4,7 @@ Shapes: M models; parameters, gradients and buffers have M in front.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ class PackedSGD:
     def __init__(self, parameters: Sequence[Tensor], optimizers: Sequence[SGD]) -> None:
         first = optimizers[0]
         self._parameters = list(parameters)
+        self.param_groups: list[dict[str, Any]] = [{"params": self._parameters}]
         self._optimizers = list(optimizers)
         self._momentum, self._weight_decay = first.momentum, first.weight_decay
         rates = torch.tensor([optimizer.lr for optimizer in optimizers], dtype=torch.float64)
@@ -36,17 +38,25 @@ class PackedSGD:
             ]
             self._keep(index, torch.stack(kept).contiguous())
 
+    def zero_grad(self) -> None:
+        """Drop all gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def step(self) -> None:
+        """Take a step with the gradients in ``.grad``."""
+        self.scaled_step(None)
+
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor | None], rates: Sequence[Tensor | None]) -> None:
+    def scaled_step(self, factor: Tensor | None, only: set[int] | None = None) -> None:
         """Take a step.
 
         Args:
-            gradients: stacked; ``None``: the parameter is passed over.
-            rates: what the learning rate is multiplied by, (M,); ``None``: by nothing.
+            factor: what each model's learning rate is multiplied by, (M,); ``None``: by nothing.
+            only: ids of the parameters whose step it changes; ``None``: all.
         """
-        for index, (parameter, gradient) in enumerate(
-            zip(self._parameters, gradients, strict=True)
-        ):
+        for index, parameter in enumerate(self._parameters):
+            gradient = parameter.grad
             if gradient is None:
                 continue
             if self._weight_decay:
@@ -57,8 +67,9 @@ class PackedSGD:
                 else:
                     self._keep(index, gradient.contiguous().clone())
                 gradient = self._buffers[index]
-            factor = rates[index]
-            rate_M = self._lr_M if factor is None else self._lr_M * factor
+            rate_M = self._lr_M
+            if factor is not None and (only is None or id(parameter) in only):
+                rate_M = rate_M * factor
             shape = (-1, *([1] * (parameter.dim() - 1)))
             parameter.addcmul_(gradient, rate_M.to(parameter.dtype).view(shape), value=-1)
 

@@ -72,8 +72,8 @@ class RunState:
             **{f"stream/{index}": state for index, state in enumerate(samplers)},
             **{f"term/{index}": term.state() for index, term in enumerate(self.terms)},
         }
-        if self.mixer is not None:
-            parts["mixer"] = self.mixer.state()
+        mixer: dict[str, Any] = {} if self.mixer is None else self.mixer.state_dict()
+        parts["mixer"] = {name: t for name, t in mixer.items() if isinstance(t, Tensor)}
         tensors = {
             f"{part}/{name}": tensor.detach().clone()
             for part, state in parts.items()
@@ -87,6 +87,7 @@ class RunState:
             "seconds": self.seconds,
             "elapsed": time.monotonic() - self.started if self.taken else 0.0,
             "intervals": list(self.intervals),
+            "mixer": {name: value for name, value in mixer.items() if name not in parts["mixer"]},
             # Files keep no order of strides; arithmetic on another order may round in another way.
             "strides": {n: list(t.stride()) for n, t in tensors.items() if not t.is_contiguous()},
         }
@@ -126,8 +127,8 @@ class RunState:
             term.load(part(f"term/{index}"))
         self.step, self.taken = state["step"], state["taken"]
         if self.mixer is not None:
-            self.mixer.steps = self.step
-            self.mixer.load(part("mixer"))
+            self.mixer.load_state_dict({**state["mixer"], **part("mixer")})
+            self.mixer.steps = self.step  # those taken with other models' together, too
         self.rows, self.intervals = list(state["rows"]), list(state["intervals"])
         self.best = {**state["best"], "state": part("best")}
         self.seconds = state["seconds"]

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
 import pytest
@@ -101,14 +102,18 @@ def the_same_on_all_ranks(tensors):
     assert torch.equal(*gathered)
 
 
+def tensors_of(step):
+    """But for NaN, of what the mixer does not compute."""
+    return [v.nan_to_num(7) for v in vars(step).values() if isinstance(v, torch.Tensor)]
+
+
 def equals_one_process(make, **options):
     expected, expected_steps = trained(make, alone=True, **options)
     found, steps = trained(make, alone=False, **options)
     close(found.parameters(), expected.parameters())
     the_same_on_all_ranks(found.parameters())
     for ours, theirs in zip(steps, expected_steps, strict=True):
-        if ours is not None:
-            close(vars(ours).values(), vars(theirs).values(), 1e-11)
+        close(tensors_of(ours), tensors_of(theirs), 1e-11)
 
 
 MIXERS = {
@@ -121,7 +126,7 @@ MIXERS = {
     "guarded sum": lambda net, group: GuardedSum(layers_of(net.backbone), process_group=group),
     "sum": lambda net, group: Sum(process_group=group),
     "mean": lambda net, group: Mean(process_group=group),
-    "fixed weights": lambda net, group: FixedWeights([1.0, 0.3], process_group=group),
+    "fixed weights": lambda net, group: FixedWeights(weights=[1.0, 0.3], process_group=group),
 }
 
 
@@ -148,7 +153,7 @@ def collectives():
                     mixer.accumulate(*split(losses(net, 0, alone=False)))
                 mixer.backward(*split(losses(net, 1, alone=False)))
                 parameters = sum(p.numel() for p in net.parameters())
-                expected = 4 * (rows * parameters + 2)
+                expected = 4 * (rows * parameters + (2 if rows == 3 else 3) + 32)
                 compared = [32] if step == 0 else []
                 assert seen == [*compared, expected], (name, step, seen)
     finally:
@@ -183,6 +188,60 @@ def other_losses_are_refused():
 def refused(net, own, message):
     with pytest.raises(ValueError, match=message):
         MIXERS["gradmix"](net, WORLD).backward(*split(own), retain_graph=True)
+
+
+def another_reach_at_a_later_step_is_refused():
+    """By both ranks at that step, though only one of them has met it for the first time."""
+    for name, steps in (("gradmix", "aba aba"), ("gradmix", "aaa"), ("sum", "aaa"), ("sum", "aba")):
+        net = Net()
+        mixer = MIXERS[name](net, WORLD)
+        for heads in steps.split():
+            mixer.backward(*with_heads(net, heads))
+        net.zero_grad()
+        other = {"aaa": "aba", "aba": "aaa"}[steps[:3]]
+        with pytest.raises(ValueError, match="the losses reach different parameters"):
+            mixer.backward(*with_heads(net, other if RANK == 0 else steps[:3]))
+        assert all(p.grad is None for p in net.parameters())
+
+
+def another_reach_on_all_ranks_is_none():
+    alone, net = Net(), Net()
+    one, mixer = MIXERS["gradmix"](alone, None), MIXERS["gradmix"](net, WORLD)
+    with pytest.warns(UserWarning, match="no process_group"):
+        one.backward(*with_heads(alone, "aaa"))
+    mixer.backward(*with_heads(net, "aaa"))
+    for heads in ("aba", "aaa", "aba"):
+        alone.zero_grad()
+        net.zero_grad()
+        expected = one.backward(*with_heads(alone, heads))
+        found = mixer.backward(*with_heads(net, heads))
+        close(tensors_of(found), tensors_of(expected), 1e-11)
+        for ours, theirs in zip(net.parameters(), alone.parameters(), strict=True):
+            assert (ours.grad is None) == (theirs.grad is None)
+            if ours.grad is not None:
+                close([ours.grad], [theirs.grad])
+
+
+def with_heads(net, heads):
+    """Losses on the same images on all ranks."""
+    found = []
+    for (x, y, _), head in zip(joined(0), heads, strict=True):
+        found.append(cross_entropy(net(x.double(), head), y.clamp(max=1)))
+    return split(found)
+
+
+def ranks_that_mix_apart_are_warned():
+    for parallel in (False, True):
+        net = Net()
+        mixer = GradMix(layers_of(net.backbone))
+        inner = nn.parallel.DistributedDataParallel(net) if parallel else net
+        (first, second), target = split(losses(inner.module if parallel else net, 0, alone=False))
+        with pytest.warns(UserWarning, match=r"process_group=torch.distributed.group.WORLD"):
+            mixer.backward([first, second], target)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            mixer.backward(*split(losses(net, 1, alone=False)))
+            MIXERS["gradmix"](net, WORLD).backward(*split(losses(net, 1, alone=False)))
 
 
 def bfloat16_networks():
@@ -272,6 +331,9 @@ if __name__ == "__main__":
         "nan on one rank": nan_on_one_rank,
         "other weights": other_weights_are_refused,
         "other losses": other_losses_are_refused,
+        "another reach at a later step": another_reach_at_a_later_step_is_refused,
+        "another reach on all ranks": another_reach_on_all_ranks_is_none,
+        "ranks apart": ranks_that_mix_apart_are_warned,
         "bfloat16": bfloat16_networks,
         "batch normalisation": batch_normalisation,
         "batch normalisation of domains": lambda: batch_normalisation("per_domain"),

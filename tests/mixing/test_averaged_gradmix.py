@@ -10,7 +10,7 @@ from gradmix.mixing.layers import Layer
 
 def run(average, *steps):
     parameter = nn.Parameter(torch.zeros(len(steps[0][0]), dtype=torch.float64))
-    mixer = GradMix([Layer("only", (parameter,))], average=average)
+    mixer = GradMix([Layer("only", (parameter,))], average=average, rho="sum")
     found = []
     for rows in steps:
         losses = [(parameter * torch.tensor(row, dtype=torch.float64)).sum() for row in rows]
@@ -35,16 +35,18 @@ def test_weights_come_from_the_averages_and_the_rate_from_this_steps_cosine():
 def test_without_averages_every_step_is_its_own():
     mixer, (_, second) = run(0.0, FIRST, SECOND)
     assert second.weights_LK[0].tolist() == [0, 1]
-    assert mixer.state() == {}
+    assert mixer.state_dict() == {"steps": 2}
+    assert repr(mixer.layers) == "[Layer('only', 2 numbers)]"
 
 
 def test_a_state_continues_and_averaged_mixers_are_not_stacked():
     mixer, _ = run(0.75, FIRST)
     other, _ = run(0.75, FIRST)
-    other.load(mixer.state())
-    assert mixer.kind() is None
-    assert GradMix(mixer.layers).kind() is not None
-    assert other.state().keys() == mixer.state().keys() != set()
+    other.load_state_dict(mixer.state_dict())
+    assert mixer.stack_key() is None
+    assert GradMix(mixer.layers).stack_key() is not None
+    assert other.state_dict() == mixer.state_dict()
+    assert {"steps", "norms", "angles", "target"} < mixer.state_dict().keys()
 
 
 def test_an_average_out_of_range_is_refused():

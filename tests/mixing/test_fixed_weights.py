@@ -9,17 +9,17 @@ from gradmix.mixing.fixed_weights import FixedWeights
 
 def test_the_gradient_is_the_weighted_sum():
     parameter = nn.Parameter(torch.tensor([1.0, 2.0]))
-    FixedWeights([0.5, 3.0]).backward([(parameter**2).sum(), parameter.sum()])
+    FixedWeights(weights=[0.5, 3.0]).backward([(parameter**2).sum(), parameter.sum()])
     assert parameter.grad.tolist() == [0.5 * 2 + 3, 0.5 * 4 + 3]
 
 
 @pytest.mark.parametrize("weights", [[], [0.0, 0.0], [1.0, -1.0], [float("nan")], [float("inf")]])
 def test_weights_out_of_range_are_refused(weights):
     with pytest.raises(ValueError, match="weights must be finite, not negative and not all 0"):
-        FixedWeights(weights)
+        FixedWeights(weights=weights)
 
 
 def test_a_wrong_number_of_losses_is_told():
     parameter = nn.Parameter(torch.ones(1))
     with pytest.raises(ValueError, match="2 weights, but 1 source losses"):
-        FixedWeights([1.0, 2.0]).backward([parameter.sum()])
+        FixedWeights(weights=[1.0, 2.0]).backward([parameter.sum()])

@@ -15,10 +15,15 @@ def test_gradient_is_the_sum_or_mean(mixer, factor):
     assert x.grad.item() == pytest.approx(7 * factor)
 
 
-def test_the_target_guides_nothing():
+@pytest.mark.parametrize(("mixer", "factor"), [(Sum(), 1.0), (Mean(), 0.5)])
+def test_a_target_that_is_given_is_one_more_source(mixer, factor):
     x = torch.tensor([2.0], requires_grad=True)
-    Sum().backward([x.sum()], target_loss=100 * x.sum())
-    assert x.grad.item() == 1
+    step = mixer.backward([x.sum()], target_loss=100 * x.sum())
+    assert x.grad.item() == factor * 101
+    assert step.weights_LK.tolist() == [[factor]]
+    assert step.rho.isnan()
+    assert step.eta == 1
+    assert mixer.state_dict() == {"steps": 1}
 
 
 def test_nan_loss_names_step_and_source():

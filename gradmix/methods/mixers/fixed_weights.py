@@ -20,5 +20,5 @@ def make(network: Any, settings: Mapping[str, Any], source_names: Sequence[str])
             f"{unknown[0]!r}; those are {', '.join(source_names)}"
         )
     return FixedWeights(
-        [weights.get(name, 1.0) for name in source_names], source_names=source_names
+        weights=[weights.get(name, 1.0) for name in source_names], source_names=source_names
     )
