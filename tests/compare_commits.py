@@ -181,7 +181,9 @@ def verdict(old: Path, new: Path) -> tuple[bool, str]:
 def start(tree: Path, folder: Path) -> subprocess.Popen[str]:
     """A process that trains with a tree's package and experiment."""
     folder.mkdir()
-    path = os.pathsep.join([str(tree), str(tree / "tests")])
+    path = os.pathsep.join(
+        [str(tree), str(tree / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     # -P: this file's own folder must not come before the tree's.
     return subprocess.Popen(
         [sys.executable, "-P", __file__, "--train", str(folder)],
