@@ -104,7 +104,7 @@ def lead(mixer):
     return mixer
 
 
-def rows_of(sources, per_family=4, families=None, seed=0):
+def rows_of(sources, per_family=2, families=None, seed=0):
     """rows_LRD: the bank's problems as layers of one model, rounded to the precision under test."""
     problems = bank(sources, per_family, families, seed)
     rows_LRD = np.concatenate([problems.sources.swapaxes(1, 2), problems.targets[:, None]], axis=1)

@@ -87,23 +87,6 @@ def test_the_averages_by_hand():
     assert step([1.0, 0.0], [0.0, 1.0], [0.0, 5.0]) == pytest.approx([0.75, 0.25])
 
 
-def test_a_state_continues_bit_for_bit():
-    net = network()
-    whole = mixer_of(net)
-    for seed in range(3):
-        *sources, target = losses_of(net, seed)
-        whole.backward(sources, target)
-    resumed = mixer_of(net)
-    resumed.load({name: tensor.clone() for name, tensor in whole.state().items()})
-    steps = []
-    for mixer in (whole, resumed):
-        *sources, target = losses_of(net, 9)
-        steps.append(mixer.backward(sources, target))
-    assert torch.equal(steps[0].weights_LK, steps[1].weights_LK)
-    *sources, target = losses_of(net, 9)
-    assert not torch.equal(mixer_of(net).backward(sources, target).weights_LK, steps[0].weights_LK)
-
-
 @pytest.mark.parametrize("options", [{"average": 1.0}, {"average": -0.1}, {"trust": 1.5}])
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):

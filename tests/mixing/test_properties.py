@@ -19,6 +19,8 @@ from properties import (
     without_check,
 )
 
+from gradmix.mixing.gradmix import GradMix
+
 every = pytest.mark.parametrize("mixer", MIXERS.values(), ids=MIXERS.keys())
 guided = pytest.mark.parametrize(
     "mixer",
@@ -63,7 +65,7 @@ def test_all_is_finite_and_the_gradient_written_is_the_weighted_sum(mixer, sourc
     if mixer.guided:
         assert (found.step.cosines_L.abs() <= 1).all()
         assert found.step.rho.isfinite()
-        assert 0 <= found.step.eta <= 1
+        assert 0 <= found.step.eta <= 1 if mixer.kind is GradMix else found.step.eta == 1
         assert (found.weights_LK <= 1 + 1e-12).all()
     if mixer.solves:
         close(found.weights_LK.sum(1), torch.ones(len(rows_LRD)).double())
@@ -231,6 +233,7 @@ def test_models_with_a_leading_dimension_are_those_mixed_alone(mixer, sources):
 @every
 def test_a_state_continues_bit_for_bit(mixer):
     steps = [rows_of(3, families=PLAIN, seed=seed) for seed in range(4)]
+    steps[-1][::2, -1] = 0  # layers that the target has learned by heart
     whole, resumed = Session(mixer, steps[0]), Session(mixer, steps[0])
     for rows_LRD in steps[:-1]:
         whole.mix(rows_LRD)
