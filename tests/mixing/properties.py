@@ -7,6 +7,7 @@ Shapes: L layers, K sources, R = K + 1 rows (the sources, then the target), D pa
 
 import os
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
@@ -65,8 +66,8 @@ class Mixer:
 
 
 MIXERS = {
-    "GradMix": Mixer(GradMix, solves=True),
-    "GradMix with averages": Mixer(GradMix, {"average": 0.9}, solves=True),
+    "GradMix": Mixer(GradMix, {"rho": "sum"}, solves=True),
+    "GradMix with averages": Mixer(GradMix, {"rho": "sum", "average": 0.9}, solves=True),
     "MetaGradient": Mixer(MetaGradient),
     "GuidedSum": Mixer(GuidedSum, solves=True, target_trains=True, sum_length=True),
     "GuardedSum per layer": Mixer(GuardedSum, {"per": "layer"}, target_trains=True),
@@ -96,14 +97,6 @@ def without_check(mixer):
     return mixer
 
 
-def lead(mixer):
-    """The mixer for parameters and losses with a leading dimension of models; ``None``: it has none."""
-    if not hasattr(mixer, "lead"):
-        return None
-    mixer.lead = 1
-    return mixer
-
-
 def rows_of(sources, per_family=2, families=None, seed=0):
     """rows_LRD: the bank's problems as layers of one model, rounded to the precision under test."""
     problems = bank(sources, per_family, families, seed)
@@ -126,14 +119,12 @@ class Session:
     With a leading dimension of models, rows are rows_LRMD and losses have one entry per model.
     """
 
-    def __init__(self, mixer, like_LRD, sources=None, *, stacked=False):
+    def __init__(self, mixer, like_LRD, sources=None):
         self.promises = mixer
         self.parameters = [nn.Parameter(torch.zeros_like(rows[0])) for rows in like_LRD]
         self.layers = [Layer(f"layer {i}", (p,)) for i, p in enumerate(self.parameters)]
         self.sources = list(range(like_LRD.shape[1] - 1)) if sources is None else sources
         self.mixer = mixer.made(self.layers, self.sources)
-        if stacked:
-            self.mixer = lead(self.mixer)
 
     def losses(self, rows_LRD):
         """One per row."""
@@ -144,12 +135,16 @@ class Session:
             for of_loss in rows_LRD.unbind(1)
         ]
 
+    def backward(self, rows_LRD):
+        """The mixer's `backward`; without the target's loss where the losses of the sources are all it needs."""
+        *sources, target = self.losses(rows_LRD)
+        return self.mixer.backward(sources, *([target] if self.promises.guided else []))
+
     def mix(self, rows_LRD):
         """One step of the mixer."""
         for parameter in self.parameters:
             parameter.grad = None
-        *sources, target = self.losses(rows_LRD)
-        step = self.mixer.backward(sources, target)
+        step = self.backward(rows_LRD)
         grad_LD = torch.stack([p.grad for p in self.parameters])
         if self.promises.known:
             known = torch.tensor(self.promises.known(self.sources), dtype=torch.float64)
@@ -159,6 +154,21 @@ class Session:
         else:
             weights_LK = step.weights_LK.cpu()
         return Mixed(grad_LD, weights_LK, step)
+
+
+def stack(sessions):
+    """The sessions of several models as one; ``None``: their mixer cannot be stacked, since it keeps a memory."""
+    mixers = [session.mixer for session in sessions]
+    if getattr(mixers[0], "stack_key", lambda: None)() is None:
+        return None
+    one = copy(sessions[0])
+    models = zip(*(session.parameters for session in sessions), strict=True)
+    one.parameters = [
+        torch.stack([p.detach() for p in of_all]).requires_grad_() for of_all in models
+    ]
+    places = dict(zip(sessions[0].parameters, one.parameters, strict=True))
+    one.mixer = type(mixers[0]).stack(mixers, places)
+    return one
 
 
 def mixed(mixer, rows_LRD, sources=None):
