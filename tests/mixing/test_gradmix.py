@@ -195,13 +195,6 @@ def test_scaled_rho_is_the_sum_times_five_over_layers():
     torch.testing.assert_close(scaled, total * 5 / 2)
 
 
-def test_one_source_has_weight_one():
-    net = Net()
-    sources, target = losses(net)
-    step = GradMix(layers_of(net.backbone)).backward(sources[:1], target)
-    assert step.weights_LK.tolist() == [[1.0], [1.0]]
-
-
 def test_accumulated_parts_equal_the_whole_batch():
     whole, parts = Net(), Net()
     GradMix(layers_of(whole.backbone)).backward(*losses(whole))
