@@ -9,6 +9,7 @@ from torch.autograd.graph import GradientEdge
 
 from gradmix.mixing.graph import reached_by
 from gradmix.mixing.rows import Gradients, Rows, TensorRows, summed
+from gradmix.mixing.together.recording import Recording
 
 
 def gradients_of(
@@ -33,45 +34,42 @@ def gradients_of(
     # The last graph that was built goes first, as in a plain backward pass, which needs the least memory.
     for index in reversed(range(len(losses))):
         leaves, edges, keep = wants[index]
-        inputs: list[Any] = [*leaves, *(GradientEdge(node, part) for node, part in edges)]
+        inputs: list[Any] = [*leaves, *(GradientEdge(node, 0) for node in edges)]
         # A function of somebody else's may give no gradient to a parameter that is in its graph.
         found[index] = torch.autograd.grad(
             losses[index], inputs, retain_graph=retain_graph or keep, allow_unused=True
         )
     rows: dict[nn.Parameter, list[Tensor | None]] = {}
-    joint: dict[Any, list[dict[int, Tensor]]] = {}
+    joint: dict[Recording, list[dict[int, Tensor]]] = {}
     for index, (leaves, edges, _) in enumerate(wants):
         for parameter, gradient in zip(leaves, found[index], strict=False):
             if gradient is not None:
                 rows.setdefault(parameter, [None] * len(losses))[index] = gradient
-        for (node, part), gradient in zip(edges, found[index][len(leaves) :], strict=True):
+        for node, gradient in zip(edges, found[index][len(leaves) :], strict=True):
             if gradient is not None:
-                joint.setdefault(node, [{} for _ in losses])[index][part] = gradient
+                joint.setdefault(node.joint, [{} for _ in losses])[index][node.part] = gradient
     gradients: Gradients = {parameter: TensorRows(row) for parameter, row in rows.items()}
-    for node, of_losses in joint.items():
-        recorded = node.recording.gradients(of_losses, wanted, retain_graph=retain_graph)
+    for recording, of_losses in joint.items():
+        recorded = recording.gradients(of_losses, wanted, retain_graph=retain_graph)
         gradients = summed(recorded, gradients)
     return gradients
 
 
 def _wants(
     loss: Tensor, name: str, wanted: set[int] | None
-) -> tuple[list[nn.Parameter], list[tuple[Any, int]], bool]:
-    """The leaves of a loss, its parts of joint forward passes, and whether their graphs must outlive its own."""
+) -> tuple[list[nn.Parameter], list[Any], bool]:
+    """The leaves of a loss, its nodes of joint forward passes, and whether their graphs must outlive its own."""
     if loss.numel() != 1:
         raise ValueError(f"the loss of {name} must be a scalar, but has shape {tuple(loss.shape)}")
     reached = reached_by(loss)
     leaves = [p for p in reached.leaves if wanted is None or id(p) in wanted]
-    edges: list[tuple[Any, int]] = []
-    by_itself = False
-    for node, parts in reached.parts.items():
-        used = [p for p in node.recording.parameters if wanted is None or id(p) in wanted]
-        if set(used).isdisjoint(leaves):
-            edges += [(node, part) for part in parts]
-        else:
-            # The loss runs the network by itself, too; torch cannot stop half-way for these parameters.
-            leaves = list(dict.fromkeys([*leaves, *used]))
-            by_itself = True
+    edges = reached.outputs
+    used = dict.fromkeys(p for node in edges for p in node.joint.parameters)
+    by_itself = not used.keys().isdisjoint(leaves)
+    if by_itself:
+        # The loss runs the network by itself, too; torch cannot stop half-way for these parameters.
+        joint = [p for p in used if wanted is None or id(p) in wanted]
+        leaves, edges = list(dict.fromkeys([*leaves, *joint])), []
     if not leaves and not edges:
         raise ValueError(f"the loss of {name} depends on no trainable parameter")
     return leaves, edges, by_itself
