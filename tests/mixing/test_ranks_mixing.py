@@ -24,6 +24,7 @@ CHECKS = (
     ),
     *("nan on one rank", "other weights", "other losses", "bfloat16", "batch normalisation"),
     *("batch normalisation of domains", "batch normalisation in float32"),
+    "batch normalisation of a joint pass",
 )
 
 

@@ -218,9 +218,9 @@ class _Apart(TorchFunctionMode):
             outputs.append(func(own_x, *(own(value, part) for value in args), **named))
         return torch.cat(outputs)
 
-    def _record(self, x: Tensor, *parameters: Tensor | None) -> None:
+    def _record(self, x: Tensor, *parameters: Any) -> None:
         self._check(x)
-        self._recording.parameters |= dict.fromkeys(p for p in parameters if id(p) in self.names)  # type: ignore[arg-type]
+        self._recording.parameters |= dict.fromkeys(p for p in parameters if id(p) in self.names)
 
     def _check(self, x: Tensor) -> None:
         images = sum(self._recording.sizes)

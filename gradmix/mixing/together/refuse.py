@@ -31,13 +31,15 @@ def refuse_modules(module: nn.Module) -> None:
     """Look for what leaves no trace in the graph.
 
     Raises:
-        ValueError: for a part in torchscript, and for normalisation that averages over all batches.
+        ValueError: for a part that is torchscript or compiled, and for normalisation that averages over all batches.
     """
     for name, part in module.named_modules():
         called = f"{name or 'the module'} ({type(part).__name__})"
-        if isinstance(part, jit.ScriptModule):
+        compiled = type(part).__name__ == "OptimizedModule" or part._compiled_call_impl is not None
+        if compiled or isinstance(part, jit.ScriptModule):
+            how = "compiled" if compiled else "torchscript"
             raise ValueError(
-                f"{called} is torchscript, which a joint forward pass cannot look into; {REMEDY}"
+                f"{called} is {how}, which a joint forward pass cannot look into; give it the plain module, or {REMEDY}"
             )
         if isinstance(part, nn.modules.batchnorm._NormBase) and part.momentum is None:
             raise ValueError(
@@ -75,32 +77,35 @@ def refuse_unrecorded(
         ValueError: if anything else does, with the name of the parameter.
     """
     stack: list[tuple[Any, Any, bool]] = [(get_gradient_edge(output).node, None, False)]
-    seen: set[Any] = set()
+    seen: dict[Any, None] = {}
     while stack:
         node, user, recorded = stack.pop()
         if (leaf := getattr(node, "variable", None)) is not None:
-            _check_leaf(leaf, user, recorded and leaf in recording.parameters, recording, names)
+            if leaf is not recording.anchor:
+                known = recorded and leaf in recording.parameters
+                name = names.get(id(leaf), f"a tensor of shape {tuple(leaf.shape)}")
+                _check_leaf(leaf, name, None if known else _called(user or node))
         elif node not in seen:
-            seen.add(node)
+            seen[node] = None
+            if hasattr(node, "joint"):
+                raise ValueError(f"a joint forward pass cannot hold another one; {REMEDY}")
             own = getattr(node, "recording", None) is recording
-            if hidden and not own and isinstance(node, BackwardCFunction):
-                raise ValueError(
-                    f"{hidden[0]} is used where gradients are off, and {_called(node)} may take them again behind "
-                    f"a joint forward pass, as activation checkpointing does; {REMEDY}"
-                )
             # An operation's own input comes first, what it keeps apart behind it.
             below = enumerate(child for child, _ in node.next_functions)
             stack += [(child, node, own and at > 0) for at, child in below if child is not None]
-
-
-def _check_leaf(
-    leaf: Any, user: Any, recorded: bool, recording: Recording, names: Mapping[int, str]
-) -> None:
-    name = names.get(id(leaf), f"a tensor of shape {tuple(leaf.shape)}")
-    if leaf is not recording.anchor and not recorded:
-        use = "the output itself" if user is None else f"used by {_called(user)}"
+    others = (n for n in seen if isinstance(n, BackwardCFunction) and not hasattr(n, "recording"))
+    if hidden and (function := next(others, None)) is not None:
         raise ValueError(
-            f"{name} is {use}, whose gradients a joint forward pass cannot keep apart; {REMEDY}"
+            f"{hidden[0]} is used where gradients are off, and {_called(function)} may take them behind a joint "
+            f"forward pass, as activation checkpointing does; {REMEDY}"
+        )
+
+
+def _check_leaf(leaf: Any, name: str, operation: str | None) -> None:
+    if operation is not None:
+        raise ValueError(
+            f"{name} is used in an operation ({operation}) whose gradients a joint forward pass cannot keep apart; "
+            f"{REMEDY}"
         )
     if leaf._backward_hooks:
         raise ValueError(
@@ -109,4 +114,4 @@ def _check_leaf(
 
 
 def _called(node: Any) -> str:
-    return re.sub(r"Backward\d*$", "", node.name())
+    return re.sub(r"Backward\d*$", "", node.name()).rpartition("::")[2]
