@@ -115,7 +115,7 @@ def _scaled(x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 def test_what_stands_in_front_is_not_left_without_a_gradient():
     xs = inputs(6)
     xs[1] = nn.Linear(6, 6).double()(xs[1])
-    with pytest.raises(ValueError, match="input 1 requires a gradient.*separate passes"):
+    with pytest.raises(ValueError, match=r"input 1 requires a gradient.*separate passes"):
         forward_together(Net(nn.ReLU()), xs)
     with pytest.raises(ValueError, match="input 0 requires a gradient"):
         forward_together(nn.Linear(5, 5).double(), forward_together(Net(nn.ReLU()), inputs(6)))
@@ -128,7 +128,7 @@ def test_a_joint_pass_inside_another():
     def inner(net, x):
         return torch.cat(forward_together(net.part, list(x.detach().split([4, 5]))))
 
-    with pytest.raises(ValueError, match="cannot hold another one.*separate passes"):
+    with pytest.raises(ValueError, match=r"cannot hold another one.*separate passes"):
         forward_together(Net(nn.Linear(6, 6), inner), inputs(6))
 
 
@@ -138,12 +138,12 @@ def test_activation_checkpointing(reentrant):
         return checkpoint(net.part, x, use_reentrant=reentrant)
 
     net = Net(nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6)), use)
-    with pytest.raises(ValueError, match="checkpointing.*separate passes"):
+    with pytest.raises(ValueError, match=r"checkpointing.*separate passes"):
         forward_together(net, inputs(6))
 
 
 def test_hooks_on_saved_tensors():
-    with save_on_cpu(), pytest.raises(ValueError, match="hooks on saved tensors.*separate passes"):
+    with save_on_cpu(), pytest.raises(ValueError, match=r"hooks on saved tensors.*separate passes"):
         forward_together(Net(nn.ReLU()), inputs(6))
 
 

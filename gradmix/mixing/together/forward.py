@@ -117,7 +117,9 @@ class _Apart(TorchFunctionMode):
         used = [a for a in [*args, *kwargs.values()] if id(a) in self.names]
         if used and self._with_gradients and not torch.is_grad_enabled():
             self.hidden.append(self.names[id(used[0])])
-        if used and func in _CONVOLUTIONS:
+        # Padding by name is left to torch, part by part.
+        by_name = any(isinstance(value, str) for value in [*args, *kwargs.values()])
+        if used and func in _CONVOLUTIONS and not by_name:
             return self._convolution(*args, **kwargs)
         if used and func is functional.linear:
             return self._linear(*args, **kwargs)
@@ -137,18 +139,8 @@ class _Apart(TorchFunctionMode):
         dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:
-        size = weight.shape[2:]
-        stride, dilation = _each(stride, len(size)), _each(dilation, len(size))
-        if padding == "valid":
-            padding = 0
-        elif padding == "same":
-            total = [d * (k - 1) for d, k in zip(dilation, size, strict=True)]
-            if any(t % 2 for t in total):
-                raise ValueError(
-                    f'a joint forward pass does not know padding="same" with a kernel of {tuple(size)}'
-                )
-            padding = [t // 2 for t in total]
-        padding = _each(padding, len(size))
+        size = weight.dim() - 2
+        stride, padding, dilation = (_each(value, size) for value in (stride, padding, dilation))
         self._record(input, weight, bias)
         x, precision = _cast(input)
         with precision:
@@ -199,9 +191,15 @@ class _Apart(TorchFunctionMode):
         if (counter := self._counters.get(id(running_mean))) is not None:
             counter += len(self._recording.sizes) - 1
 
-    def _by_part(self, func: Callable[..., Tensor], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def _by_part(
+        self,
+        func: Callable[..., Tensor],
+        input: Tensor,  # noqa: A002
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
         """Part by part, in their order, as by separate forward passes."""
-        self._check(x)
+        self._check(input)
         recording = self._recording
         if func is functional.batch_norm and kwargs["training"]:
             self._count(args[0])
@@ -213,7 +211,7 @@ class _Apart(TorchFunctionMode):
             return OfPart.apply(recording.anchor, value, recording, part)
 
         outputs = []
-        for part, own_x in enumerate(x.split(recording.sizes)):
+        for part, own_x in enumerate(input.split(recording.sizes)):
             named = {name: own(value, part) for name, value in kwargs.items()}
             outputs.append(func(own_x, *(own(value, part) for value in args), **named))
         return torch.cat(outputs)
@@ -238,7 +236,7 @@ _WITH_STATISTICS = {
     torch.batch_norm,
     torch.instance_norm,
 }
-_BY_PART = {functional.layer_norm, functional.group_norm, functional.rms_norm}
+_BY_PART = {*_CONVOLUTIONS, functional.layer_norm, functional.group_norm, functional.rms_norm}
 
 
 def _each(value: Any, dimensions: int) -> list[int]:

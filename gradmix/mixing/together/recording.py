@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gradmix.mixing.rows import Gradients, Rows, TensorRows, added, summed
-from gradmix.mixing.together.factor_rows import FactorRows
-from gradmix.mixing.together.owners import Owners
+from gradmix.mixing.together.factor_rows import FactorRows, Owners
 
 
 class Recording:
