@@ -3,10 +3,10 @@
     python -m benchmarks.packs [--device cuda] [--sizes 1 2 4] [--steps 10] [--repeats 5] [--record]
 
 GradMix with two sources and V (batches of 64, 64 and 15 images of 32 x 32), through the project's own loops: one model
-after the other; packs, in which one call computes all models, their convolutions grouped or unfolded. On a GPU two
-further ways are measured, which the project does not use: a CUDA graph per model on streams, and several processes. At
-every size the ways follow each other; the first interval of steps warms up. On a CPU a second is one of the
-processor's, which other work on the machine changes less; on a GPU it is the clock's.
+after the other; packs, in which one call computes all models. On a GPU two further ways are measured, which the
+project does not use: a CUDA graph per model on streams, and several processes. At every size the ways follow each
+other; the first interval of steps warms up. On a CPU a second is one of the processor's, which other work on the
+machine changes less; on a GPU it is the clock's.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from gradmix.training.job import Job
 from gradmix.training.loop import Schedule, train
 from gradmix.training.packed import train_members
 from gradmix.training.packed_member import Member
-from gradmix.training.packed_network import Convolutions, PackedNetwork
+from gradmix.training.packed_network import PackedNetwork
 from gradmix.training.packed_sgd import PackedSGD
 from gradmix.training.prepared import Prepared
 from gradmix.training.sgd import SGD
@@ -77,8 +77,7 @@ def measure(
     width = width or WIDTH[device]
     ways: dict[str, Callable[[int], list[float]]] = {
         "loop": lambda models: _loop(device, width, steps, repeats),
-        "pack": lambda models: _pack(device, width, models, steps, repeats, "grouped"),
-        "pack, unfolded": lambda models: _pack(device, width, models, steps, repeats, "unfolded"),
+        "pack": lambda models: _pack(device, width, models, steps, repeats),
     }
     if device == "cuda":
         ways["graphs on streams"] = lambda models: _graphs(width, models, steps, repeats)
@@ -101,7 +100,7 @@ def measure(
 
 
 def knee(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The smallest pack within 10 % of the best rate of all packs, of either form of convolutions."""
+    """The smallest pack within 10 % of the best rate of all packs."""
     packs = [row for row in rows if row["how"].startswith("pack") and row["n"]]
     if not packs:
         return {}
@@ -157,9 +156,7 @@ def _loop(device: str, width: int, steps: int, repeats: int) -> list[float]:
     return clock.rates(steps)
 
 
-def _pack(
-    device: str, width: int, models: int, steps: int, repeats: int, convolutions: Convolutions
-) -> list[float]:
+def _pack(device: str, width: int, models: int, steps: int, repeats: int) -> list[float]:
     images: dict[str, Tensor] = {}
     clock = _Clock(device)
     members = [
@@ -168,14 +165,7 @@ def _pack(
         )
         for seed in range(models)
     ]
-    train_members(
-        members,
-        log=_silent,
-        progress=clock,
-        pace=Pace(1e9),
-        stop=Stop(),
-        convolutions=convolutions,
-    )
+    train_members(members, log=_silent, progress=clock, pace=Pace(1e9), stop=Stop())
     return clock.rates(models * steps)
 
 

@@ -6,7 +6,7 @@ the optimizer's step. The limit ends with its backward pass.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,6 @@ SAME_IMAGES = "plain sum of the sources and V"
 PLAIN = "plain sum of the sources"
 EXACT = "GradMix"
 TOGETHER = "GradMix, forward together"
-TOGETHER_GRAM = "GradMix, forward together, inner products only"
 # What follows a step's name in the record of what is not measured, and why.
 Skipped = dict[str, str]
 
@@ -116,10 +115,10 @@ def mixed(
     return step
 
 
-def together_losses(case: Case, keep: Literal["gradients", "gram"] = "gradients") -> list[Tensor]:
+def together_losses(case: Case) -> list[Tensor]:
     """One loss per batch, from the project's joined forward pass."""
     images = [batch.images for batch in case.batches]
-    return losses_of_features(case, forward_together(case.network.features, images, keep=keep))
+    return losses_of_features(case, forward_together(case.network.features, images))
 
 
 def slsqp(case: Case) -> Step:
@@ -193,7 +192,6 @@ VARIANTS: Mapping[str, Callable[[Case], Step]] = {
     PLAIN: plain,
     EXACT: mixed,
     TOGETHER: partial(mixed, losses=together_losses),
-    TOGETHER_GRAM: partial(mixed, losses=partial(together_losses, keep="gram")),
     "GradMix with NLopt's SLSQP": slsqp,
     "GradMix SGD": partial(mixed, kind=MetaGradient),
     "TorchJD UPGrad": partial(torchjd, aggregator="UPGrad", chunk=None),

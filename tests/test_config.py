@@ -159,7 +159,9 @@ def test_the_network_sees_no_more_than_the_images_have(repository):
         ("training.learning_rate", float("nan"), "must be a finite number"),
         ("training.momentum", 1.0, "must be below 1, but is 1.0"),
         ("training.precision", "half", "must be one of 'float32' or 'bfloat16', but is 'half'"),
-        ("training.forward", "joint", "must be one of 'separate', 'together' or 'streamed'"),
+        ("training.forward", "joint", "must be one of 'separate' or 'together', but is 'joint'"),
+        ("training.forward", "streamed", "use together (one joint pass) or separate"),
+        ("methods.gradmix", {"training": {"forward": "streamed"}}, "use together"),
         ("gradmix.beta", -1, "must be above 0, but is -1"),
         ("gradmix", [1], "must be a section"),
         ("pseudo_labels.threshold", 1, "must be below 1, but is 1"),
@@ -206,7 +208,7 @@ def test_a_joint_forward_pass_is_for_one_gpu_and_may_be_one_methods(default_conf
     config = load_config(default_config, "here")
     assert config.method_settings("gradmix")["training"]["forward"] == "together"
     assert "forward" not in config.method_settings("pooled")["training"]
-    put(default_config, "training.forward", "streamed")
+    put(default_config, "training.forward", "together")
     put(default_config, "resources.gpu", 2)
     ((path, what),) = problems(default_config)
     assert path == "training.forward"

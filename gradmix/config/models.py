@@ -60,6 +60,15 @@ class Network(Section):
     temperature: Positive = 0.05
 
 
+def _forward(value: Any) -> Any:
+    if value == "streamed":
+        raise ValueError(
+            "streamed is gone: it cost more time than separate passes, and no less memory on networks with "
+            "convolutions; use together (one joint pass) or separate"
+        )
+    return value
+
+
 class Training(Section):
     """The training loop."""
 
@@ -72,7 +81,7 @@ class Training(Section):
     momentum: Momentum = 0.9
     weight_decay: NonNegative = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
-    forward: Literal["separate", "together", "streamed"] = "separate"
+    forward: Annotated[Literal["separate", "together"], BeforeValidator(_forward)] = "separate"
     target_only_steps: Count = 200
     target_only_evaluate_every: Count = 10
     fine_tune_steps: Count = 2000

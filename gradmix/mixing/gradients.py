@@ -9,6 +9,7 @@ from torch.autograd.graph import GradientEdge
 
 from gradmix.mixing.graph import reached_by
 from gradmix.mixing.rows import Gradients, Rows, TensorRows, summed
+from gradmix.mixing.together.recording import Recording
 
 
 def gradients_of(
@@ -36,11 +37,11 @@ def gradients_of(
     # The last graph that was built goes first, as in a plain backward pass, which needs the least memory.
     for index in reversed(range(len(losses))):
         _, leaves, edges, keep = wants[index]
-        inputs: list[Any] = [*leaves, *(GradientEdge(node, part) for node, part in edges)]
+        inputs: list[Any] = [*leaves, *(GradientEdge(node, 0) for node in edges)]
         # A function of somebody else's may give no gradient to a parameter that is in its graph.
         found[index] = _grad(losses[index], inputs, retain_graph or keep or kept[index])
     rows: dict[nn.Parameter, list[Tensor | None]] = {}
-    joint: dict[Any, list[dict[int, Tensor]]] = {}
+    joint: dict[Recording, list[dict[int, Tensor]]] = {}
     for index, (_, leaves, edges, _) in enumerate(wants):
         for parameter, gradient in zip(leaves, found[index], strict=False):
             if gradient is not None:
@@ -50,12 +51,12 @@ def gradients_of(
                         f"mixed; make its embedding with sparse=False"
                     )
                 rows.setdefault(parameter, [None] * len(losses))[index] = gradient
-        for (node, part), gradient in zip(edges, found[index][len(leaves) :], strict=True):
+        for node, gradient in zip(edges, found[index][len(leaves) :], strict=True):
             if gradient is not None:
-                joint.setdefault(node, [{} for _ in losses])[index][part] = gradient
+                joint.setdefault(node.joint, [{} for _ in losses])[index][node.part] = gradient
     gradients: Gradients = {parameter: TensorRows(row) for parameter, row in rows.items()}
-    for node, of_losses in joint.items():
-        recorded = node.recording.gradients(of_losses, wanted, retain_graph=retain_graph)
+    for recording, of_losses in joint.items():
+        recorded = recording.gradients(of_losses, wanted, retain_graph=retain_graph)
         gradients = summed(recorded, gradients)
     return gradients
 
@@ -88,20 +89,17 @@ def _grad(loss: Tensor, inputs: Sequence[Any], retain_graph: bool) -> tuple[Tens
 
 def _wants(
     loss: Tensor, name: str, wanted: set[int] | None
-) -> tuple[set[Any], list[nn.Parameter], list[tuple[Any, int]], bool]:
-    """Nodes and leaves of a loss, its parts of joint forward passes, and whether their graphs must outlive its own."""
+) -> tuple[set[Any], list[nn.Parameter], list[Any], bool]:
+    """Nodes and leaves of a loss, its nodes of joint forward passes, and whether their graphs must outlive its own."""
     reached = reached_by(loss)
     leaves = [p for p in reached.leaves if wanted is None or id(p) in wanted]
-    edges: list[tuple[Any, int]] = []
-    by_itself = False
-    for node, parts in reached.parts.items():
-        used = [p for p in node.recording.parameters if wanted is None or id(p) in wanted]
-        if set(used).isdisjoint(leaves):
-            edges += [(node, part) for part in parts]
-        else:
-            # The loss runs the network by itself, too; torch cannot stop half-way for these parameters.
-            leaves = list(dict.fromkeys([*leaves, *used]))
-            by_itself = True
+    edges = reached.outputs
+    used = dict.fromkeys(p for node in edges for p in node.joint.parameters)
+    by_itself = not used.keys().isdisjoint(leaves)
+    if by_itself:
+        # The loss runs the network by itself, too; torch cannot stop half-way for these parameters.
+        joint = [p for p in used if wanted is None or id(p) in wanted]
+        leaves, edges = list(dict.fromkeys([*leaves, *joint])), []
     if not leaves and not edges:
         raise ValueError(f"the loss of {name} depends on no trainable parameter")
     return reached.nodes, leaves, edges, by_itself

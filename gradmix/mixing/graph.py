@@ -15,12 +15,13 @@ class Reached:
     Attributes:
         nodes: of its graph, but for leaves and joint forward passes.
         leaves: in the order in which a walk from the loss meets them; not those below a joint forward pass.
-        parts: of each joint forward pass, by the autograd node behind it, which inputs' outputs the loss uses.
+        outputs: the autograd nodes behind the joint passes' outputs that the loss uses; each has the pass's
+            recording as ``joint``, and its ``part``.
     """
 
     nodes: set[Any]
     leaves: list[nn.Parameter]
-    parts: dict[Any, list[int]]
+    outputs: list[Any]
 
 
 def reached_by(loss: Tensor) -> Reached:
@@ -30,27 +31,23 @@ def reached_by(loss: Tensor) -> Reached:
     every head would be easy to hold wrong.
     """
     if loss.grad_fn is None:
-        return Reached(set(), [cast(nn.Parameter, loss)] if loss.requires_grad else [], {})
+        return Reached(set(), [cast(nn.Parameter, loss)] if loss.requires_grad else [], [])
     nodes: set[Any] = set()
     leaves: dict[nn.Parameter, None] = {}
-    parts: dict[Any, list[int]] = {}
-    stack: list[tuple[Any, int]] = [(loss.grad_fn, loss.output_nr)]
+    outputs: list[Any] = []
+    stack: list[Any] = [loss.grad_fn]
     seen: set[Any] = {loss.grad_fn}
     while stack:
-        node, output = stack.pop()
-        if isinstance(getattr(node, "recording", None), Recording):
-            parts.setdefault(node, []).append(output)
+        node = stack.pop()
+        if isinstance(getattr(node, "joint", None), Recording):
+            outputs.append(node)
             continue
         if hasattr(node, "variable"):
             leaves[cast(nn.Parameter, node.variable)] = None
         else:
             nodes.add(node)
-        for child, number in node.next_functions:
-            if child is None:
-                continue
-            # Each output of a joint forward pass counts by itself; all other nodes are walked through once.
-            key = (child, number) if hasattr(child, "recording") else child
-            if key not in seen:
-                seen.add(key)
-                stack.append((child, number))
-    return Reached(nodes, list(leaves), {node: sorted(found) for node, found in parts.items()})
+        for child, _ in node.next_functions:
+            if child is not None and child not in seen:
+                seen.add(child)
+                stack.append(child)
+    return Reached(nodes, list(leaves), outputs)

@@ -593,8 +593,6 @@ class GradientMixer(ABC):
             trains = self.target_trains or (index >= shared and self.last_layer == "H1")
             factors |= dict.fromkeys(layer.parameters, of_layer if trains else of_layer[:-1])
         for parameter, of_rows in factors.items():
-            gradients[parameter].plan(of_rows)
-        for parameter, of_rows in factors.items():
             mixed = gradients.pop(parameter).mixed(of_rows)
             # What no source reaches stays without a gradient, as after Tensor.backward.
             if mixed is None:

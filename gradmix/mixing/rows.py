@@ -30,9 +30,6 @@ class Rows(Protocol):
     def gram_RR(self) -> Tensor | None:  # noqa: N802
         """Inner products of the rows, float64; ``None``: they are to be taken from `tensors`."""
 
-    def plan(self, factors: Sequence[Tensor]) -> None:
-        """What `mixed` will be called with; told for every parameter before the first is mixed."""
-
     def mixed(self, factors: Sequence[Tensor]) -> Tensor | None:
         """The sum of the first ``len(factors)`` rows, each times its factor (scalar tensors); ``None``: no row."""
 
@@ -55,9 +52,6 @@ class TensorRows:
     def gram_RR(self) -> Tensor | None:  # noqa: N802
         """Taken from the tensors, together with those of the layer's other parameters."""
         return None
-
-    def plan(self, factors: Sequence[Tensor]) -> None:
-        """Nothing to prepare."""
 
     def mixed(self, factors: Sequence[Tensor]) -> Tensor | None:
         """In float32 at least; a new tensor, since what autograd returns may share its memory."""

@@ -29,6 +29,8 @@ class VAT(Stateless):
         iterations: of the power method.
     """
 
+    reads_features = True
+
     def __init__(self, weight: float, epsilon: float, xi: float, iterations: int) -> None:
         if not (epsilon > 0 and xi > 0 and iterations >= 1 and weight >= 0):
             raise ValueError(

@@ -239,9 +239,7 @@ class _Run:
         with self.ranks.statistics():
             contexts = self._contexts(images, rows)
             if self.joint is not None:
-                self.joint.features_together(
-                    state.network, contexts, state.terms, self.schedule.forward
-                )
+                self.joint.features_together(state.network, contexts, state.terms)
             losses = {
                 index: term(context)
                 for index, (term, context) in enumerate(zip(state.terms, contexts, strict=True))

@@ -19,7 +19,7 @@ from gradmix.training.lock import RunInUseError
 from gradmix.training.loop import TrainingError, gradient_groups, sum_of
 from gradmix.training.packed_batches import PackedStream
 from gradmix.training.packed_member import Log, Member
-from gradmix.training.packed_network import Convolutions, PackedNetwork, same_images
+from gradmix.training.packed_network import PackedNetwork, same_images
 from gradmix.training.packed_report import PackedReport
 from gradmix.training.packed_sgd import PackedSGD
 from gradmix.training.sgd import SGD
@@ -34,7 +34,6 @@ def train_members(
     pace: Pace,
     stop: Stop,
     keep_end: bool = False,
-    convolutions: Convolutions = "grouped",
 ) -> None:
     """Train runs of one kind (`gradmix.training.packed_runs.kind_of`) that have come equally far, to their end.
 
@@ -48,7 +47,7 @@ def train_members(
     """
     if not members:
         return
-    pack = _Pack(members, log, convolutions)
+    pack = _Pack(members, log)
     writer = _Writer(pack, pace, stop, log)
     steps = members[0].run.schedule.steps
     with stop.deferring():
@@ -64,7 +63,7 @@ def train_members(
                 if pack.step < steps:
                     writer.act()
                 if pack.going and len(pack.going) < len(pack.members):
-                    pack = writer.pack = _Pack(pack.going, log, convolutions)
+                    pack = writer.pack = _Pack(pack.going, log)
             if keep_end:
                 writer.rescue()
             if stop.requested:
@@ -87,16 +86,14 @@ def train_members(
 class _Pack:
     """The members as stacked tensors; those with an error stay in place, disturb no other, and are not looked at."""
 
-    def __init__(self, members: Sequence[Member], log: Log, convolutions: Convolutions) -> None:
+    def __init__(self, members: Sequence[Member], log: Log) -> None:
         first = members[0].run
         self.members = list(members)
         self.schedule = first.schedule
         self.terms = first.terms
         self.roles = first.streams
         self.groups, self.guide = gradient_groups(first.streams)
-        self.network = PackedNetwork(
-            [member.run.network for member in members], convolutions=convolutions
-        )
+        self.network = PackedNetwork([member.run.network for member in members])
         optimizers = [member.state.optimizer for member in members]
         self.optimizer = PackedSGD(
             self.network.parameters, [o for o in optimizers if isinstance(o, SGD)]

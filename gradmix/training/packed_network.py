@@ -4,8 +4,7 @@ Shapes: M models, S streams, B images of a mini-batch, C classes. Tensors of all
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +13,6 @@ from torch.nn import functional
 
 from gradmix.nets.inputs import evaluation_input, pass_size
 from gradmix.training.data import ImageSet
-from gradmix.training.packed_convolutions import UnfoldedConvolutions
-
-Convolutions = Literal["grouped", "unfolded"]
 
 # Images of all models in one pass without gradients.
 _PASS = 8000
@@ -31,7 +27,6 @@ class PackedNetwork:
 
     Args:
         networks: with equal names, shapes and types of parameters and buffers, on one device.
-        convolutions: ``"grouped"``: what vmap makes of them; ``"unfolded"``: batched matrix products.
 
     Attributes:
         names: of the parameters.
@@ -40,10 +35,7 @@ class PackedNetwork:
         of_first: the first network's parameters, and the leaves of all models in their place.
     """
 
-    def __init__(
-        self, networks: Sequence[nn.Module], *, convolutions: Convolutions = "grouped"
-    ) -> None:
-        self._convolutions = convolutions
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
         self.count = len(networks)
         self._first = networks[0]
         # A module of its own around the network, so that a function of the network can be called functionally.
@@ -77,8 +69,7 @@ class PackedNetwork:
             state = dict(zip(self.names, parameters, strict=True))
             state |= dict(zip(self.buffers, buffers, strict=True))
             named = {f"network.{name}": tensor for name, tensor in state.items()}
-            with UnfoldedConvolutions() if self._convolutions == "unfolded" else nullcontext():
-                return functional_call(self._called, named, (function, *values))
+            return functional_call(self._called, named, (function, *values))
 
         dims = (0, 0, *([0] * (len(values) - shared)), *([None] * shared))
         called = torch.vmap(of_one, in_dims=dims)

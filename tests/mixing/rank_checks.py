@@ -27,6 +27,7 @@ from gradmix import (
     NonFiniteGradientError,
     Sum,
     SynchronisedStatistics,
+    forward_together,
     layers_of,
 )
 from gradmix.nets.norm import frozen_statistics
@@ -277,6 +278,23 @@ def batch_normalisation(statistics="shared", dtype=torch.float64, tolerance=1e-1
     close(*results, tolerance)
 
 
+def batch_normalisation_of_a_joint_pass():
+    torch.manual_seed(0)
+    net = ConvNet({"a": 3}, image_size=(8, 8), width=4, hidden=6).double()
+    xs = [torch.randn(n, 3, 8, 8).double() for n in (8, 4, 6)]
+    results = []
+    for mine in (slice(None), slice(RANK, None, 2)):
+        alone = mine == slice(None)
+        own = copy.deepcopy(net)
+        with copy.copy(NOTHING) if alone else SynchronisedStatistics(WORLD):
+            features = forward_together(own.features, [x[mine] for x in xs])
+        found = [own.classify(part, "a").square().mean() for part in features]
+        mixer = GradMix(layers_of(own.backbone), process_group=None if alone else WORLD)
+        mixer.backward(*split(found))
+        results.append([*(p.grad for p in own.parameters()), *own.buffers()])
+    close(*results)
+
+
 def the_documented_example(names):
     """What the documentation's example trained is what one process trains with the joined batches."""
     torch.manual_seed(0)
@@ -340,6 +358,7 @@ if __name__ == "__main__":
         "batch normalisation in float32": lambda: batch_normalisation(
             "shared", torch.float32, 1e-5
         ),
+        "batch normalisation of a joint pass": batch_normalisation_of_a_joint_pass,
     }
     became = {}
     for name, check in checks.items():

@@ -25,6 +25,7 @@ CHECKS = (
     *("nan on one rank", "other weights", "other losses", "another reach at a later step"),
     *("another reach on all ranks", "ranks apart", "bfloat16", "batch normalisation"),
     *("batch normalisation of domains", "batch normalisation in float32"),
+    "batch normalisation of a joint pass",
 )
 
 

@@ -43,7 +43,7 @@ def losses_of(net, outputs, targets):
     ]
 
 
-def pair(net, mixer_class, xs, targets, keep, steps=1, **options):
+def pair(net, mixer_class, xs, targets, steps=1, **options):
     """The same network trained by separate and by joint passes."""
     other = copy.deepcopy(net)
     results = []
@@ -52,7 +52,7 @@ def pair(net, mixer_class, xs, targets, keep, steps=1, **options):
         optimizer = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9)
         for _ in range(steps):
             if joint:
-                outputs = forward_together(network.features, xs, keep=keep)
+                outputs = forward_together(network.features, xs)
             else:
                 outputs = [network.features(x) for x in xs]
             found = losses_of(network, outputs, targets)
@@ -77,25 +77,22 @@ def assert_same(results, tolerance=1e-9):
         torch.testing.assert_close(value, second.state_dict()[name], rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("keep", ["gradients", "gram"])
 @pytest.mark.parametrize("options", [{}, {"last_layer": "H1"}, {"eta_on": "grad"}])
-def test_the_digit_network_trains_alike(keep, options):
-    assert_same(pair(convnet(), GradMix, images(), labels(), keep, steps=5, **options))
+def test_the_digit_network_trains_alike(options):
+    assert_same(pair(convnet(), GradMix, images(), labels(), steps=5, **options))
 
 
-@pytest.mark.parametrize("keep", ["gradients", "gram"])
-def test_a_residual_network_trains_alike(keep):
-    assert_same(pair(resnet(), GradMix, images(size=32), labels(), keep, steps=2), 1e-8)
+def test_a_residual_network_trains_alike():
+    assert_same(pair(resnet(), GradMix, images(size=32), labels(), steps=2), 1e-8)
 
 
-@pytest.mark.parametrize("keep", ["gradients", "gram"])
-def test_a_mixer_that_trains_the_target_as_well(keep):
-    assert_same(pair(convnet(), GuidedSum, images(), labels(), keep, steps=4))
+def test_a_mixer_that_trains_the_target_as_well():
+    assert_same(pair(convnet(), GuidedSum, images(), labels(), steps=4))
 
 
 def test_float32_stays_within_its_round_off():
     net = convnet(torch.float32)
-    results = pair(net, GradMix, images(dtype=torch.float32), labels(), "gradients", steps=3)
+    results = pair(net, GradMix, images(dtype=torch.float32), labels(), steps=3)
     assert_same(results, 2e-4)
 
 
@@ -125,15 +122,14 @@ def wide():
     ).double()
 
 
-@pytest.mark.parametrize("keep", ["gradients", "gram"])
 @pytest.mark.parametrize("owners", [(0, 1, 2), (0, 0, 1), (0, 1, None)])
-def test_wide_layers_whose_gradients_are_never_made(keep, owners, monkeypatch):
+def test_wide_layers_whose_gradients_are_never_made(owners, monkeypatch):
     """A loss of several parts, and a part that no loss uses."""
-    from gradmix.mixing.together import operations
+    from gradmix.mixing.together import recording
 
     made = []
-    rows = operations.FactorRows
-    monkeypatch.setattr(operations, "FactorRows", lambda *a: made.append(rows(*a)) or made[-1])
+    rows = recording.FactorRows
+    monkeypatch.setattr(recording, "FactorRows", lambda *a: made.append(rows(*a)) or made[-1])
     torch.manual_seed(3)
     xs = [torch.randn(n, 100).double() for n in SIZES]
 
@@ -147,7 +143,7 @@ def test_wide_layers_whose_gradients_are_never_made(keep, owners, monkeypatch):
     net = wide()
     other = copy.deepcopy(net)
     one = GradMix(layers_of(net)), losses([net(x) for x in xs])
-    two = GradMix(layers_of(other)), losses(forward_together(other, xs, keep=keep))
+    two = GradMix(layers_of(other)), losses(forward_together(other, xs))
     steps = [mixer.backward(found[:-1], found[-1]) for mixer, found in (one, two)]
     assert len(made) == 2, "both layers are wide enough"
     torch.testing.assert_close(steps[0].cosines_L, steps[1].cosines_L, rtol=0, atol=1e-12)
@@ -179,14 +175,13 @@ class Twice(nn.Module):
         return self.layer(torch.tanh(self.layer(x)))
 
 
-@pytest.mark.parametrize("keep", ["gradients", "gram"])
-def test_a_wide_layer_that_is_used_twice(keep):
+def test_a_wide_layer_that_is_used_twice():
     net = Twice()
     other = copy.deepcopy(net)
     xs = [torch.randn(n, 200).double() for n in SIZES]
     for network, outputs in (
         (net, [net(x) for x in xs]),
-        (other, forward_together(other, xs, keep=keep)),
+        (other, forward_together(other, xs)),
     ):
         found = [(out - i).square().mean() for i, out in enumerate(outputs)]
         GradMix(layers_of(network)).backward(found[:-1], found[-1])
@@ -298,19 +293,6 @@ def test_without_gradients_it_is_one_pass():
         torch.testing.assert_close(out, net.features(x).detach())
 
 
-def test_kept_inner_products_cannot_be_added_up():
-    net = convnet()
-    mixer = GradMix(layers_of(net.backbone))
-    for call in (mixer.accumulate, mixer.backward):
-        outputs = forward_together(net.features, images(), keep="gram")
-        found = losses_of(net, outputs, labels())
-        if call == mixer.accumulate:
-            call(found[:-1], found[-1])
-            continue
-        with pytest.raises(ValueError, match='keep="gradients"'):
-            call(found[:-1], found[-1])
-
-
 class Scaled(nn.Module):
     def __init__(self):
         super().__init__()
@@ -321,7 +303,9 @@ class Scaled(nn.Module):
 
 
 def test_an_unknown_operation_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"scale is used by mul.*run each input by itself"):
+    with pytest.raises(
+        ValueError, match=r"scale \(of Scaled\) is used in .*Mul.*run each input by itself"
+    ):
         forward_together(Scaled(), images(dtype=torch.float32))
 
 
@@ -340,15 +324,9 @@ def test_what_cannot_be_run_together_is_refused(function, xs, error, message):
         forward_together(function, xs)
 
 
-def test_an_unknown_way_to_keep_gradients_is_refused():
-    with pytest.raises(ValueError, match='"gradients" or "gram"'):
-        forward_together(nn.Flatten(), images(), keep="nothing")
-
-
-@pytest.mark.parametrize("keep", ["gradients", "gram"])
-def test_a_gradient_that_is_not_finite_names_its_source(keep):
+def test_a_gradient_that_is_not_finite_names_its_source():
     net = convnet()
-    found = losses_of(net, forward_together(net.features, images(), keep=keep), labels())
+    found = losses_of(net, forward_together(net.features, images()), labels())
     mixer = GradMix(layers_of(net.backbone), source_names=["first", "second"])
     with pytest.raises(ArithmeticError, match=r"step 0: the gradient of second is NaN"):
         mixer.backward([found[0], found[1] * float("nan")], found[2])

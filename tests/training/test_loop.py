@@ -10,7 +10,9 @@ from gradmix.methods.recipe import Stream
 from gradmix.mixing.gradmix import GradMix
 from gradmix.mixing.layers import layers_of
 from gradmix.nets.convnet import ConvNet
+from gradmix.terms.augmented_cross_entropy import AugmentedCrossEntropy
 from gradmix.terms.cross_entropy import CrossEntropy
+from gradmix.terms.vat import VAT
 from gradmix.training import joint
 from gradmix.training.batches import Shuffled, Whole
 from gradmix.training.curves import Curves
@@ -152,30 +154,54 @@ def test_bfloat16_trains_with_float32_weights(tmp_path):
 
 
 @pytest.mark.parametrize("statistics", ["shared", "per_domain"])
-@pytest.mark.parametrize("forward", ["together", "streamed"])
-def test_one_forward_pass_for_all_sets_trains_alike(forward, statistics, tmp_path, monkeypatch):
+def test_one_forward_pass_for_all_sets_trains_alike(statistics, tmp_path, monkeypatch):
     calls = []
     real = joint.forward_together
-    monkeypatch.setattr(
-        joint, "forward_together", lambda *a, **k: calls.append(k["keep"]) or real(*a, **k)
-    )
+    monkeypatch.setattr(joint, "forward_together", lambda *a: calls.append(len(a[1])) or real(*a))
     outcomes = {}
-    for how in ("separate", forward):
+    for how in ("separate", "together"):
         network, mixer, streams, terms, validation, schedule, curves = parts(statistics=statistics)
         schedule = replace(schedule, forward=how)
         outcomes[how] = train(
             network, mixer, streams, terms, validation, schedule, curves,
             store=RunStore(tmp_path / how, {}), log=lambda line: None, progress=lambda *a: None,
         )  # fmt: skip
-    keep = {"together": "gradients", "streamed": "gram"}[forward]
     # A set's own running statistics need its own pass.
-    assert calls == ([keep] * 12 if statistics == "shared" else [])
+    assert calls == ([3] * 12 if statistics == "shared" else [])
     first, second = outcomes.values()
     for one, two in zip(first.rows, second.rows, strict=True):
         assert two == pytest.approx(one, rel=1e-3, abs=1e-3, nan_ok=True)
     assert second.step == first.step
     for name, tensor in first.state.items():
         torch.testing.assert_close(second.state[name], tensor, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("term", "joined"),
+    [(VAT(1.0, 5.0, 0.01, 1), 4), (AugmentedCrossEntropy(1.0, 5.0, 0.1, 0.1), 2)],
+)
+def test_running_statistics_follow_the_order_of_the_streams(term, joined, tmp_path, monkeypatch):
+    """Whether the term's own passes update them or not."""
+    calls = []
+    real = joint.forward_together
+    monkeypatch.setattr(joint, "forward_together", lambda *a: calls.append(len(a[1])) or real(*a))
+    states = []
+    for how in ("separate", "together"):
+        network, _, streams, terms, validation, schedule, _ = parts()
+        more = Shuffled(torch.arange(20), 8, 3)
+        streams.insert(2, LoadedStream(Stream("U"), image_set("U", 20, 5), more, "U"))
+        terms.insert(2, term)
+        mixer = GradMix(layers_of(network.backbone))
+        names = [stream.name for stream in streams]
+        curves = Curves(names, [layer.name for layer in mixer.layers], names[:3])
+        train(
+            network, mixer, streams, terms, validation,
+            replace(schedule, forward=how, steps=1, evaluate_every=1), curves,
+            store=RunStore(tmp_path / how, {}), log=lambda line: None, progress=lambda *a: None,
+        )  # fmt: skip
+        states.append({name: value.clone() for name, value in network.named_buffers()})
+    assert calls == [joined]
+    torch.testing.assert_close(*states, rtol=1e-5, atol=1e-6)
 
 
 def stream_of(images, term="cross_entropy", **options):

@@ -10,9 +10,7 @@ def test_every_way_has_a_row_and_packs_have_a_knee():
     assert [(row["how"], row["models"]) for row in found["rows"]] == [
         ("loop", 1),
         ("pack", 1),
-        ("pack, unfolded", 1),
         ("pack", 2),
-        ("pack, unfolded", 2),
     ]
     assert all(row["n"] == 2 and row["models_steps_per_second"] > 0 for row in found["rows"])
     assert found["knee"]["models"] in (1, 2)

@@ -70,10 +70,10 @@ def each_alone(kind, options, steps, weight_decay=0.0, net_kind=ConvNet):
     return nets, reports[steps - 1 :: steps]
 
 
-def all_together(kind, options, steps, weight_decay=0.0, convolutions="grouped", net_kind=ConvNet):
+def all_together(kind, options, steps, weight_decay=0.0, net_kind=ConvNet):
     nets = [network(seed, net_kind) for seed in range(len(MODELS))]
     mixers = [mixer_of(net, kind, model, options) for model, net in enumerate(nets)]
-    pack = PackedNetwork(nets, convolutions=convolutions)
+    pack = PackedNetwork(nets)
     optimizers = [sgd(net, model, weight_decay) for model, net in enumerate(nets)]
     mixer = mixers[0].stack(mixers, pack.of_first)
     optimizer = PackedSGD(pack.parameters, optimizers)
@@ -147,12 +147,6 @@ def test_a_resnet(monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "MODELS", MODELS[:2])
     alone, _ = each_alone(GradMix, {}, steps=1, net_kind=ResNet18)
     together, _, _ = all_together(GradMix, {}, steps=1, net_kind=ResNet18)
-    compare(alone, together)
-
-
-def test_unfolded_convolutions_are_convolutions():
-    alone, _ = each_alone(GradMix, {}, steps=10)
-    together, _, _ = all_together(GradMix, {}, steps=10, convolutions="unfolded")
     compare(alone, together)
 
 

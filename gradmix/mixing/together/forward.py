@@ -6,19 +6,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from gradmix.mixing.together.operations import BatchNorm, Convolution, Linear, OfPart, Parts
-from gradmix.mixing.together.recording import Keep, Recording
+from gradmix.mixing.together.operations import BatchNorm, Convolution, Linear, OfPart, Output
+from gradmix.mixing.together.recording import Recording
+from gradmix.mixing.together.refuse import (
+    HOOKED,
+    named_parameters,
+    refuse_inputs,
+    refuse_modules,
+    refuse_unrecorded,
+)
 
 
 def forward_together(
-    function: Callable[..., Tensor],
-    inputs: Sequence[Tensor],
-    *arguments: Any,
-    keep: Keep = "gradients",
-    **options: Any,
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], *arguments: Any, **options: Any
 ) -> list[Tensor]:
     """``[function(x) for x in inputs]``, computed as one batch, for mixers that need each input's gradient apart.
 
@@ -33,13 +37,10 @@ def forward_together(
 
     Args:
         function: a module, or a method of one; maps (N, ...) to (N, ...), each image for itself but for batch
-            normalisation. Its parameters are used by convolutions, linear maps, and batch, layer, group and RMS
-            normalisation.
-        inputs: one tensor per domain, (n_i, ...), alike but for n_i.
+            normalisation. Its parameters are used by convolutions, linear maps, and batch, instance, layer, group
+            and RMS normalisation.
+        inputs: one tensor per domain, (n_i, ...), alike but for n_i; none requires a gradient.
         arguments: handed to the function.
-        keep: ``"gradients"``: K + 1 gradients are held until they are mixed. ``"gram"``: of the weights of
-            convolutions and linear maps only inner products are held, and a second backward pass makes the
-            mixture; for networks whose gradients do not fit beside their activations.
         options: handed to the function.
 
     Returns:
@@ -47,8 +48,9 @@ def forward_together(
 
     Raises:
         TypeError: if the function is neither.
-        ValueError: if there is no input, the output has no row per image, or it uses a parameter in
-            an operation that is not in the list above (run each input by itself then).
+        ValueError: if there is no input, the output has no row per image, or the graph behind it holds what a joint
+            pass cannot keep apart: a parameter in an operation that is not in the list above, or with a hook;
+            a gradient for an input; torchscript; activation checkpointing (run each input by itself then).
 
     Random operations (dropout) draw once for the joint batch, so their numbers differ from separate passes'.
     """
@@ -57,41 +59,51 @@ def forward_together(
         raise TypeError(f"expected a module or a method of one, but got {function!r}")
     if not inputs:
         raise ValueError("forward_together needs at least one input, but got none")
-    if keep not in ("gradients", "gram"):
-        raise ValueError(f'keep must be "gradients" or "gram", but got {keep!r}')
-    recording = Recording([len(x) for x in inputs], keep)
-    if not torch.is_grad_enabled():
-        return list(function(torch.cat(list(inputs)), *arguments, **options).split(recording.sizes))
-    recording.anchor = torch.zeros((), device=inputs[0].device, requires_grad=True)
-    with _Apart(module, recording):
-        output = function(torch.cat(list(inputs)), *arguments, **options)
+    anchor = torch.zeros((), device=inputs[0].device, requires_grad=True)
+    recording = Recording([len(x) for x in inputs], anchor)
+    refuse_modules(module)
+    apart = _Apart(module, recording)
+    with_gradients = torch.is_grad_enabled()
+    if with_gradients:
+        refuse_inputs(inputs)
+    try:
+        with disable_saved_tensors_hooks(HOOKED) if with_gradients else nullcontext(), apart:
+            output = function(torch.cat(list(inputs)), *arguments, **options)
+    except RuntimeError as error:
+        raise (ValueError(HOOKED) if HOOKED in str(error) else error) from error
     images = sum(recording.sizes)
     if not isinstance(output, Tensor) or output.dim() == 0 or len(output) != images:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(
             f"the function must give a row for each of the {images} images, but gave {shape}"
         )
+    parts = output.split(recording.sizes)
+    if not output.requires_grad:
+        return list(parts)
+    refuse_unrecorded(output, recording, apart.names, apart.hidden)
     recording.output = output
-    return list(Parts.apply(output, recording))
+    return [Output.apply(own, recording, part) for part, own in enumerate(parts)]
 
 
 class _Apart(TorchFunctionMode):
-    """Within it, the module's parameters are used through the operations of a joint pass."""
+    """Within it, the module's parameters are used through the operations of a joint pass.
+
+    What it does not know passes; `refuse_unrecorded` finds it in the graph.
+    """
 
     def __init__(self, module: nn.Module, recording: Recording) -> None:
         super().__init__()
-        self._names = {id(p): name for name, p in module.named_parameters() if p.requires_grad}
+        self.names = named_parameters(module)
+        self.hidden: list[str] = []
         self._counters = {
             id(m.running_mean): m.num_batches_tracked
             for m in module.modules()
             if isinstance(m, nn.modules.batchnorm._NormBase) and m.running_mean is not None
         }
-        for name, part in module.named_modules():
-            if isinstance(part, nn.modules.batchnorm._NormBase) and part.momentum is None:
-                raise ValueError(
-                    f"{name} averages over all batches (momentum=None), which a joint pass cannot; give it a momentum"
-                )
         self._recording = recording
+        self._with_gradients = torch.is_grad_enabled()
+        # Another mode around this one may have a batch normalisation of its own (`SynchronisedStatistics`).
+        self._alone = torch._C._len_torch_function_stack() == 0
 
     def __torch_function__(
         self,
@@ -100,29 +112,22 @@ class _Apart(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Replace the operations that use parameters, and batch normalisation."""
+        """Replace the operations that use parameters, and those that look at all images of an input."""
         kwargs = kwargs or {}
-        used = [a for a in [*args, *kwargs.values()] if id(a) in self._names]
-        if func in _BATCH_NORMS:
-            return self._batch_norm(*args, **kwargs)
-        if not used:
-            return func(*args, **kwargs)
-        self._recording.parameters |= dict.fromkeys(used)
-        if func in _CONVOLUTIONS:
+        used = [a for a in [*args, *kwargs.values()] if id(a) in self.names]
+        if used and self._with_gradients and not torch.is_grad_enabled():
+            self.hidden.append(self.names[id(used[0])])
+        # Padding by name is left to torch, part by part.
+        by_name = any(isinstance(value, str) for value in [*args, *kwargs.values()])
+        if used and func in _CONVOLUTIONS and not by_name:
             return self._convolution(*args, **kwargs)
-        if func is functional.linear:
+        if used and func is functional.linear:
             return self._linear(*args, **kwargs)
-        if func in _BY_PART:
+        if func is functional.batch_norm and self._alone:
+            return self._batch_norm(*args, **kwargs)
+        if func in _WITH_STATISTICS or (used and func in _BY_PART):
             return self._by_part(func, *args, **kwargs)
-        result = func(*args, **kwargs)
-        if isinstance(result, Tensor) and result.requires_grad:
-            names = ", ".join(self._names[id(p)] for p in used)
-            name = getattr(func, "__name__", str(func))
-            raise ValueError(
-                f"{names} is used by {name}, whose gradients a joint forward pass cannot keep apart; "
-                f"run each input by itself"
-            )
-        return result
+        return func(*args, **kwargs)
 
     def _convolution(
         self,
@@ -134,19 +139,9 @@ class _Apart(TorchFunctionMode):
         dilation: Any = 1,
         groups: int = 1,
     ) -> Tensor:
-        size = weight.shape[2:]
-        stride, dilation = _each(stride, len(size)), _each(dilation, len(size))
-        if padding == "valid":
-            padding = 0
-        elif padding == "same":
-            total = [d * (k - 1) for d, k in zip(dilation, size, strict=True)]
-            if any(t % 2 for t in total):
-                raise ValueError(
-                    f'a joint forward pass does not know padding="same" with a kernel of {tuple(size)}'
-                )
-            padding = [t // 2 for t in total]
-        padding = _each(padding, len(size))
-        self._check(input)
+        size = weight.dim() - 2
+        stride, padding, dilation = (_each(value, size) for value in (stride, padding, dilation))
+        self._record(input, weight, bias)
         x, precision = _cast(input)
         with precision:
             out: Tensor = Convolution.apply(
@@ -161,7 +156,7 @@ class _Apart(TorchFunctionMode):
         weight: Tensor,
         bias: Tensor | None = None,
     ) -> Tensor:
-        self._check(input)
+        self._record(input, weight, bias)
         x, precision = _cast(input)
         with precision:
             out: Tensor = Linear.apply(x, weight, bias, self._recording.anchor, self._recording)
@@ -178,38 +173,52 @@ class _Apart(TorchFunctionMode):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> Tensor:
-        self._check(input)
-        if training and min(self._recording.sizes) * input[0, 0].numel() == 1:
-            raise ValueError(
-                "batch normalisation needs more than one value per channel, but an input holds a single image"
-            )
-        used = [p for p in (weight, bias) if p is not None and id(p) in self._names]
-        self._recording.parameters |= dict.fromkeys(used)  # type: ignore[arg-type]
-        counter = self._counters.get(id(running_mean))
-        if training and counter is not None:
-            # Each part counts as a batch, as by itself; the module has counted one.
-            counter += len(self._recording.sizes) - 1
+        self._record(input, weight, bias)
+        if training:
+            if min(self._recording.sizes) * input[0, 0].numel() == 1:
+                raise ValueError(
+                    "batch normalisation needs more than one value per channel, but an input holds a single image"
+                )
+            self._count(running_mean)
         out: Tensor = BatchNorm.apply(
             input, weight, bias, self._recording.anchor, self._recording,
             (running_mean, running_var), training, momentum, eps,
         )  # fmt: skip
         return out
 
-    def _by_part(self, func: Callable[..., Tensor], x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """Part by part; for operations that cost little."""
-        self._check(x)
+    def _count(self, running_mean: Tensor | None) -> None:
+        # Each part counts as a batch, as by itself; the module has counted one.
+        if (counter := self._counters.get(id(running_mean))) is not None:
+            counter += len(self._recording.sizes) - 1
+
+    def _by_part(
+        self,
+        func: Callable[..., Tensor],
+        input: Tensor,  # noqa: A002
+        *args: Any,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Part by part, in their order, as by separate forward passes."""
+        self._check(input)
         recording = self._recording
+        if func is functional.batch_norm and kwargs["training"]:
+            self._count(args[0])
 
         def own(value: Any, part: int) -> Any:
-            if id(value) not in self._names:
+            if id(value) not in self.names or not torch.is_grad_enabled():
                 return value
-            return OfPart.apply(value, recording.anchor, recording, part)
+            recording.parameters[value] = None
+            return OfPart.apply(recording.anchor, value, recording, part)
 
         outputs = []
-        for part, own_x in enumerate(x.split(recording.sizes)):
+        for part, own_x in enumerate(input.split(recording.sizes)):
             named = {name: own(value, part) for name, value in kwargs.items()}
             outputs.append(func(own_x, *(own(value, part) for value in args), **named))
         return torch.cat(outputs)
+
+    def _record(self, x: Tensor, *parameters: Any) -> None:
+        self._check(x)
+        self._recording.parameters |= dict.fromkeys(p for p in parameters if id(p) in self.names)
 
     def _check(self, x: Tensor) -> None:
         images = sum(self._recording.sizes)
@@ -221,8 +230,13 @@ class _Apart(TorchFunctionMode):
 
 
 _CONVOLUTIONS = {functional.conv1d, functional.conv2d, functional.conv3d}
-_BATCH_NORMS = {functional.batch_norm, torch.batch_norm}
-_BY_PART = {functional.layer_norm, functional.group_norm, functional.rms_norm}
+_WITH_STATISTICS = {
+    functional.batch_norm,
+    functional.instance_norm,
+    torch.batch_norm,
+    torch.instance_norm,
+}
+_BY_PART = {*_CONVOLUTIONS, functional.layer_norm, functional.group_norm, functional.rms_norm}
 
 
 def _each(value: Any, dimensions: int) -> list[int]:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from gradmix.mixing.together.factor_rows import FactorRows
 from gradmix.mixing.together.recording import Recording
 
 _Ints = Sequence[int]
@@ -47,7 +46,6 @@ class Convolution(Function):
         """Error signals of the inputs; the parameters' gradients as the recording wants them."""
         x, weight = ctx.saved_tensors
         recording: Recording = ctx.recording
-        plain = recording.mode == "plain"
         sizes = [weight.shape[0]]
         trains = _trains(ctx.weight)
         trains_bias = _trains(ctx.bias)
@@ -59,22 +57,17 @@ class Convolution(Function):
                 )
             )
 
-        with_weight, with_bias = plain and trains, plain and trains_bias
+        plain = not recording.apart
         grad_x, grad_weight, grad_bias = gradients(
-            error, x, ctx.needs_input_grad[0], with_weight, with_bias
+            error, x, ctx.needs_input_grad[0], plain and trains, plain and trains_bias
         )
-        if recording.mode == "apart":
+        if recording.apart:
             pairs = zip(error.split(recording.sizes), x.split(recording.sizes), strict=True)
             parts = [gradients(e, inputs, False, trains, trains_bias) for e, inputs in pairs]
             if trains:
-                recording.add_large(ctx.weight, [part[1] for part in parts])
+                recording.add(ctx.weight, [part[1] for part in parts])
             if trains_bias:
                 recording.add(ctx.bias, [part[2] for part in parts])
-        elif recording.mode == "mix" and (factors := recording.planned(ctx.weight)) is not None:
-            scaled = _scaled(error, recording, factors)
-            mixture = gradients(scaled, x, False, True, False)[1]
-            assert mixture is not None
-            recording.add_mixture(ctx.weight, mixture)
         return (grad_x, grad_weight, grad_bias, *[None] * 6)
 
 
@@ -108,26 +101,26 @@ class Linear(Function):
         trains = _trains(ctx.weight)
         trains_bias = _trains(ctx.bias)
         grad_weight = grad_bias = None
-        if recording.mode == "plain":
+        if not recording.apart:
             grad_weight = errors.mT @ inputs if trains else None
             grad_bias = errors.sum(dim=0) if trains_bias else None
-        elif recording.mode == "apart":
+        else:
             of_parts = errors.split(counts)
             if trains and _few_rows(len(inputs), len(counts), *weight.shape):
-                recording.add_rows(ctx.weight, FactorRows(recording, inputs, errors, counts))
+                recording.add_factors(ctx.weight, inputs, errors, counts)
             elif trains:
                 pairs = zip(of_parts, inputs.split(counts), strict=True)
-                recording.add_large(ctx.weight, [e.mT @ rows for e, rows in pairs])
+                recording.add(ctx.weight, [e.mT @ rows for e, rows in pairs])
             if trains_bias:
                 recording.add(ctx.bias, [e.sum(dim=0) for e in of_parts])
-        elif (factors := recording.planned(ctx.weight)) is not None:
-            scaled = _scaled(error, recording, factors).reshape(errors.shape)
-            recording.add_mixture(ctx.weight, scaled.mT @ inputs)
         return grad_x, grad_weight, grad_bias, None, None
 
 
 class BatchNorm(Function):
-    """Batch normalisation of each part by itself, in their order, as by separate forward passes."""
+    """Batch normalisation of each part by itself, in their order, as by separate forward passes.
+
+    One output for all parts, which saves the copy that joining theirs would be.
+    """
 
     @staticmethod
     def forward(
@@ -143,8 +136,8 @@ class BatchNorm(Function):
         epsilon: float,
     ) -> Tensor:
         """The normalised parts."""
-        ctx.recording, ctx.weight, ctx.bias, ctx.running = recording, weight, bias, running
-        ctx.how = training, epsilon
+        ctx.recording, ctx.weight, ctx.bias = recording, weight, bias
+        ctx.how = running, training, epsilon
         out = torch.empty_like(x)
         saved: list[Tensor] = []
         for part, place in zip(x.split(recording.sizes), out.split(recording.sizes), strict=True):
@@ -164,32 +157,25 @@ class BatchNorm(Function):
         """Error signals of the inputs; the parameters' gradients as the recording wants them."""
         x, *saved = ctx.saved_tensors
         recording: Recording = ctx.recording
-        training, epsilon = ctx.how
-        trains = _trains(ctx.weight)
-        trains_bias = _trains(ctx.bias)
-        found: list[list[Tensor]] = []
-        for index, (part, e) in enumerate(
-            zip(x.split(recording.sizes), error.split(recording.sizes), strict=True)
-        ):
-            wanted = [True, trains, trains_bias]
-            found.append(
-                torch.ops.aten.native_batch_norm_backward(
-                    e, part, ctx.weight, *ctx.running, *saved[2 * index : 2 * index + 2],
-                    training, epsilon, wanted,
-                )
-            )  # fmt: skip
-        grad_x = torch.cat([part[0] for part in found]) if ctx.needs_input_grad[0] else None
+        running, training, epsilon = ctx.how
+        wanted = [True, _trains(ctx.weight), _trains(ctx.bias)]
+        pieces = x.split(recording.sizes), error.split(recording.sizes), saved[::2], saved[1::2]
+        found: list[Sequence[Tensor]] = [
+            torch.ops.aten.native_batch_norm_backward(
+                e, part, ctx.weight, *running, mean, inverse, training, epsilon, wanted
+            )
+            for part, e, mean, inverse in zip(*pieces, strict=True)
+        ]
         grads: list[Tensor | None] = [None, None]
-        for place, (parameter, wanted_) in enumerate(
-            [(ctx.weight, trains), (ctx.bias, trains_bias)]
-        ):
-            if not wanted_:
-                continue
+        for place, parameter in enumerate((ctx.weight, ctx.bias)):
             parts = [part[1 + place] for part in found]
-            if recording.mode == "plain":
-                grads[place] = torch.stack(parts).sum(dim=0)
-            elif recording.mode == "apart":
+            if not wanted[1 + place]:
+                continue
+            if recording.apart:
                 recording.add(parameter, parts)
+            else:
+                grads[place] = torch.stack(parts).sum(dim=0)
+        grad_x = torch.cat([part[0] for part in found]) if ctx.needs_input_grad[0] else None
         return grad_x, *grads, *[None] * 6
 
 
@@ -198,7 +184,7 @@ class OfPart(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, parameter: Tensor, anchor: Tensor, recording: Recording, part: int
+        ctx: Any, anchor: Tensor, parameter: Tensor, recording: Recording, part: int
     ) -> Tensor:
         """The parameter."""
         ctx.recording, ctx.parameter, ctx.part = recording, parameter, part
@@ -208,38 +194,34 @@ class OfPart(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Its gradient from this part."""
         recording: Recording = ctx.recording
-        if recording.mode == "plain":
-            return gradient, None, None, None
-        if recording.mode == "apart":
-            parts: list[Tensor | None] = [None] * len(recording.sizes)
-            parts[ctx.part] = gradient
-            recording.add(ctx.parameter, parts)
+        if not recording.apart:
+            return None, gradient, None, None
+        parts: list[Tensor | None] = [None] * len(recording.sizes)
+        parts[ctx.part] = gradient
+        recording.add(ctx.parameter, parts)
         return None, None, None, None
 
 
-class Parts(Function):
-    """The output of the pass, part by part; a mixer finds the recording here, in the graph of a loss."""
+class Output(Function):
+    """The output of one part; a mixer finds the recording here, in the graph of a loss.
+
+    A node for each: with one for all, a hook on one part's output would be called for other parts' losses, too.
+    """
 
     @staticmethod
-    def forward(ctx: Any, output: Tensor, recording: Recording) -> tuple[Tensor, ...]:
-        """Copies, so that each may be changed in place."""
-        ctx.recording = recording
-        return tuple(part.clone() for part in output.split(recording.sizes))
+    def forward(ctx: Any, output: Tensor, recording: Recording, part: int) -> Tensor:
+        """A copy, so that it may be changed in place."""
+        ctx.joint, ctx.part = recording, part
+        return output.clone()
 
     @staticmethod
-    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
         """Of a plain backward pass."""
-        return torch.cat(errors), None
+        return error, None, None
 
 
 def _trains(parameter: Tensor | None) -> bool:
     return parameter is not None and parameter.requires_grad
-
-
-def _scaled(error: Tensor, recording: Recording, factors: Sequence[Tensor]) -> Tensor:
-    """Each part's error signals times its loss's factor."""
-    pairs = zip(error.split(recording.sizes), recording.factors_of_parts(factors), strict=True)
-    return torch.cat([part * factor for part, factor in pairs])
 
 
 def _few_rows(rows: int, parts: int, outputs: int, inputs: int) -> bool:
