@@ -477,7 +477,7 @@ class GradientMixer(ABC):
         if scaler is not None and may_read(finite) and not finite:
             weights_LK = torch.full_like(stats.target_LK, torch.nan)
         else:
-            weights_LK = self.weigh(stats)
+            weights_LK = self.weigh(stats).expand_as(stats.target_LK)
         cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
         rho = cosines_L[..., :shared].sum(-1)
         if self.rho != "sum":
@@ -650,7 +650,7 @@ class GradientMixer(ABC):
         stats = LayerStatistics(
             nothing, nan_1R, nan_1R[..., 0], mask_1R, now_R, 1, sources=tuple(names)
         )
-        weights_1R = self.weigh(stats)
+        weights_1R = self.weigh(stats).expand_as(nan_1R)
         return (weights_1R[..., 0, :].to(losses_R.dtype) * losses_R).sum(-1), weights_1R
 
     def _told(self, losses_R: Tensor, weights_1R: Tensor, names: tuple[str, ...]) -> MixedStep:
