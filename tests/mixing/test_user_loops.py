@@ -268,6 +268,7 @@ def test_an_overflow_leaves_averages_as_they_are():
         found = [scaler.scale(loss * factor) for loss in sources]
         mixer.backward(found, scaler.scale(target), scaler=scaler)
         mixer.step(sgd(net), scaler=scaler)
+        scaler.update()
         kept = mixer.state_dict()["norms"] if factor == 1 else kept
     assert torch.equal(mixer.state_dict()["norms"], kept)
 
