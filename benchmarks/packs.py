@@ -239,7 +239,7 @@ def one_step(run: Prepared) -> Callable[[], None]:
     network = PackedNetwork([run.network])
     network.train()
     assert run.mixer is not None
-    mixer = run.mixer.together([run.mixer])
+    mixer = run.mixer.stack([run.mixer], network.of_first)
     own = SGD(run.network.parameters(), lr=0.05, momentum=0.9, weight_decay=0.0)
     optimizer = PackedSGD(network.parameters, [own])
     batches = []
@@ -255,8 +255,9 @@ def one_step(run: Prepared) -> Callable[[], None]:
             )
             for x, y, space in batches
         ]
-        mixed = mixer.mix(losses, network.parameters, network.positions)
-        optimizer.step(mixed.gradients, mixed.rates)
+        optimizer.zero_grad()
+        mixer.backward(losses[:-1], losses[-1])
+        mixer.step(optimizer)
 
     return step
 

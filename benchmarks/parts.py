@@ -22,7 +22,7 @@ from benchmarks.variants import loss_of, together_losses
 POINTS: dict[str, tuple[str, ...]] = {
     "backward": ("torch.autograd:grad", "torch.autograd:backward"),
     "Gram": ("gradmix.mixing.mixer:gram",),
-    "solve": ("gradmix.mixing.gradmix:GradMix.weigh",),
+    "solve": ("gradmix.mixing.gradmix:GradMix.weigh", "gradmix.mixing.mixer:cosines"),
     "mixture": ("gradmix.mixing.mixer:GradientMixer.backward",),
     "update": ("gradmix.mixing.mixer:GradientMixer.step",),
 }

@@ -180,6 +180,7 @@ class GradientMixer(ABC):
         self._check = FiniteCheck()
         self._reduction: Reduction | None = None
         self._masks: dict[Hashable, Tensor] = {}
+        self._constants: dict[Hashable, tuple[Tensor, ...]] = {}
         self._names: tuple[str, ...] | None = None
         self._warned: set[str] = set()
         self.reset()
@@ -477,7 +478,7 @@ class GradientMixer(ABC):
         if scaler is not None and may_read(finite) and not finite:
             weights_LK = torch.full_like(stats.target_LK, torch.nan)
         else:
-            weights_LK = self.weigh(stats)
+            weights_LK = self.weigh(stats).expand_as(stats.target_LK)
         cosines_L = cosines(stats.gram_LKK, stats.target_LK, stats.target_norm_L, weights_LK)
         rho = cosines_L[..., :shared].sum(-1)
         if self.rho != "sum":
@@ -641,35 +642,41 @@ class GradientMixer(ABC):
         """The weighted sum of the losses, which is back-propagated, and the weights."""
         losses_R = torch.stack(list(losses), dim=-1)
         now_R = losses_R.detach().double()
-        count = now_R.shape[-1]
-        nan_1R = torch.full_like(now_R, torch.nan)[..., None, :]
-        mask_1R = torch.ones(1, count, dtype=torch.bool, device=now_R.device)
-        nothing = nan_1R[..., None].expand(*nan_1R.shape, count)
+        nan_1R, nan_1RR, mask_1R, _ = self._unknown(now_R[..., None, :])
         stats = LayerStatistics(
-            nothing, nan_1R, nan_1R[..., 0], mask_1R, now_R, 1, sources=tuple(names)
+            nan_1RR, nan_1R, nan_1R[..., 0], mask_1R, now_R, 1, sources=tuple(names)
         )
-        weights_1R = self.weigh(stats)
+        weights_1R = self.weigh(stats).expand_as(nan_1R)
         return (weights_1R[..., 0, :].to(losses_R.dtype) * losses_R).sum(-1), weights_1R
 
     def _told(self, losses_R: Tensor, weights_1R: Tensor, names: tuple[str, ...]) -> MixedStep:
         layers = tuple(layer.name for layer in self.layers) or ("all parameters",)
         weights_LK = weights_1R[..., : len(names)]
         weights_LK = weights_LK.expand(*weights_LK.shape[:-2], len(layers), -1)
-        nan_LK = torch.full_like(weights_LK, torch.nan)
-        nan_L = nan_LK[..., 0]
+        nan_LK, _, _, eta = self._unknown(weights_LK)
         return MixedStep(
             weights_LK=weights_LK,
-            cosines_L=nan_L,
-            rho=nan_L[..., 0],
-            eta=torch.ones_like(nan_L[..., 0]),
+            cosines_L=nan_LK[..., 0],
+            rho=nan_LK[..., 0, 0],
+            eta=eta,
             head_weights_HK=weights_LK[..., :0, :],
-            target_norm_L=nan_L,
+            target_norm_L=nan_LK[..., 0],
             source_norms_LK=nan_LK,
             finite=losses_R.isfinite()[..., None, :],
             sources=names,
             layers=layers,
             heads=(),
         )
+
+    def _unknown(self, like: Tensor) -> tuple[Tensor, ...]:
+        """NaN of this shape and its square's, a full mask and an eta of 1; made once."""
+        key = (like.device, like.shape)
+        if key not in self._constants:
+            nan_LK = torch.full_like(like, torch.nan)
+            nan_LKK = nan_LK[..., None].expand(*nan_LK.shape, nan_LK.shape[-1])
+            mask_LK = torch.ones(like.shape[-2:], dtype=torch.bool, device=like.device)
+            self._constants[key] = nan_LK, nan_LKK, mask_LK, torch.ones_like(nan_LK[..., 0, 0])
+        return self._constants[key]
 
 
 def _reached(layers: Sequence[Layer], gradients: Gradients) -> list[Layer]:
