@@ -25,3 +25,12 @@ def default_config() -> dict[str, Any]:
     content = yaml.safe_load((REPOSITORY / "config" / "config.yaml").read_text())
     assert isinstance(content, dict)
     return content
+
+
+@pytest.fixture
+def plain_config(default_config: dict[str, Any]) -> dict[str, Any]:
+    """The same without its conditions, and without the domains that only they use."""
+    for name in ("near", "near_wrong"):
+        del default_config["domains"][name]
+    del default_config["domains"]["sklearn_5_9"]["share"]
+    return default_config | {"conditions": {}}

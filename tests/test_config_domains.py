@@ -10,12 +10,12 @@ FOLDER = {"origin": "clip_folder", "folder": "f", "every": 5, "label_space": "di
 PERTURBED = {"origin": "perturbed", "of": "sklearn_5_9"}
 
 
-def test_a_perturbed_domain_has_the_settings_of_another_and_its_changes(default_config):
-    put(default_config, "domains.sklearn_5_9.share", [0, 0.5])
+def test_a_perturbed_domain_has_the_settings_of_another_and_its_changes(plain_config):
+    put(plain_config, "domains.sklearn_5_9.share", [0, 0.5])
     changes = {"images": 0.7, "labels": {"share": 1, "kind": "shift"}, "seed": 3}
-    put(default_config, "domains.near", PERTURBED | changes)
-    put(default_config, "sources", ["rendered_5_9", "near"])
-    config = load_config(default_config)
+    put(plain_config, "domains.near", PERTURBED | changes)
+    put(plain_config, "sources", ["rendered_5_9", "near"])
+    config = load_config(plain_config)
     assert config.domains["near"].label_space == "digits_5_9"
     of, near = config.domain_settings("sklearn_5_9"), config.domain_settings("near")
     assert of["settings"]["share"] == [0, 0.5]
@@ -27,27 +27,27 @@ def test_a_perturbed_domain_has_the_settings_of_another_and_its_changes(default_
         "seed": 3,
     }
     assert load_config(config.resolved()) == config
-    assert "label_space" not in default_config["domains"]["near"]
+    assert "label_space" not in plain_config["domains"]["near"]
 
 
-def test_it_changes_nothing_unless_told_to(default_config):
-    put(default_config, "domains.near", PERTURBED | {"labels": None})
-    near = load_config(default_config).domains["near"]
+def test_it_changes_nothing_unless_told_to(plain_config):
+    put(plain_config, "domains.near", PERTURBED | {"labels": None})
+    near = load_config(plain_config).domains["near"]
     assert (near.images.share, near.labels.share, near.seed) == (0, 0, 0)
 
 
-def test_a_perturbed_test_domain_has_clips_where_the_other_has(default_config):
-    put(default_config, "domains.clips", FOLDER)
-    put(default_config, "domains.near", PERTURBED | {"of": "clips"})
-    put(default_config, "target.test_domain", "near")
-    assert load_config(default_config).has_clips()
+def test_a_perturbed_test_domain_has_clips_where_the_other_has(plain_config):
+    put(plain_config, "domains.clips", FOLDER)
+    put(plain_config, "domains.near", PERTURBED | {"of": "clips"})
+    put(plain_config, "target.test_domain", "near")
+    assert load_config(plain_config).has_clips()
 
 
-def test_a_perturbed_domain_shares_the_classes_that_are_found(default_config):
-    put(default_config, "label_spaces.own", "auto")
-    put(default_config, "domains.clips", FOLDER | {"label_space": "own"})
-    put(default_config, "domains.near", PERTURBED | {"of": "clips"})
-    assert load_config(default_config).domain_settings("near")["classes"] is None
+def test_a_perturbed_domain_shares_the_classes_that_are_found(plain_config):
+    put(plain_config, "label_spaces.own", "auto")
+    put(plain_config, "domains.clips", FOLDER | {"label_space": "own"})
+    put(plain_config, "domains.near", PERTURBED | {"of": "clips"})
+    assert load_config(plain_config).domain_settings("near")["classes"] is None
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,9 @@ def test_a_perturbed_domain_shares_the_classes_that_are_found(default_config):
         ({"images": True}, "images.share", "must be a number, but is true or false"),
     ],
 )
-def test_mistakes_in_perturbed_domains(default_config, change, path, message):
-    put(default_config, "domains.near", PERTURBED | change)
-    ((found, what),) = problems(default_config)
+def test_mistakes_in_perturbed_domains(plain_config, change, path, message):
+    put(plain_config, "domains.near", PERTURBED | change)
+    ((found, what),) = problems(plain_config)
     assert found == f"domains.near.{path}"
     assert message in what
 
@@ -85,9 +85,9 @@ def test_mistakes_in_perturbed_domains(default_config, change, path, message):
         ([0, "half"], "share[1]", "must be a number, but is the text 'half'"),
     ],
 )
-def test_mistakes_in_shares(default_config, share, path, message):
-    put(default_config, "domains.part", DIGITS | {"share": share})
-    ((found, what),) = problems(default_config)
+def test_mistakes_in_shares(plain_config, share, path, message):
+    put(plain_config, "domains.part", DIGITS | {"share": share})
+    ((found, what),) = problems(plain_config)
     assert found == f"domains.part.{path}"
     assert message in what
 
@@ -116,12 +116,12 @@ def test_mistakes_in_shares(default_config, share, path, message):
         (FOLDER, {"share": [0, 0.5]}, {"share": [0, 0.6], "every": 9}, "overlaps that of one"),
     ],
 )
-def test_shares_of_the_same_raw_data_do_not_overlap(default_config, base, one, two, message):
-    put(default_config, "domains.one", base | one)
-    put(default_config, "domains.two", base | two)
+def test_shares_of_the_same_raw_data_do_not_overlap(plain_config, base, one, two, message):
+    put(plain_config, "domains.one", base | one)
+    put(plain_config, "domains.two", base | two)
     if message is None:
-        load_config(default_config)
+        load_config(plain_config)
         return
-    ((found, what),) = problems(default_config)
+    ((found, what),) = problems(plain_config)
     assert found == "domains.two.share"
     assert message in what

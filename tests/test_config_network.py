@@ -13,8 +13,8 @@ TAKES = "resnet18 takes weights, norm_statistics, normalise, head, temperature"
 
 
 @pytest.fixture
-def resnet(default_config):
-    return default_config | SMALL
+def resnet(plain_config):
+    return plain_config | SMALL
 
 
 def problems(values):
@@ -29,10 +29,10 @@ def test_every_network_can_be_named_and_every_option_set():
     assert set(Network.model_fields) == {"name", *options}
 
 
-def test_settings_hold_the_networks_own_keys(default_config, resnet):
-    digits = load_config(default_config)
-    assert digits.method_settings("gradmix")["network"] == default_config["network"]
-    assert digits.resolved()["network"] == default_config["network"]
+def test_settings_hold_the_networks_own_keys(plain_config, resnet):
+    digits = load_config(plain_config)
+    assert digits.method_settings("gradmix")["network"] == plain_config["network"]
+    assert digits.resolved()["network"] == plain_config["network"]
     for settings in (
         load_config(resnet).method_settings("gradmix"),
         load_config(resnet).grid_settings(),
@@ -49,8 +49,8 @@ def test_settings_hold_the_networks_own_keys(default_config, resnet):
 
 
 @pytest.mark.parametrize("network", [{"name": "resnet18"}, {"name": "convnet"}])
-def test_what_is_resolved_can_be_read_again(default_config, network):
-    values = default_config | SMALL | {"network": network}
+def test_what_is_resolved_can_be_read_again(plain_config, network):
+    values = plain_config | SMALL | {"network": network}
     resolved = load_config(values).resolved()
     assert load_config(resolved).resolved() == resolved
 

@@ -1,4 +1,4 @@
-"""Pooled with hard labels: sources, S_u and the enlarged V, their losses summed; the baseline of GradMix + hard labels."""
+"""Pooled with hard labels: sources, S_u and the enlarged V, their losses summed."""
 
 from gradmix.methods.recipe import Recipe, Stream
 
