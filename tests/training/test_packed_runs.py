@@ -350,7 +350,7 @@ def test_only_runs_of_one_kind_share_a_pack(experiment, tmp_path):
         ready(experiment, "gradmix", tmp_path, gradmix={"beta": 2}, training={"learning_rate": 0.1})
     )
     for sections in (
-        {"gradmix": {"last_layer": "H1"}},
+        {"gradmix": {"last_layer": "H0"}},
         {"gradmix": {"eta_on": "grad"}},
         {"training": {"batch_size": 4}},
         {"training": {"steps": 4}},
