@@ -22,9 +22,9 @@ def test_the_papers_second_experiment_is_planned(fresh, fake_data):
     assert "initial_weights" in done.rules()
     packs = [job for job in done.jobs if job.rule.startswith("train_grid")]
     assert len(packs) == 6 * 3 * 2
-    # Ten rows of Table 3 and pooling; source-only once per draw.
-    assert len(done.of("train")) == 10 * 3 * 2 + 2
-    assert len(done.of("evaluate")) == 11 * 3 * 2
+    # Ten rows of Table 3, GradMix read literally and pooling; source-only once per draw.
+    assert len(done.of("train")) == 11 * 3 * 2 + 2
+    assert len(done.of("evaluate")) == 12 * 3 * 2
 
 
 def test_size_on_disk_is_reckoned_before_anything_starts(fresh, fake_data):
