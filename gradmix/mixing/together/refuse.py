@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, jit, nn
+import torch
+from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import get_gradient_edge
 
@@ -36,7 +37,7 @@ def refuse_modules(module: nn.Module) -> None:
     for name, part in module.named_modules():
         called = f"{name or 'the module'} ({type(part).__name__})"
         compiled = type(part).__name__ == "OptimizedModule" or part._compiled_call_impl is not None
-        if compiled or isinstance(part, jit.ScriptModule):
+        if compiled or isinstance(part, torch.jit.ScriptModule):
             how = "compiled" if compiled else "torchscript"
             raise ValueError(
                 f"{called} is {how}, which a joint forward pass cannot look into; give it the plain module, or {REMEDY}"
