@@ -17,7 +17,7 @@ def metric_files(labels_per_class=None, methods=None):
     chosen = labels_per_class or experiment.labels_per_class
     chosen = [chosen] if isinstance(chosen, (int, str)) else chosen
     return [
-        RUN.format(labels_per_class=k, draw=draw, method=method) + "/metrics.json"
+        f"{RUN}/metrics.json".format(labels_per_class=k, draw=draw, method=method)
         for method in methods or experiment.methods
         for k in chosen
         for draw in experiment.draws
