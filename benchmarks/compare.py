@@ -13,7 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -59,6 +60,26 @@ def compare(old: Path, new: Path, cases: Sequence[str], pairs: int) -> None:
             )
 
 
+@contextmanager
+def checked_out(commits: Mapping[str, str | None]) -> Iterator[dict[str, Path]]:
+    """A tree for each name, given away afterwards: its commit's, or for ``None`` the working tree itself."""
+    git = ["git", "-C", str(REPOSITORY), "worktree"]
+    with tempfile.TemporaryDirectory() as folder:
+        trees = dict.fromkeys(commits, REPOSITORY)
+        try:
+            for name, commit in commits.items():
+                if commit is not None:
+                    tree = Path(folder, name)
+                    command = [*git, "add", "--quiet", "--detach", str(tree), commit]
+                    subprocess.run(command, check=True)
+                    trees[name] = tree
+            yield trees
+        finally:
+            for tree in trees.values():
+                if tree != REPOSITORY:
+                    subprocess.run([*git, "remove", "--force", str(tree)], check=False)
+
+
 def main() -> None:
     """Check out what is named and compare."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -67,19 +88,8 @@ def main() -> None:
     parser.add_argument("--cases", default=",".join(ROUNDS), help="of benchmarks.cases")
     parser.add_argument("--pairs", type=int, default=4)
     asked = parser.parse_args()
-    git = ["git", "-C", str(REPOSITORY), "worktree"]
-    with tempfile.TemporaryDirectory() as folder:
-        trees = {"new": REPOSITORY}
-        named = {side: getattr(asked, side) for side in ("old", "new") if getattr(asked, side)}
-        try:
-            for side, commit in named.items():
-                trees[side] = Path(folder, side)
-                command = [*git, "add", "--quiet", "--detach", str(trees[side]), commit]
-                subprocess.run(command, check=True)
-            compare(trees["old"], trees["new"], asked.cases.split(","), asked.pairs)
-        finally:
-            for side in named:
-                subprocess.run([*git, "remove", "--force", str(trees[side])], check=False)
+    with checked_out({"old": asked.old, "new": asked.new}) as trees:
+        compare(trees["old"], trees["new"], asked.cases.split(","), asked.pairs)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ def per_draw(pattern, labels_per_class=None):
     )
 
 
-def metric_files(labels_per_class=None, methods=None):
-    """metrics.json of the experiment's own sources, or of the rows that are named."""
+def evaluated(methods, labels_per_class):
+    """Method, k and draw of every evaluation; by default of the experiment's own sources, at every k."""
     chosen = labels_per_class or experiment.labels_per_class
     chosen = [chosen] if isinstance(chosen, (int, str)) else chosen
     return [
-        f"{RUN}/metrics.json".format(labels_per_class=k, draw=draw, method=method)
+        (method, k, draw)
         for method in methods or experiment.methods
         for k in chosen
         for draw in experiment.draws
@@ -25,16 +25,19 @@ def metric_files(labels_per_class=None, methods=None):
     ]
 
 
+def metric_files(labels_per_class=None, methods=None):
+    """metrics.json of the experiment's own sources, or of the rows that are named."""
+    return [
+        f"{RUN}/metrics.json".format(labels_per_class=k, draw=draw, method=method)
+        for method, k, draw in evaluated(methods, labels_per_class)
+    ]
+
+
 def run_files(file, methods=None, labels_per_class=None):
     """A file of every run of the listed methods."""
-    chosen = [labels_per_class] if labels_per_class else experiment.labels_per_class
-    pattern = f"{RUN}/{file}"
     files = [
-        pattern.format(labels_per_class=trained_at(method, k), draw=draw, method=method)
-        for method in methods or experiment.methods
-        for k in chosen
-        for draw in experiment.draws
-        if int(k) in experiment.evaluated_at(method)
+        f"{RUN}/{file}".format(labels_per_class=trained_at(method, k), draw=draw, method=method)
+        for method, k, draw in evaluated(methods, labels_per_class)
     ]
     return list(dict.fromkeys(files))
 

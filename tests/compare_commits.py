@@ -233,24 +233,13 @@ def main() -> int:
     parser.add_argument("new", nargs="?", help="a commit; default: the working tree")
     parser.add_argument("--packs", action="store_true", help="packs count as well")
     options = parser.parse_args()
-    git = ["git", "-C", str(REPOSITORY)]
-    with tempfile.TemporaryDirectory() as folder:
-        trees = []
-        try:
-            for name in ("old", "new"):
-                commit, tree = getattr(options, name), Path(folder) / f"{name}-tree"
-                if commit is None:
-                    trees.append(REPOSITORY)
-                    continue
-                subprocess.run(
-                    [*git, "worktree", "add", "-q", "--detach", str(tree), commit], check=True
-                )
-                trees.append(tree)
-            return 1 if compare(*trees, Path(folder), packs=options.packs) else 0
-        finally:
-            for tree in trees:
-                if tree != REPOSITORY:
-                    subprocess.run([*git, "worktree", "remove", "--force", str(tree)], check=False)
+    sys.path.append(str(REPOSITORY))
+    from benchmarks.compare import checked_out
+
+    commits = {"old": options.old, "new": options.new}
+    with checked_out(commits) as trees, tempfile.TemporaryDirectory() as folder:
+        different = compare(trees["old"], trees["new"], Path(folder), packs=options.packs)
+        return 1 if different else 0
 
 
 if __name__ == "__main__":

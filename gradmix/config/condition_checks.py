@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from gradmix.config.experiment import Config
-from gradmix.config.messages import nearest
+from gradmix.config.messages import nearest, unknown_k
 
 Problem = tuple[str, str]
 
@@ -17,10 +17,8 @@ def source_sets_of(config: Config) -> Iterator[Problem]:
         if condition.sources in seen:
             yield f"{path}.sources", f"are those of condition {seen[condition.sources]}"
         seen[condition.sources] = name
-        for k in condition.labels_per_class:
-            if k not in config.labels_per_class:
-                known = ", ".join(map(str, config.labels_per_class))
-                yield f"{path}.labels_per_class", f"{k} is none of labels_per_class ({known})"
+        own = condition.labels_per_class
+        yield from unknown_k(f"{path}.labels_per_class", own, config.labels_per_class)
         for method in condition.methods:
             if method not in config.methods:
                 yield (
@@ -35,8 +33,8 @@ def source_sets_of(config: Config) -> Iterator[Problem]:
     homes = {"methods": config.methods}
     homes |= {f"ablations.{key}.methods": a.methods for key, a in config.ablations.items()}
     for home, methods in homes.items():
-        for name, own in methods.items():
-            yield from _sources(config, f"{home}.{name}.sources", own.sources)
+        for name, method_section in methods.items():
+            yield from _sources(config, f"{home}.{name}.sources", method_section.sources)
 
 
 def parts_of(config: Config) -> Iterator[Problem]:

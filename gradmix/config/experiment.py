@@ -124,7 +124,7 @@ class Config(Section):
 
         ``NAME@CONDITION`` is method NAME with the condition's sources.
         """
-        name, _, condition = method.partition("@")
+        name, condition = _parted(method)
         own = self.all_methods().get(name, Method())
         if not condition:
             return own
@@ -134,8 +134,8 @@ class Config(Section):
     def starts_from(self, method: str) -> str | None:
         """The method, of the same condition, from whose checkpoint a method starts."""
         first = self.recipe(method).starts_from
-        condition = method.partition("@")[2]
-        return f"{first}@{condition}" if first and condition else first
+        _, condition = _parted(method)
+        return _run_name(first, condition) if first and condition else first
 
     def all_sources(self) -> list[str]:
         """Every domain that is a source of any method, in any condition."""
@@ -195,7 +195,7 @@ class Config(Section):
         for condition, settings in self.conditions.items():
             if condition != self.main_condition():
                 rows += [
-                    self._row(f"{name}@{condition}", name, condition)
+                    self._row(_run_name(name, condition), name, condition)
                     for name in self.methods
                     if name in (settings.methods or self.methods) and not self.no_part(name)
                 ]
@@ -207,7 +207,7 @@ class Config(Section):
 
     def evaluated_at(self, method: str) -> tuple[int, ...]:
         """The k at which a method is trained and evaluated."""
-        condition = method.partition("@")[2]
+        _, condition = _parted(method)
         own = self.conditions[condition].labels_per_class if condition else ()
         return own or self.labels_per_class
 
@@ -348,6 +348,17 @@ class Config(Section):
             space = self.domains[self.target.domain].label_space
             return [name for name in among if self.domains[name].label_space == space]
         return []
+
+
+def _run_name(method: str, condition: str) -> str:
+    """Name of a method's run under another condition than the experiment's own sources."""
+    return f"{method}@{condition}"
+
+
+def _parted(run: str) -> tuple[str, str]:
+    """Method and condition of a run's name; no condition: the experiment's own sources."""
+    method, _, condition = run.partition("@")
+    return method, condition
 
 
 def grid_member(settings: dict[str, Any], member: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Turns what pydantic found wrong into messages that name the full path of the key and the nearest known one."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gradmix.config.origins import origins
@@ -93,6 +93,13 @@ def _suggestion(location: Location, known_keys: Sequence[str]) -> str:
     if match:
         return f"; did you mean {elsewhere[match[0]]}?"
     return f" (known here: {', '.join(siblings)})" if siblings else ""
+
+
+def unknown_k(path: str, chosen: Iterable[int], known: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """Path and fault of every number of labels per class that the experiment does not have."""
+    for k in chosen:
+        if k not in known:
+            yield path, f"{k} is none of labels_per_class ({', '.join(map(str, known))})"
 
 
 def _generic(location: Location, known_keys: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradmix.config.experiment import Config
-from gradmix.config.messages import nearest
+from gradmix.config.messages import nearest, unknown_k
 from gradmix.config.models import Method, Overrides
 from gradmix.methods.mixers.registry import MIXERS
 from gradmix.methods.registry import METHODS
@@ -19,13 +19,8 @@ def names_of(config: Config) -> Iterator[Problem]:
         yield from _names(f"methods.{name}", name, method)
     seen: dict[str, tuple[str, Method]] = {n: ("methods", m) for n, m in config.methods.items()}
     for key, ablation in config.ablations.items():
-        for k in ablation.labels_per_class:
-            if k not in config.labels_per_class:
-                known = ", ".join(map(str, config.labels_per_class))
-                yield (
-                    f"ablations.{key}.labels_per_class",
-                    f"{k} is none of labels_per_class ({known})",
-                )
+        path = f"ablations.{key}.labels_per_class"
+        yield from unknown_k(path, ablation.labels_per_class, config.labels_per_class)
         for name, method in ablation.methods.items():
             path = f"ablations.{key}.methods.{name}"
             where, other = seen.setdefault(name, (f"ablations.{key}.methods", method))

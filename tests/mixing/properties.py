@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -60,9 +59,7 @@ class Mixer:
         options = dict(self.options)
         if self.kind is FixedWeights:
             options["weights"] = self.known(sources)
-        # Mixers of losses alone have not always taken layers.
-        first = [layers] if "layers" in signature(self.kind).parameters else []
-        return self.kind(*first, **options)
+        return self.kind(layers, **options)
 
 
 MIXERS = {
@@ -82,13 +79,8 @@ MIXERS = {
 
 def state_of(mixer):
     """What a resumed training needs, copied."""
-    state = mixer.state_dict() if hasattr(mixer, "state_dict") else mixer.state()
+    state = mixer.state_dict()
     return {n: v.clone() if isinstance(v, torch.Tensor) else v for n, v in state.items()}
-
-
-def restore(mixer, state):
-    """Continue where the state was taken."""
-    (mixer.load_state_dict if hasattr(mixer, "load_state_dict") else mixer.load)(state)
 
 
 def without_check(mixer):
@@ -149,8 +141,7 @@ class Session:
         if self.promises.known:
             known = torch.tensor(self.promises.known(self.sources), dtype=torch.float64)
             weights_LK = known.expand(len(self.parameters), -1)
-            if step is not None:
-                torch.testing.assert_close(step.weights_LK.cpu().double(), weights_LK)
+            torch.testing.assert_close(step.weights_LK.cpu().double(), weights_LK)
         else:
             weights_LK = step.weights_LK.cpu()
         return Mixed(grad_LD, weights_LK, step)
@@ -159,7 +150,7 @@ class Session:
 def stack(sessions):
     """The sessions of several models as one; ``None``: their mixer cannot be stacked, since it keeps a memory."""
     mixers = [session.mixer for session in sessions]
-    if getattr(mixers[0], "stack_key", lambda: None)() is None:
+    if mixers[0].stack_key() is None:
         return None
     one = copy(sessions[0])
     models = zip(*(session.parameters for session in sessions), strict=True)

@@ -12,7 +12,6 @@ from properties import (
     directions,
     mixed,
     mixture,
-    restore,
     rows_of,
     stack,
     state_of,
@@ -235,7 +234,7 @@ def test_a_state_continues_bit_for_bit(mixer):
     whole, resumed = Session(mixer, steps[0]), Session(mixer, steps[0])
     for rows_LRD in steps[:-1]:
         whole.mix(rows_LRD)
-    restore(resumed.mixer, state_of(whole.mixer))
+    resumed.mixer.load_state_dict(state_of(whole.mixer))
     expected, found = whole.mix(steps[-1]), resumed.mix(steps[-1])
     assert torch.equal(found.grad_LD, expected.grad_LD)
     assert torch.equal(found.weights_LK, expected.weights_LK)

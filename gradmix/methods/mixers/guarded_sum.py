@@ -11,5 +11,4 @@ def make(network: Any, settings: Mapping[str, Any], source_names: Sequence[str])
     from gradmix.mixing.guarded_sum import GuardedSum
 
     layers, options = guided_options(network, settings, "guarded_sum")
-    own = settings["options"]["guarded_sum"]
-    return GuardedSum(layers, source_names=source_names, **options, **own)
+    return GuardedSum(layers, source_names=source_names, **options)

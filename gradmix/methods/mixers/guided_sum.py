@@ -11,5 +11,4 @@ def make(network: Any, settings: Mapping[str, Any], source_names: Sequence[str])
     from gradmix.mixing.guided_sum import GuidedSum
 
     layers, options = guided_options(network, settings, "guided_sum")
-    own = settings["options"]["guided_sum"]
-    return GuidedSum(layers, source_names=source_names, **options, **own)
+    return GuidedSum(layers, source_names=source_names, **options)

@@ -26,8 +26,9 @@ def head_layers(network: Any) -> list[Any]:
 def guided_options(
     network: Any, settings: Mapping[str, Any], mixer: str
 ) -> tuple[list[Any], dict[str, Any]]:
-    """The shared layers, and the keys of ``gradmix`` that the mixer takes as its arguments, heads included."""
+    """The shared layers, and the mixer's arguments: heads, the keys of ``gradmix`` that it takes, its own options."""
     unused = mixer_part(mixer).unused_gradmix_keys
     options = {key: value for key, value in settings["gradmix"].items() if key not in unused}
     grouping = options.pop("layers")
-    return shared_layers(network, grouping), {"heads": head_layers(network), **options}
+    own = settings["options"][mixer] if mixer_part(mixer).options else {}
+    return shared_layers(network, grouping), {"heads": head_layers(network), **options, **own}
