@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from gradmix.mixing.layers import layers_of
     from gradmix.mixing.mean import Mean
     from gradmix.mixing.meta_gradient import MetaGradient
-    from gradmix.mixing.mixer import GradientMixer, MixedStep
+    from gradmix.mixing.mixed_step import MixedStep
+    from gradmix.mixing.mixer import GradientMixer
     from gradmix.mixing.solvers.exact import exact_weights
     from gradmix.mixing.solvers.slsqp import slsqp_weights
     from gradmix.mixing.sum import Sum
@@ -59,7 +60,7 @@ _HOME = {
     "LayerStatistics": "gradmix.mixing.gram",
     "Mean": "gradmix.mixing.mean",
     "MetaGradient": "gradmix.mixing.meta_gradient",
-    "MixedStep": "gradmix.mixing.mixer",
+    "MixedStep": "gradmix.mixing.mixed_step",
     "NonFiniteGradientError": "gradmix.mixing.finite",
     "Sum": "gradmix.mixing.sum",
     "SynchronisedStatistics": "gradmix.nets.synchronised",

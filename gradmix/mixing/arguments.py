@@ -1,8 +1,6 @@
 """What a user hands to a mixer, checked before anything is computed."""
 
-import inspect
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -110,11 +108,3 @@ def _scalar(loss: Any, name: str, lead: int) -> Tensor:
 
 def _kind(value: Any) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
-
-
-@lru_cache(maxsize=64)
-def needs_closure(optimizer: type) -> bool:
-    """Whether a step of this class calls the loss by itself (LBFGS)."""
-    step = getattr(optimizer, "step", None)
-    closure = inspect.signature(step).parameters.get("closure") if callable(step) else None
-    return closure is not None and closure.default is inspect.Parameter.empty

@@ -4,9 +4,8 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from itertools import compress
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, distributed, nn
@@ -16,14 +15,15 @@ from gradmix.mixing.arguments import (
     SourceLosses,
     checked_layers,
     named_losses,
-    needs_closure,
     refuse_overlap,
     refuse_unknown_kinds,
 )
-from gradmix.mixing.finite import FiniteCheck, NonFiniteGradientError
+from gradmix.mixing.finite import FiniteCheck
 from gradmix.mixing.gradients import gradients_of
 from gradmix.mixing.gram import LayerStatistics, statistics
 from gradmix.mixing.layers import Layer
+from gradmix.mixing.mixed_step import MixedStep
+from gradmix.mixing.optimizers import Optimizer, needs_closure, take_step
 from gradmix.mixing.reduce import Reduction
 from gradmix.mixing.rows import Gradients, gram, over, put, summed
 from gradmix.mixing.solvers.cosine import cosines
@@ -38,68 +38,6 @@ LastLayer = Literal["H0", "H1", "H2"]
 EtaOn = Literal["lr", "grad"]
 Rho = Literal["sum", "mean", "scaled"]
 Needs = Literal["losses", "norms", "gram"]
-
-
-class Optimizer(Protocol):
-    """What `GradientMixer.step` asks of an optimizer; every ``torch.optim.Optimizer`` has it."""
-
-    param_groups: list[dict[str, Any]]
-
-    def step(self) -> Any:
-        """Take a step."""
-
-
-@runtime_checkable
-class ScaledSteps(Protocol):
-    """An optimizer that can take a part of a step by itself, without a copy of the parameters."""
-
-    def scaled_step(self, factor: Tensor, only: set[int] | None) -> None:
-        """Take the step ``factor`` (scalar tensor) times as far for the parameters of these ids (``None``: all)."""
-
-
-@dataclass(frozen=True)
-class MixedStep:
-    """What a mixer did in one step, as tensors on the device (L shared layers, K sources, H heads).
-
-    What a mixer does not compute (`GradientMixer.needs`) is NaN. Of several models at once, all tensors have these in
-    front.
-
-    Attributes:
-        weights_LK: weight of each source in each shared layer.
-        cosines_L: cosine of the mixed gradient with the target gradient, layer by layer.
-        rho: importance of the mini-batch, the sum of the cosines (Eq. 8); scalar.
-        eta: factor of the learning rate (Eq. 9); scalar in (0, 1), 1 without the adaptive rate.
-        head_weights_HK: weight of each source in each head; 0 where a source does not use the head.
-        target_norm_L: norm of the target gradient.
-        source_norms_LK: norms of the source gradients.
-        finite: which gradients are neither NaN nor Inf: rows are layers and heads, columns sources and the target; of
-            a mixer that needs only losses, one row of losses.
-        sources: names of the sources.
-        layers: names of the shared layers.
-        heads: names of the heads.
-    """
-
-    weights_LK: Tensor
-    cosines_L: Tensor
-    rho: Tensor
-    eta: Tensor
-    head_weights_HK: Tensor
-    target_norm_L: Tensor
-    source_norms_LK: Tensor
-    finite: Tensor
-    sources: tuple[str, ...]
-    layers: tuple[str, ...]
-    heads: tuple[str, ...]
-
-    def fault(self, step: int, finite_LR: Tensor) -> str | None:
-        """What is wrong with a model of several, by its part of `finite` (on the CPU); ``None``: nothing."""
-        try:
-            FiniteCheck().submit(
-                step, finite_LR, [*self.layers, *self.heads], [*self.sources, TARGET]
-            )
-        except NonFiniteGradientError as error:
-            return str(error)
-        return None
 
 
 class GradientMixer(ABC):
@@ -347,12 +285,7 @@ class GradientMixer(ABC):
         if not self.eta_on_heads:
             only = {id(p) for layer in self.layers for p in layer.parameters}
         for optimizer in optimizers:
-            if eta is None:
-                _step(optimizer, scaler)
-            elif scaler is None and isinstance(optimizer, ScaledSteps):
-                optimizer.scaled_step(eta, only)
-            else:
-                _part_of_step(optimizer, scaler, eta, only)
+            take_step(optimizer, eta, only, scaler)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs (see `load_state_dict`): tensors, numbers and names."""
@@ -682,29 +615,6 @@ class GradientMixer(ABC):
 def _reached(layers: Sequence[Layer], gradients: Gradients) -> list[Layer]:
     # Parameters that were frozen since, or that no loss reaches, drop out; a layer keeps its place even if empty.
     return [Layer(a.name, tuple(p for p in a.parameters if p in gradients)) for a in layers]
-
-
-def _step(optimizer: Optimizer, scaler: Any | None) -> None:
-    if scaler is None:
-        optimizer.step()
-    else:
-        scaler.step(optimizer)
-
-
-def _part_of_step(
-    optimizer: Optimizer, scaler: Any | None, eta: Tensor, only: set[int] | None
-) -> None:
-    parameters = [
-        p
-        for group in optimizer.param_groups
-        for p in group["params"]
-        if p.grad is not None and (only is None or id(p) in only)
-    ]
-    before = [p.detach().clone() for p in parameters]
-    _step(optimizer, scaler)
-    with torch.no_grad():
-        for parameter, old in zip(parameters, before, strict=True):
-            torch.lerp(old, parameter, over(eta.to(parameter.dtype), old), out=parameter)
 
 
 def _several_ranks() -> bool:
