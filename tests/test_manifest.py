@@ -1,0 +1,48 @@
+"""A manifest stands for its files as long as all of them are there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gradmix.manifest import fault, write_manifest
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    for name, text in (("a/model", "weights"), ("b/model", "others")):
+        (tmp_path / "runs" / name).parent.mkdir(parents=True)
+        (tmp_path / "runs" / name).write_text(text)
+    manifest = tmp_path / "packs" / "train" / "0-1.json"
+    write_manifest(manifest, [tmp_path / "runs" / "a" / "model", tmp_path / "runs" / "b" / "model"])
+    return manifest
+
+
+def test_it_holds_while_all_files_are_there_wherever_the_folder_is(made, tmp_path):
+    assert fault(made) is None
+    assert "../../runs/a/model" in json.loads(made.read_text())["files"]
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    assert fault(moved / "packs" / "train" / "0-1.json") is None
+
+
+def test_a_missing_file_is_named(made, tmp_path):
+    (tmp_path / "runs" / "b" / "model").unlink()
+    assert fault(made) == f"{tmp_path}/runs/b/model is missing"
+
+
+def test_a_file_of_another_size_is_named(made, tmp_path):
+    (tmp_path / "runs" / "a" / "model").write_text("half")
+    assert fault(made) == f"{tmp_path}/runs/a/model has 4 bytes, and had 7"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": {"a": 1}}'])
+def test_one_that_cannot_be_read_stands_for_nothing(made, text):
+    made.write_text(text)
+    assert fault(made)
+
+
+def test_another_content_of_the_same_size_changes_the_manifest(made, tmp_path):
+    before = made.read_bytes()
+    (tmp_path / "runs" / "a" / "model").write_text("WEIGHTS")
+    write_manifest(made, [tmp_path / "runs" / "a" / "model", tmp_path / "runs" / "b" / "model"])
+    assert made.read_bytes() != before
