@@ -1,17 +1,60 @@
 """Predictions and accuracy of a network on images that stay on disk."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gradmix.nets.inputs import evaluation_input, pass_size, prediction_size
 
 
-@torch.inference_mode()
+@torch.no_grad()
+def logits_by_pass(
+    network: nn.Module,
+    logits_of: Callable[[Tensor], Tensor],
+    images_of: Callable[[slice], Tensor],
+    count: int,
+    device: torch.device,
+    *,
+    models: int = 1,
+    turn: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[slice, Tensor]]:
+    """Logits of images in evaluation mode, pass by pass, as many at once as the device handles well.
+
+    Args:
+        network: its mode is put back afterwards.
+        logits_of: logits of uint8 images on the device, without a gradient.
+        images_of: the images of a slice of ``range(count)``.
+        count: number of images.
+        device: where the network is.
+        models: computed by one call.
+        turn: this rank and the number of ranks, which take turns in passes.
+
+    Yields:
+        The slice of every pass, and its logits.
+    """
+    rank, ranks = turn
+    size = min(prediction_size(network, device, models), -(-count // ranks))
+    was_training = network.training
+    network.eval()
+    try:
+        for start in range(rank * size, count, ranks * size):
+            part = slice(start, min(start + size, count))
+            yield part, logits_of(images_of(part))
+    finally:
+        network.train(was_training)
+
+
+def summed_scores(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
+    """Summed cross entropy and number of correct predictions, (2,) on the device."""
+    loss = functional.cross_entropy(logits_BC, labels_B, reduction="sum")
+    return torch.stack([loss, (logits_BC.argmax(dim=1) == labels_B).sum().to(loss.dtype)])
+
+
 def predict_logits(
     network: nn.Module,
     images: np.ndarray,
@@ -19,37 +62,33 @@ def predict_logits(
     label_space: str,
     domain: str | None,
     device: torch.device,
-    batch_size: int | None = None,
 ) -> Tensor:
     """Logits of the chosen rows in evaluation mode, (n, classes) float32 on the CPU.
 
     Args:
         network: its mode is put back afterwards.
-        images: (N, H, W, C) uint8, may be memory-mapped; only one batch is read at a time.
+        images: (N, H, W, C) uint8, may be memory-mapped; only one pass is read at a time.
         rows: which images.
         label_space: whose head.
         domain: whose normalisation statistics, where the network keeps them by domain.
         device: where the network is.
-        batch_size: images per forward pass; ``None``: as many as `prediction_size` says.
 
     Raises:
         ValueError: if there is no row, or the images do not fit the network.
     """
-    batch_size = batch_size or prediction_size(network, device)
     rows = np.asarray(rows, dtype=np.int64)
     if len(rows) == 0:
         raise ValueError(f"there is no image to predict in label space {label_space}")
-    was_training = network.training
-    network.eval()
-    parts = []
-    try:
-        for start in range(0, len(rows), batch_size):
-            batch = torch.from_numpy(np.ascontiguousarray(images[rows[start : start + batch_size]]))
-            inputs = evaluation_input(network, batch.to(device))
-            parts.append(network(inputs, label_space, domain).float())
-    finally:
-        network.train(was_training)
-    return torch.cat(parts).cpu()  # the host waits here, once
+
+    def images_of(part: slice) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(images[rows[part]])).to(device)
+
+    def logits_of(batch: Tensor) -> Tensor:
+        logits: Tensor = network(evaluation_input(network, batch), label_space, domain)
+        return logits.float()
+
+    passes = logits_by_pass(network, logits_of, images_of, len(rows), device)
+    return torch.cat([logits for _, logits in passes]).cpu()  # the host waits here, once
 
 
 def evaluate(

@@ -86,18 +86,24 @@ def check_images(
 _BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
 
 
-def prediction_size(network: Any, device: torch.device) -> int:
+def prediction_size(network: Any, device: torch.device, models: int = 1) -> int:
     """Images of one forward pass in evaluation mode, where their number changes no more than rounding.
 
     As many as keep the activations of the first convolution in a block that the device handles well: 8 MB on a
     CPU, 512 MB on a GPU; at least 16, at most 16,384.
+
+    Args:
+        network: or a module around it.
+        device: where it is.
+        models: whose activations lie in memory together.
     """
+    network = next((m for m in network.modules() if hasattr(m, "image_size")), network)
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
     if first is None:
         return pass_size(network)
     height, width = network.image_size
     down, across = first.stride
-    image = 4 * first.out_channels * (height // int(down)) * (width // int(across))
+    image = 4 * models * first.out_channels * (height // int(down)) * (width // int(across))
     return min(2**14, max(16, _BLOCK_BYTES.get(device.type, 2**23) // image))
 
 

@@ -1,135 +1,91 @@
-"""Which images make up each mini-batch: indices drawn on the host, a whole evaluation interval at a time.
+"""Mini-batches of one run or of several: drawn on the host for a whole interval, gathered step by step.
 
-Only small index tensors travel to the device; the images lie there already. Every sampler has a state that a
-checkpoint can hold, so that a resumed run draws the very same batches.
+Shapes: M runs, T steps, B images of a mini-batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
-
-class Shuffled:
-    """Mini-batches without replacement: a permutation of all images, then a new one.
-
-    A permutation's rest shorter than a batch is carried over into the next batch, so no image is dropped.
-
-    Args:
-        rows: the images to draw from, (N,) int64.
-        batch_size: images per batch; more than N only with ``repeat``.
-        seed: of the order.
-        repeat: whether a batch may hold an image twice, rather than be smaller.
-    """
-
-    def __init__(self, rows: Tensor, batch_size: int, seed: int, *, repeat: bool = False) -> None:
-        assert len(rows) > 0
-        self._rows = rows
-        self._size = batch_size if repeat else min(batch_size, len(rows))
-        self._generator = torch.Generator().manual_seed(seed)
-        self._waiting = rows[:0]
-
-    def take(self, batches: int) -> Tensor:
-        """(batches, size) int64 rows, on the CPU."""
-        needed = batches * self._size
-        parts, held = [self._waiting], len(self._waiting)
-        while held < needed:
-            order = torch.randperm(len(self._rows), generator=self._generator)
-            parts.append(self._rows[order])
-            held += len(order)
-        drawn = torch.cat(parts)
-        self._waiting = drawn[needed:].clone()
-        return drawn[:needed].view(batches, self._size)
-
-    def state(self) -> dict[str, Tensor]:
-        """Tensors from which `load` restores it."""
-        return {"generator": self._generator.get_state(), "waiting": self._waiting}
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Continue where `state` was taken."""
-        self._generator.set_state(state["generator"])
-        self._waiting = state["waiting"]
+from gradmix.training.data import LoadedStream
+from gradmix.training.ranks import ALONE, Ranks
 
 
-class Balanced:
-    """Mini-batches with equally many images of each class (the first classes one more where it does not divide).
-
-    A class with fewer images than its share repeats them.
+class Batches:
+    """The same stream of M runs: alike but for its images, labels and order.
 
     Args:
-        labels: class of every image, (N,) int64.
-        batch_size: images per batch.
-        seed: of the order.
-
-    Raises:
-        ValueError: if a batch has no room for every class.
+        streams: one per run.
+        ranks: who trains together; each takes its own part of every mini-batch.
     """
 
-    def __init__(self, labels: Tensor, batch_size: int, seed: int) -> None:
-        classes = labels.unique().tolist()
-        if batch_size < len(classes):
-            raise ValueError(
-                f"training.target_batch_size is {batch_size}, but there are {len(classes)} classes"
-            )
-        shares = [
-            batch_size // len(classes) + (index < batch_size % len(classes))
-            for index in range(len(classes))
-        ]
-        self._classes = [
-            Shuffled((labels == label).nonzero()[:, 0], share, seed + index, repeat=True)
-            for index, (label, share) in enumerate(zip(classes, shares, strict=True))
-        ]
+    def __init__(self, streams: Sequence[LoadedStream], ranks: Ranks = ALONE) -> None:
+        self._streams = list(streams)
+        self._ranks = ranks
+        self._images = [stream.set.images for stream in streams]
+        self._shared = all(images is self._images[0] for images in self._images)
+        self._device = streams[0].set.device
 
-    def take(self, batches: int) -> Tensor:
-        """(batches, size) int64 rows, on the CPU."""
-        return torch.cat([sampler.take(batches) for sampler in self._classes], dim=1)
+    @property
+    def in_file(self) -> bool:
+        """Whether the images lie in memory-mapped files."""
+        return any(stream.set.in_file for stream in self._streams)
 
-    def state(self) -> dict[str, Tensor]:
-        """Tensors from which `load` restores it."""
-        return {
-            f"{index}.{name}": tensor
-            for index, sampler in enumerate(self._classes)
-            for name, tensor in sampler.state().items()
-        }
+    def draw(self, steps: int, taken: int) -> tuple[Tensor, Tensor, float]:
+        """The batches of an interval, of which the first ``taken`` steps are left out.
 
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Continue where `state` was taken."""
-        for index, sampler in enumerate(self._classes):
-            sampler.load({name: state[f"{index}.{name}"] for name in ("generator", "waiting")})
+        Returns:
+            Rows (T - taken, M, B) for `gather`; their labels (T - taken, M, B, ...) on the device; and what a mean
+            over this rank's part is multiplied by, so that the ranks' average is the whole batch's mean.
+
+        Raises:
+            ValueError: if there are more ranks than images in a batch.
+        """
+        rows, labels = [], []
+        for stream in self._streams:
+            drawn = stream.sampler.take(steps)[taken:]
+            positions = self._ranks.share(drawn)
+            factor = self._ranks.factor(positions.shape[1], drawn.shape[1])
+            where = positions.to(stream.set.images.device)
+            rows.append(where if stream.set.rows is None else stream.set.rows[where])
+            labels.append(stream.set.labels[positions.to(self._device)])
+        return torch.stack(rows, dim=1), torch.stack(labels, dim=1), factor
+
+    def gather(self, rows_MB: Tensor) -> Tensor:
+        """(M B, height, width, channels) uint8 images of a step, on the device."""
+        if self._shared:
+            images = self._images[0].index_select(0, rows_MB.flatten())
+        else:
+            parts = zip(self._images, rows_MB, strict=True)
+            images = torch.cat([images.index_select(0, rows) for images, rows in parts])
+        return images.to(self._device, non_blocking=True)
 
 
-class Whole:
-    """All images at every step, in their order.
+def gathered(batches: Sequence[Batches], rows: Sequence[Tensor], steps: int) -> Iterator[list[Tensor]]:
+    """The images of every stream, step by step.
+
+    Where images lie in a file, another thread reads one step ahead: pages that are not in memory yet come from the
+    disk while the processor works. The batches are the same either way.
 
     Args:
-        count: number of images.
+        batches: one per stream.
+        rows: of `Batches.draw`, one per stream.
+        steps: how many.
     """
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def gather(step: int) -> list[Tensor]:
+        return [each.gather(rows_TMB[step]) for each, rows_TMB in zip(batches, rows, strict=True)]
 
-    def take(self, batches: int) -> Tensor:
-        """(batches, count) int64 rows, on the CPU."""
-        return torch.arange(self._count).expand(batches, -1)
-
-    def state(self) -> dict[str, Tensor]:
-        """Nothing to keep."""
-        return {}
-
-    def load(self, state: dict[str, Tensor]) -> None:
-        """Nothing to restore."""
-
-
-Sampler = Shuffled | Balanced | Whole
-
-
-def target_sampler(labels: Tensor, batch_size: int, seed: int) -> Sampler:
-    """All of a small labelled target set at every step; class-balanced batches of one that is larger."""
-    if len(labels) <= batch_size:
-        return Whole(len(labels))
-    return Balanced(labels, batch_size, seed)
-
-
-def class_counts(labels: Tensor, classes: Sequence[str]) -> dict[str, int]:
-    """Number of images of each class."""
-    return dict(zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True))
+    if steps == 0 or not any(each.in_file for each in batches):
+        yield from map(gather, range(steps))
+        return
+    # The number of threads is each thread's own in OpenMP: without a word this one would take all cores.
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as ahead:
+        waiting = ahead.submit(gather, 0)
+        for step in range(steps):
+            images = waiting.result()
+            if step + 1 < steps:
+                waiting = ahead.submit(gather, step + 1)
+            yield images

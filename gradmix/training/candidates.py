@@ -2,12 +2,13 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from gradmix.files import atomic_path, read_json, write_json
 from gradmix.training.lock import abandoned, run_lock
+from gradmix.training.select import rank
 
 _PREFIX = "candidates-"
 
@@ -28,27 +29,18 @@ def candidate_folder(store: Path, log: Callable[[str], None]) -> Iterator[Path]:
         yield Path(name)
 
 
-def keep_best(names: Sequence[str], folders: Sequence[Path], output: Path) -> str:
+def keep_best(folders: Mapping[str, Path], output: Path) -> str:
     """Write the record of the best candidate into ``output``, with what all of them reached on H.
 
     Args:
-        names: of the candidates; of equally good ones (accuracy, then loss) the first is kept.
-        folders: their records.
+        folders: of the candidates' records, by name; of equally good ones the first is kept.
         output: folder of model.safetensors, curves.parquet and run.json.
 
     Returns:
         Name of the chosen candidate.
     """
-    records = [read_json(folder / "run.json") for folder in folders]
-    order = range(len(names))
-    best = max(
-        order,
-        key=lambda i: (
-            records[i]["hyper_validation_accuracy"],
-            -records[i]["hyper_validation_loss"],
-            -i,
-        ),
-    )
+    records = {name: read_json(folder / "run.json") for name, folder in folders.items()}
+    best = rank(records)[0]
     tried = [
         {
             "name": name,
@@ -56,13 +48,13 @@ def keep_best(names: Sequence[str], folders: Sequence[Path], output: Path) -> st
             "hyper_validation_loss": record["hyper_validation_loss"],
             "seconds": record["seconds"],
         }
-        for name, record in zip(names, records, strict=True)
+        for name, record in records.items()
     ]
     output.mkdir(parents=True, exist_ok=True)
     for file in ("model.safetensors", "curves.parquet"):
         with atomic_path(output / file) as temporary:
             shutil.copyfile(folders[best] / file, temporary)
     write_json(
-        output / "run.json", {**records[best], "candidate": names[best], "candidates": tried}
+        output / "run.json", {**records[best], "candidate": best, "candidates": tried}
     )
-    return names[best]
+    return best

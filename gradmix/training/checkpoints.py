@@ -1,75 +1,57 @@
-"""When a run's state is written to its store: every so often, on SIGTERM, and when it breaks off."""
+"""When the states of runs are written to their stores: every so often, on SIGTERM, and when they break off."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable
 
-from torch import Tensor
-
-from gradmix.training.state import RunState, Snapshot
+from gradmix.training.settings import Pace
+from gradmix.training.step import Step
 from gradmix.training.stop import STATUS, Stop, Terminated
 
 
-class CheckpointStore(Protocol):
-    """Where the loop keeps the state that it can resume from."""
+class Clock:
+    """Seconds of an interval, of which every one of several models has its share; writing is left out.
 
-    @property
-    def folder(self) -> Path:
-        """Its folder."""
-
-    def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-        """Keep a state."""
-
-    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The last state kept."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How often a checkpoint is written; a matter of the machine, which changes no result.
-
-    Attributes:
-        seconds: at the latest so long after the last one.
-        steps: and so many steps after it; ``None``: by the clock alone.
+    Args:
+        step: of runs that may be inside an interval, and then bring their parts of it.
     """
 
-    seconds: float = 30.0
-    steps: int | None = None
+    def __init__(self, step: Step) -> None:
+        self._models = len(step.runs)
+        taken = sum(run.elapsed for run in step.runs) if step.taken else 0.0
+        self._started = time.monotonic() - taken
+
+    @property
+    def elapsed(self) -> float:
+        """A model's share of the interval so far."""
+        return (time.monotonic() - self._started) / self._models
+
+    def leave_out(self, seconds: float) -> None:
+        """So much of the interval does not count."""
+        self._started += seconds
 
 
 class Checkpoints:
-    """Writes a run's checkpoints.
+    """Writes the checkpoints of all runs of a step, at the same step.
 
     Args:
-        state: the run.
-        store: where they go.
+        step: takes them further; its `Step.check` raises or marks a run whose state holds a NaN, which is never
+            written.
+        clock: of the interval.
         pace: how often.
-        stop: whether the run is to end.
-        check: waits for the device, and raises if the state holds a NaN; such a state is never written.
-        log: gets the line that says why a run ended.
+        stop: whether the runs are to end.
+        log: gets the line that says why they ended.
     """
 
     def __init__(
-        self,
-        state: RunState,
-        store: CheckpointStore,
-        pace: Pace,
-        stop: Stop,
-        check: Callable[[], None],
-        log: Callable[[str], None],
+        self, step: Step, clock: Clock, pace: Pace, stop: Stop, log: Callable[[str], None]
     ) -> None:
-        self._state = state
-        self._store = store
+        self.step = step
+        self.clock = clock
         self._pace = pace
         self._stop = stop
-        self._check = check
         self._log = log
-        self._kept: Snapshot | None = None
-        self._written: Snapshot | None = None
         self._written_at = time.monotonic()
-        self._written_step = state.step
+        self._written_step = step.number
 
     def after_step(self) -> None:
         """Behind every step: a flag and the clock are looked at, and no value on the device.
@@ -78,49 +60,46 @@ class Checkpoints:
         that is written.
 
         Raises:
-            Terminated: after SIGTERM, with this step's checkpoint written.
+            Terminated: after SIGTERM, with this step's checkpoints written.
             ArithmeticError: if a checkpoint is due and a loss or gradient is NaN.
         """
-        if self._state.ranks.count > 1:
+        if self.step.runs[0].ranks.count > 1:
             if self._stop.requested:
                 self.act()
         elif self._stop.requested or self._due():
-            self._check()
+            self.step.check()
             self.keep()
             self.act()
 
     def keep(self) -> None:
-        """Remember the present state; `rescue` writes it."""
-        self._kept = self._state.snapshot()
+        """Remember the present states; `rescue` writes them."""
+        for run in self.step.going:
+            run.keep(self.clock.elapsed)
 
     def act(self) -> None:
-        """Write the remembered state if it is time to, and leave if SIGTERM came.
+        """Write the remembered states if it is time to, and leave if SIGTERM came.
 
         Raises:
             Terminated: after SIGTERM.
         """
         if self._stop.requested:
-            step = self.rescue()
-            self._log(f"stopped by SIGTERM at step {step}; goes on from there when started again")
+            step, count = self.rescue(), len(self.step.going)
+            who = f"{count} models " if count > 1 else ""
+            self._log(f"{who}stopped by SIGTERM at step {step}; started again, training goes on from there")
             raise Terminated(STATUS)
         if self._due():
             self.rescue()
 
     def rescue(self) -> int | None:
-        """Write the remembered state, unless it is written; the step that it is of."""
-        if self._kept is None:
-            return None
-        step: int = self._kept[1]["step"]
-        if self._written is not self._kept:
-            began = time.monotonic()
-            self._store.save(*self._kept)
-            self._written = self._kept
-            self._written_at, self._written_step = time.monotonic(), step
-            self._state.started += self._written_at - began
-        return step
+        """Write what is remembered and not written; the step that it is of."""
+        began = time.monotonic()
+        steps = [run.rescue() for run in self.step.going]
+        self._written_at, self._written_step = time.monotonic(), self.step.number
+        self.clock.leave_out(self._written_at - began)
+        return steps[0] if steps else None
 
     def _due(self) -> bool:
         steps = self._pace.steps
-        if steps is not None and self._state.step - self._written_step >= steps:
+        if steps is not None and self.step.number - self._written_step >= steps:
             return True
         return time.monotonic() - self._written_at >= self._pace.seconds

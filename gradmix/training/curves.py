@@ -1,14 +1,15 @@
-"""What a run logs: per-step values kept on the device, read once per evaluation.
+"""What a run's curves are made of: per-step values kept on the device, read once per evaluation.
 
 Reading a value makes the host wait for the device, so the steps between two evaluations only collect small tensors.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from gradmix.mixing.mixed_step import MixedStep
 
 _OF_MIXING = ("rho", "eta", "weights_LK", "cosines_L")
 
@@ -18,7 +19,7 @@ class Curves:
 
     Args:
         sets: names of the streams, in the order of the losses.
-        layers: names of the shared layers.
+        layers: names of the shared layers whose weights are logged; none for a mixer that weighs whole losses.
         sources: names of the mixed sources.
     """
 
@@ -28,11 +29,15 @@ class Curves:
         self._sources = list(sources)
         self._steps: dict[str, list[Tensor]] = {}
 
-    def add(self, losses: Sequence[Tensor], mixed: Any | None) -> None:
-        """Keep one step: its losses and, for mixing methods, the mixer's report (a `MixedStep`)."""
-        values = {"losses": torch.stack([loss.detach() for loss in losses])}
-        if mixed is not None:
+    def values(self, losses: Sequence[Tensor], mixed: MixedStep) -> dict[str, Tensor]:
+        """What is kept of one step, on the device; of several models at once with these in front."""
+        values = {"losses": torch.stack([loss.detach() for loss in losses], dim=-1)}
+        if self._layers:
             values |= {name: getattr(mixed, name) for name in _OF_MIXING}
+        return values
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Keep one step's `values`."""
         for name, value in values.items():
             self._steps.setdefault(name, []).append(value)
 
@@ -49,15 +54,19 @@ class Curves:
         if self._steps:
             self._steps["losses"] = list(over(torch.stack(self._steps["losses"])).unbind())
 
-    def first_bad_loss(self) -> tuple[int, str] | None:
-        """Position since the last `row` and stream of the first loss that is NaN or Inf."""
+    def fault(self, begun: int) -> str | None:
+        """Which loss was NaN or infinite first, at which step; ``None``: none since the last `row`.
+
+        Args:
+            begun: steps that had been taken at the last `row`.
+        """
         if not self._steps:
             return None
         finite = torch.stack(self._steps["losses"]).isfinite().cpu()
         if finite.all():
             return None
         position, stream = (~finite).nonzero()[0].tolist()
-        return position, self._sets[stream]
+        return f"step {begun + position}: the loss of {self._sets[stream]} is NaN or infinite"
 
     def row(self, step: int, loss: float, accuracy: float) -> dict[str, float]:
         """The row at ``step``: H's loss and accuracy, and means over the steps since the last row."""

@@ -3,7 +3,7 @@
 Shapes: N images of a set, B images of a batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from gradmix.domains.format import Domain
-from gradmix.methods.recipe import Recipe, Set, Stream
+from gradmix.methods.method import Set, Stream
 from gradmix.seeds import derive_seed
-from gradmix.training.batches import Sampler, Shuffled, target_sampler
 from gradmix.training.images import Located, located_images
+from gradmix.training.samplers import Sampler, Shuffled, target_sampler
+from gradmix.training.settings import BatchSizes
 
 
 @dataclass(frozen=True)
@@ -107,21 +108,25 @@ class RunInputs:
 
 
 def load_streams(
-    recipe: Recipe, inputs: RunInputs, training: Mapping[str, Any], seed: int, device: torch.device
+    method_streams: Sequence[Stream],
+    inputs: RunInputs,
+    sizes: BatchSizes,
+    seed: int,
+    device: torch.device,
 ) -> tuple[list[LoadedStream], list[str]]:
-    """The recipe's streams, and notes on what is missing among them (an empty S_u is left out).
+    """A method's streams, and notes on what is missing among them (an empty S_u is left out).
 
     Args:
-        recipe: the method; no set that it does not name is read.
+        method_streams: the method's; no set that they do not name is read.
         inputs: the run's files.
-        training: batch_size, target_batch_size and unlabelled_batch_size, as far as the recipe's sets need them.
+        sizes: of mini-batches, as far as the sets need them.
         seed: of the batches; every set derives its own from its name, so that two methods see the same
             batches of the sets that they share.
         device: where the images go.
     """
     loaded: list[LoadedStream] = []
     notes: list[str] = []
-    for stream in recipe.streams:
+    for stream in method_streams:
         for images in _sets(stream.images, inputs, device):
             if len(images) == 0:
                 taken = inputs.enlarged and any(inputs.enlarged["V_is_pseudo"])
@@ -132,11 +137,12 @@ def load_streams(
             sampler: Sampler
             if stream.images in ("V", "V_enlarged"):
                 labels = images.labels.cpu()
-                sampler = target_sampler(labels, int(training["target_batch_size"]), stream_seed)
+                assert sizes.target is not None
+                sampler = target_sampler(labels, sizes.target, stream_seed)
             else:
-                rows = torch.arange(len(images))
-                size = "unlabelled_batch_size" if stream.images == "U" else "batch_size"
-                sampler = Shuffled(rows, int(training[size]), stream_seed)
+                size = sizes.unlabelled if stream.images == "U" else sizes.sources
+                assert size is not None
+                sampler = Shuffled(torch.arange(len(images)), size, stream_seed)
             taken_names = {other.name for other in loaded}
             name = f"{images.name}:{stream.term}" if images.name in taken_names else images.name
             loaded.append(LoadedStream(stream, images, sampler, name))

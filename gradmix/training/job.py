@@ -1,19 +1,22 @@
-"""What the runs of one draw share: files, seeds, and where and how they are trained."""
+"""What is trained from which files: a run, the files and numbers of its draw, and what its result depends on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from gradmix.domains.format import Domain, open_domain
 from gradmix.files import read_columns, read_json, sha256_of
 from gradmix.seeds import derive_seed
 from gradmix.splits import check_split, labels_for_training
-from gradmix.training.checkpoints import Pace
 from gradmix.training.data import RunInputs
 from gradmix.training.images import Located
+from gradmix.training.settings import Pace, RunSettings
+
+_FILES = ("split", "enlarged", "predictions", "initial", "weights")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Job:
         threads: CPU threads.
         pace: how often checkpoints are written.
         ranks: processes that train a network together.
-        models_at_once: networks of a pack that one process trains together.
+        models_at_once: networks that one process trains in the same calls.
     """
 
     domains: Mapping[str, Path]
@@ -57,41 +60,122 @@ class Job:
     models_at_once: int = 1
 
 
-def seeds_of(settings: Mapping[str, Any], job: Job) -> dict[str, int]:
-    """Methods of one draw share initial weights and batches, so that their differences are the methods'."""
-    member = settings.get("member") or ""
-    return {
-        "init": derive_seed(job.seed, "init", job.draw, member),
-        "batches": derive_seed(job.seed, "batches", job.draw, member),
-    }
+@dataclass(frozen=True)
+class Run:
+    """A method's settings, the files, and the folder of the record: model.safetensors, curves.parquet, run.json."""
+
+    settings: RunSettings
+    job: Job
+    output: Path
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        member = "" if self.settings.member is None else f", member {self.settings.member}"
+        job = self.job
+        return f"method {self.settings.name}, k = {job.labels_per_class}, draw {job.draw}{member}"
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Methods of one draw share initial weights and batches, so that their differences are the methods'."""
+        job, member = self.job, self.settings.member or ""
+        return {name: derive_seed(job.seed, name, job.draw, member) for name in ("init", "batches")}
+
+    def tried_in(self, folder: Path) -> "list[Run]":
+        """A run for each of its candidates, with records in that folder."""
+        return [
+            Run(replace(settings, title=self.settings.title), self.job, folder / name)
+            for name, settings in self.settings.candidates.items()
+        ]
+
+    def identity(self, hashes: Mapping[str, str], device: torch.device) -> dict[str, Any]:
+        """All that the result depends on; not its title, nor how often it is kept.
+
+        Nor which models are trained in the same calls, which changes the rounding of sums, as another processor of
+        the same kind does: what was begun or finished in a pack is found again alone, and the reverse.
+        """
+        return {
+            "settings": replace(self.settings, title=None).to_json(),
+            "inputs": dict(hashes),
+            "code": self.job.code,
+            "seeds": self.seeds,
+            "torch": torch.__version__,
+            "device": device.type,
+            "threads": self.job.threads,
+            **several("ranks", self.job.ranks),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, for another process."""
+        job = asdict(self.job) | {"domains": {n: str(f) for n, f in self.job.domains.items()}}
+        for name in (*_FILES, "store"):
+            job[name] = None if job[name] is None else str(job[name])
+        return {"settings": self.settings.to_json(), "job": job, "output": str(self.output)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Run":
+        """What `to_json` gave."""
+        job = dict(values["job"])
+        for name in (*_FILES, "store"):
+            job[name] = None if job[name] is None else Path(job[name])
+        domains = {name: Path(folder) for name, folder in job["domains"].items()}
+        job |= {"domains": domains, "pace": Pace(**job["pace"])}
+        return cls(RunSettings.from_json(values["settings"]), Job(**job), Path(values["output"]))
 
 
-def input_hashes(job: Job) -> dict[str, str]:
-    """Hash of every file that the job reads, by what it is."""
-    files = {f"domain {name}": Path(folder) / "domain.json" for name, folder in job.domains.items()}
-    files |= {
-        name: path
-        for name in ("split", "enlarged", "predictions", "initial", "weights")
-        if (path := getattr(job, name)) is not None
-    }
-    return {name: sha256_of(path) for name, path in files.items()}
+class Files:
+    """The files of several runs, each hashed and opened once.
+
+    Args:
+        shared: whether the images of a domain lie on the device once, for all sets and draws.
+    """
+
+    def __init__(self, *, shared: bool) -> None:
+        self._hashes: dict[int, dict[str, str]] = {}
+        self._inputs: dict[tuple[int, tuple[str, ...]], RunInputs] = {}
+        self._located: Located | None = {} if shared else None
+
+    def hashes(self, job: Job) -> dict[str, str]:
+        """Hash of every file that the job reads, by what it is."""
+        if id(job) not in self._hashes:
+            files = {f"domain {name}": Path(f) / "domain.json" for name, f in job.domains.items()}
+            files |= {name: path for name in _FILES if (path := getattr(job, name)) is not None}
+            self._hashes[id(job)] = {name: sha256_of(path) for name, path in files.items()}
+        return self._hashes[id(job)]
+
+    def inputs(self, run: Run) -> RunInputs:
+        """The opened files.
+
+        Raises:
+            ValueError: if files are damaged or do not fit each other.
+        """
+        key = (id(run.job), run.settings.sources)
+        if key not in self._inputs:
+            self._inputs[key] = open_inputs(run, self._located)
+        return self._inputs[key]
 
 
-def open_inputs(settings: Mapping[str, Any], job: Job, located: Located | None = None) -> RunInputs:
-    """The opened files of a run with these settings; ``located`` are images that other draws' runs use as well.
+def open_inputs(run: Run, located: Located | None = None) -> RunInputs:
+    """The opened files of a run; ``located`` are images that other draws' runs use as well.
 
     Raises:
         ValueError: if files are damaged or do not fit each other.
     """
+    job = run.job
     opened = {name: open_domain(folder) for name, folder in job.domains.items()}
-    sources = {name: opened[name] for name in settings["sources"]}
-    target = opened[settings["target"]]
+    sources = {name: opened[name] for name in run.settings.sources}
+    target = opened[run.settings.target]
     split = read_json(job.split)
     check_split(split, target, sources=sources)
     enlarged = read_json(job.enlarged) if job.enlarged else None
     soft = _soft_labels(job.predictions, target) if job.predictions else None
     labels = labels_for_training(split, target)
     return RunInputs(sources, target, labels, split, enlarged, soft, located=located)
+
+
+def several(what: str, count: int) -> dict[str, int]:
+    """The number of ranks, or of models trained in the same calls, where there are several; nothing else."""
+    return {what: count} if count > 1 else {}
 
 
 def _soft_labels(predictions: Path, target: Domain) -> dict[int, np.ndarray]:

@@ -12,7 +12,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,9 @@ from torch import distributed
 
 from gradmix.files import read_json, write_json
 from gradmix.training import run
-from gradmix.training.checkpoints import Pace
-from gradmix.training.job import Job
-from gradmix.training.loop import TrainingError
+from gradmix.training.job import Run
 from gradmix.training.ranks import Ranks
+from gradmix.training.state import TrainingError
 from gradmix.training.stop import Stop
 
 Log = Callable[[str], None]
@@ -33,41 +31,19 @@ Log = Callable[[str], None]
 _GRACE_SECONDS = 60.0
 
 
-def train_method(settings: Mapping[str, Any], job: Job, output: Path, log: Log) -> None:
-    """`gradmix.training.run.train_method`, by ``job.ranks`` processes where that is more than one."""
+def train_runs(runs: Sequence[Run], log: Log) -> None:
+    """`gradmix.training.run.train_runs`, by ``job.ranks`` processes where that is more than one."""
+    job = runs[0].job
     if job.ranks == 1:
-        run.train_method(settings, job, output, log)
-    else:
-        _train({"settings": settings, "output": str(output)}, job, log)
-
-
-def train_draws(
-    settings: Mapping[str, Any], jobs: Sequence[Job], outputs: Sequence[Path], log: Log
-) -> None:
-    """`gradmix.training.run.train_draws` likewise: one draw after the other."""
-    if jobs[0].ranks == 1:
-        run.train_draws(settings, jobs, outputs, log)
+        run.train_runs(runs, log)
         return
-    for job, output in zip(jobs, outputs, strict=True):
-        train_method(settings, job, output, log)
-
-
-def train_pack(
-    members: Sequence[Mapping[str, Any]], outputs: Sequence[Path], job: Job, log: Log
-) -> None:
-    """`gradmix.training.run.train_pack` likewise: one member after the other, each by all ranks."""
-    if job.ranks == 1:
-        run.train_pack(members, outputs, job, log)
-    else:
-        _train({"members": list(members), "outputs": list(map(str, outputs))}, job, log)
-
-
-def _train(call: Mapping[str, Any], job: Job, log: Log) -> None:
     devices = _devices(job.device, job.ranks)
     with tempfile.TemporaryDirectory(prefix="gradmix-ranks-") as name, Stop().listening():
         folder = Path(name)
         log(f"{job.ranks} ranks on {', '.join(devices)}")
-        write_json(folder / "job.json", {**call, "job": _packed(job), "devices": devices})
+        write_json(
+            folder / "job.json", {"runs": [each.to_json() for each in runs], "devices": devices}
+        )
         processes = [_start(folder, rank) for rank in range(job.ranks)]
         reader = threading.Thread(target=_copy, args=(processes[0].stdout, log))
         reader.start()
@@ -158,28 +134,11 @@ def _devices(setting: str, ranks: int) -> list[str]:
     return [f"cuda:{rank}" for rank in range(ranks)]
 
 
-def _packed(job: Job) -> dict[str, Any]:
-    values = {field.name: getattr(job, field.name) for field in fields(job)}
-    values["domains"] = {name: str(folder) for name, folder in job.domains.items()}
-    values["pace"] = asdict(job.pace)
-    return {key: str(v) if isinstance(v, Path) else v for key, v in values.items()}
-
-
-def _unpacked(values: Mapping[str, Any]) -> Job:
-    paths = {
-        name: Path(values[name])
-        for name in ("split", "store", "enlarged", "predictions", "initial", "weights")
-        if values[name] is not None
-    }
-    domains = {name: Path(folder) for name, folder in values["domains"].items()}
-    return Job(**{**values, **paths, "domains": domains, "pace": Pace(**values["pace"])})
-
-
 def _work(folder: Path, rank: int) -> None:
     """One rank's whole work."""
     call = read_json(folder / "job.json")
-    job = _unpacked(call["job"])
-    device = torch.device(call["devices"][rank])
+    runs = [Run.from_json(values) for values in call["runs"]]
+    job, device = runs[0].job, torch.device(call["devices"][rank])
     torch.set_num_threads(max(1, job.threads // job.ranks))
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -195,11 +154,7 @@ def _work(folder: Path, rank: int) -> None:
         if ranks.first:
             print(line, flush=True)
 
-    if "settings" in call:
-        run.train_method(call["settings"], job, Path(call["output"]), log, ranks)
-    else:
-        outputs = [Path(output) for output in call["outputs"]]
-        run.train_pack(call["members"], outputs, job, log, ranks)
+    run.train_runs(runs, log, ranks)
     distributed.destroy_process_group()
 
 

@@ -4,7 +4,7 @@ import math
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,57 @@ from safetensors.torch import save_file
 
 from gradmix import __version__
 from gradmix.files import atomic_path, write_columns, write_json
-from gradmix.training.loop import Outcome
+from gradmix.training.device import hardware
+from gradmix.training.prepare import Prepared, logged_layers, source_names
+from gradmix.training.state import Outcome
 
 
-def write_record(output: Path, outcome: Outcome, record: Mapping[str, Any]) -> None:
+def record_of(
+    ready: Prepared, outcome: Outcome, hashes: Mapping[str, str], execution: Mapping[str, int]
+) -> dict[str, Any]:
+    """The content of run.json.
+
+    Args:
+        ready: what was trained.
+        outcome: of the training.
+        hashes: of the files that it read.
+        execution: ranks, where there were several, and models trained in the same calls, where there were several.
+    """
+    job, settings, state = ready.run.job, ready.run.settings, ready.state
+    steps = int(outcome.rows[-1]["step"])  # with the fine-tuning of H2, where there is one
+    return {
+        "method": settings.name,
+        "recipe": settings.recipe,
+        "title": settings.title or settings.name,
+        "labels_per_class": job.labels_per_class,
+        "draw": job.draw,
+        "member": settings.member,
+        "settings": settings.to_json(),
+        "seeds": ready.run.seeds,
+        "inputs": dict(hashes),
+        "code": job.code,
+        "versions": versions(),
+        "hardware": hardware(state.device, job.threads),
+        **execution,
+        "steps": steps,
+        "seconds": round(outcome.seconds, 3),
+        "step_milliseconds_median": round(median(outcome.interval_milliseconds or [0.0]), 3),
+        "chosen_step": outcome.step,
+        "hyper_validation_accuracy": outcome.accuracy,
+        "hyper_validation_loss": outcome.loss,
+        "chosen_in_last_tenth": outcome.step > 0.9 * steps,
+        "layers": logged_layers(state.mixer),
+        "sources": source_names(state.streams),
+        "label_spaces": dict(ready.label_spaces),
+        "domains": list(ready.domains),
+        "sets": {**{s.name: len(s.set) for s in state.streams}, "H": len(state.validation)},
+        "notes": list(ready.notes),
+    }
+
+
+def write_record(ready: Prepared, outcome: Outcome, record: Mapping[str, Any]) -> None:
     """Write a run's three files: model.safetensors, curves.parquet and, last, run.json."""
+    output = ready.run.output
     output.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.cpu().contiguous() for name, tensor in outcome.state.items()}
     with atomic_path(output / "model.safetensors") as temporary:

@@ -1,113 +1,74 @@
-"""Train one method, or a pack of runs, from files to files."""
+"""Trains runs from files to files: the only driver, for one run and for many."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import torch
 
+from gradmix.training.alone import Alone
 from gradmix.training.candidates import candidate_folder, keep_best
 from gradmix.training.device import device_for_run
-from gradmix.training.job import Job
+from gradmix.training.job import Files, Run, several
+from gradmix.training.joint import features_together
 from gradmix.training.lock import RunInUseError
-from gradmix.training.loop import Outcome, TrainingError, train
-from gradmix.training.packed_runs import train_together
-from gradmix.training.prepared import Prepared, fine_tuning, joined, prepare, record_of
+from gradmix.training.loop import train
+from gradmix.training.prepare import Prepared, fine_tuning, prepare
 from gradmix.training.progress import progress_bar
 from gradmix.training.ranks import ALONE, Ranks
-from gradmix.training.record import write_record
-from gradmix.training.runs import Files, Run, identity_of, several
+from gradmix.training.record import record_of, write_record
+from gradmix.training.settings import Pace
+from gradmix.training.stacked import Stacked
+from gradmix.training.stacking import grouped
+from gradmix.training.state import Outcome, RunState, TrainingError
+from gradmix.training.step import MakeStep
 from gradmix.training.stop import Stop
 from gradmix.training.store import RunStore
 
 Log = Callable[[str], None]
 
 
-def train_method(
-    settings: Mapping[str, Any], job: Job, output: Path, log: Log, ranks: Ranks = ALONE
-) -> None:
-    """Train the method that ``settings`` describe and write model, curves and record into ``output``.
+def train_runs(runs: Sequence[Run], log: Log, ranks: Ranks = ALONE) -> None:
+    """Train runs of one device, threads and store, and write each one's record into its folder, whole or not at all.
+
+    A process start and the reading of the images cost more than a small run; many runs pay them once. Trained one
+    after another (``job.models_at_once`` 1) the records are those of single runs, bit for bit; stacked, to rounding.
+    What a broken job had finished is found in the store and not trained again, and a run that breaks off leaves the
+    others.
 
     Args:
-        settings: name, recipe, sources, target, training, gradmix, options, network, image
-            (`Config.method_settings`); optionally candidates, settings by name, of which the best on H is the
-            method's run; and optionally title, on which the result does not depend.
-        job: the files.
-        output: folder of model.safetensors, curves.parquet and run.json; written whole or not at all.
+        runs: one with candidates tries them all, and the best on H is its record.
         log: gets one line per event.
         ranks: the processes that train together, each calling this with the same arguments
             (`gradmix.training.launch` starts them); the first of them writes.
 
     Raises:
-        ValueError: if inputs do not fit each other or the network.
-        TrainingError: if training cannot go on.
+        ValueError: if inputs do not fit each other or the network, or another process works on a run
+            (`RunInUseError`).
+        TrainingError: if a run broke off, of several the first.
+        Terminated: after SIGTERM, with a checkpoint of what was being trained.
     """
-    _train_methods(settings, [job], [output], log, ranks)
+    with ExitStack() as folders:
+        single: list[Run] = []
+        tried: list[tuple[Run, list[Run]]] = []
+        for run in runs:
+            if run.settings.candidates:
+                # Each is kept in the store when it is finished, so a broken job repeats none.
+                folder = folders.enter_context(candidate_folder(run.job.store, log))
+                tried.append((run, run.tried_in(folder)))
+                single += tried[-1][1]
+            else:
+                single.append(run)
+        _train_all(single, log, ranks)
+        for run, candidates in tried if ranks.first else []:
+            chosen = keep_best({each.output.name: each.output for each in candidates}, run.output)
+            names = ", ".join(run.settings.candidates)
+            log(f"{run.settings.name}: {chosen} does best on H of {names}")
 
 
-def train_draws(
-    settings: Mapping[str, Any], jobs: Sequence[Job], outputs: Sequence[Path], log: Log
-) -> None:
-    """Train a method for several draws, a job and a folder each (see `train_method`)."""
-    if jobs[0].models_at_once > 1:
-        _train_methods(settings, jobs, outputs, log, ALONE)
-        return
-    for job, output in zip(jobs, outputs, strict=True):
-        train_method(settings, job, output, log)
-
-
-def train_pack(
-    members: Sequence[Mapping[str, Any]],
-    outputs: Sequence[Path],
-    job: Job,
-    log: Log,
-    ranks: Ranks = ALONE,
-) -> None:
-    """Train several runs that share data and draw, one record each (see `train_method`).
-
-    A process start and the reading of the images cost more than a small run; a pack pays them once.
-    Members that a broken run had finished are found in the store and not trained again. Trained one after another
-    (``job.models_at_once`` 1) the records are those of single runs, bit for bit; trained together, to rounding.
-    """
-    _train_runs(
-        [Run(member, job, output) for member, output in zip(members, outputs, strict=True)],
-        log,
-        ranks,
-    )
-
-
-def _train_methods(
-    settings: Mapping[str, Any],
-    jobs: Sequence[Job],
-    outputs: Sequence[Path],
-    log: Log,
-    ranks: Ranks,
-) -> None:
-    candidates = settings.get("candidates")
-    if not candidates:
-        runs = [Run(settings, job, output) for job, output in zip(jobs, outputs, strict=True)]
-        _train_runs(runs, log, ranks)
-        return
-    titled = {"title": settings["title"]} if "title" in settings else {}
-    with ExitStack() as stack:
-        folders = [stack.enter_context(candidate_folder(job.store, log)) for job in jobs]
-        # Each is kept in the store when it is finished, so a broken job repeats none.
-        runs = [
-            Run({**member, **titled}, job, folder / name)
-            for job, folder in zip(jobs, folders, strict=True)
-            for name, member in candidates.items()
-        ]
-        _train_runs(runs, log, ranks)
-        for folder, output in zip(folders, outputs, strict=True):
-            if ranks.first:
-                chosen = keep_best(list(candidates), [folder / n for n in candidates], output)
-                log(f"{settings['name']}: {chosen} does best on H of {', '.join(candidates)}")
-
-
-def _train_runs(runs: Sequence[Run], log: Log, ranks: Ranks) -> None:
-    """Runs of one device, threads and store; each finished one is kept, whatever becomes of the others."""
+def _train_all(runs: Sequence[Run], log: Log, ranks: Ranks) -> None:
     job = runs[0].job
+    at_once = job.models_at_once if ranks.count == 1 else 1
     stop = Stop()
     with (
         stop.listening() if ranks.first else nullcontext(),
@@ -115,70 +76,151 @@ def _train_runs(runs: Sequence[Run], log: Log, ranks: Ranks) -> None:
         if ranks.device
         else device_for_run(job.device, job.threads) as device,
     ):
-        files = Files(shared=job.models_at_once > 1)
-        failed: list[Exception] = []
-        if job.models_at_once > 1:
-            runs, failed = train_together(runs, files, device, stop, log, ranks)
-        for number, run in enumerate(runs):
-            identity = identity_of(run, files.hashes(run.job), device)
-            store = RunStore(job.store, identity, writes=ranks.first)
-            try:
-                with store.held(log) if ranks.first else nullcontext():
-                    # The others wait here until the first holds the run, before they read a checkpoint.
-                    if ranks.agreed(ranks.first and store.restore(run.output)):
-                        log(
-                            f"{run.output}: finished before with the same settings, inputs and code; restored"
-                        )
-                        continue
-                    _train_one(run, files, store, device, stop, log, ranks)
-                    store.finish(run.output)
-            except (TrainingError, RunInUseError) as error:
-                raise type(error)(f"{run.name}: {error}") from error
+        driver = _Driver(Files(shared=at_once > 1), device, job.pace, stop, log, ranks)
+        for start in range(0, len(runs), at_once):
+            part = runs[start : start + at_once]
+            driver.train(part)
             if len(runs) > 1:
-                log(f"{number + 1} of {len(runs)} members done")
-        if failed:
-            raise failed[0]
+                log(f"{start + len(part) - len(driver.errors)} of {len(runs)} models done")
+    if driver.errors:
+        raise driver.errors[0]
 
 
-def _train_one(
-    run: Run,
-    files: Files,
-    store: RunStore,
-    device: torch.device,
-    stop: Stop,
-    log: Log,
-    ranks: Ranks,
-) -> None:
-    ready = prepare(run.settings, run.job, files.inputs(run), device, ranks)
-    for note in ready.notes:
-        log(f"note: {note}")
-    log(f"{ready.title}: {ready.schedule.steps} steps on {device}, {ready.sizes}")
-    outcome = _trained(ready, ready.title, store, stop, log, ranks, keep_end=ready.two_parts)
-    if ready.two_parts:
-        second = fine_tuning(ready, outcome)
-        log(f"H2: fine-tuning on {second.streams[0].name} for {second.schedule.steps} steps")
-        outcome = joined(outcome, _trained(second, "H2", store.part("H2"), stop, log, ranks))
-    record = record_of(ready, outcome, files.hashes(run.job), several("ranks", ranks.count))
-    if record["chosen_in_last_tenth"]:
-        log(f"the chosen step {outcome.step} lies in the last tenth: more steps may do better")
-    if ranks.first:
-        store.check_owner()
-        write_record(run.output, outcome, record)
+class _Driver:
+    """What all runs of a job are trained with.
+
+    Attributes:
+        errors: of the runs that broke off.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        device: torch.device,
+        pace: Pace,
+        stop: Stop,
+        log: Log,
+        ranks: Ranks,
+    ) -> None:
+        self.errors: list[Exception] = []
+        self._files = files
+        self._device = device
+        self._pace = pace
+        self._stop = stop
+        self._log = log
+        self._ranks = ranks
+
+    def train(self, runs: Sequence[Run]) -> None:
+        """Train runs to their records, those of one kind in the same calls."""
+        with ExitStack() as held:
+            ready = self._ready(runs, held)
+            groups, reasons = grouped(ready) if len(runs) > 1 else ([[run] for run in ready], {})
+            for reason, count in reasons.items():
+                self._log(f"{count} of {len(runs)} models one after another: {reason}")
+            for group in groups:
+                self._train_group(group)
+
+    def _ready(self, runs: Sequence[Run], held: ExitStack) -> list[Prepared]:
+        """Own the runs' folders; those that are finished are put back, the others made ready."""
+        stores = []
+        for run in runs:
+            identity = run.identity(self._files.hashes(run.job), self._device)
+            stores.append(RunStore(run.job.store, identity, writes=self._ranks.first))
+        # In one order everywhere, so that two processes with the same runs do not wait for each other in a ring.
+        pairs = sorted(zip(runs, stores, strict=True), key=lambda pair: pair[1].key)
+        for run, store in pairs if self._ranks.first else []:
+            try:
+                held.enter_context(store.held(self._log))
+            except RunInUseError as error:
+                raise RunInUseError(f"{run.name}: {error}") from error
+        ready = []
+        for run, store in zip(runs, stores, strict=True):
+            # The other ranks wait here until the first holds the run, before they read a checkpoint.
+            if self._ranks.agreed(self._ranks.first and store.restore(run.output)):
+                self._log(
+                    f"{run.output}: finished before with the same settings, inputs and code; restored"
+                )
+                continue
+            inputs = self._files.inputs(run)
+            ready.append(prepare(run, inputs, store, self._device, self._ranks))
+        return ready
+
+    def _train_group(self, group: Sequence[Prepared]) -> None:
+        """Train runs of one kind to their records."""
+        first, several_models = group[0], len(group) > 1
+        for ready in group:
+            for note in ready.notes:
+                self._log(f"note: {ready.run.name}: {note}" if several_models else f"note: {note}")
+        who = f"{len(group)} models together, {first.run.name} and on" if several_models else first.title
+        steps = first.state.schedule.steps
+        self._log(f"{who}: {steps} steps on {self._device}, {first.sizes}")
+        two_parts = first.run.settings.fine_tuning is not None
+        self._train_states([ready.state for ready in group], first.title, keep_end=two_parts)
+        outcomes = [(ready, ready.state.outcome()) for ready in group if not ready.state.error]
+        if two_parts and outcomes:
+            parts = [
+                fine_tuning(ready, outcome, ready.store.part("H2")) for ready, outcome in outcomes
+            ]
+            fitted = parts[0]
+            self._log(
+                f"H2: fine-tuning on {fitted.streams[0].name} for {fitted.schedule.steps} steps"
+            )
+            self._train_states(parts, "H2")
+            outcomes = [
+                (ready, outcome.followed_by(part.outcome()))
+                for (ready, outcome), part in zip(outcomes, parts, strict=True)
+                if not part.error
+            ]
+        for ready, outcome in outcomes:
+            self._finish(ready, outcome, len(group))
+
+    def _train_states(
+        self, states: Sequence[RunState], title: str, *, keep_end: bool = False
+    ) -> None:
+        """Train to the end; those that have come equally far go on together."""
+        reached: dict[tuple[int, int, bool], list[RunState]] = {}
+        for state in states:
+            if state.resume():
+                who = f"{state.name}: " if len(states) > 1 else ""
+                self._log(f"{who}resumed at step {state.step}")
+            far = (state.step, state.taken, bool(state.rows))
+            reached.setdefault(far, []).append(state)
+        for part in reached.values():
+            several_models = f"{len(part)} models, " if len(part) > 1 else ""
+            with progress_bar(f"{several_models}{title}", part[0].schedule.steps) as progress:
+                train(
+                    part,
+                    _step_for(part),
+                    log=self._log,
+                    progress=progress,
+                    pace=self._pace,
+                    stop=self._stop,
+                    keep_end=keep_end,
+                )
+        for state in states:
+            if state.error is not None:
+                self.errors.append(TrainingError(f"{state.name}: {state.error}"))
+
+    def _finish(self, ready: Prepared, outcome: Outcome, models: int) -> None:
+        """Write a run's record and keep it in the store."""
+        execution = several("ranks", self._ranks.count) | several("models_at_once", models)
+        record = record_of(ready, outcome, self._files.hashes(ready.run.job), execution)
+        if record["chosen_in_last_tenth"]:
+            who = f"{ready.run.name}: " if models > 1 else ""
+            self._log(
+                f"{who}the chosen step {outcome.step} lies in the last tenth: more steps may do better"
+            )
+        if self._ranks.first:
+            try:
+                ready.store.check_owner()
+                write_record(ready, outcome, record)
+                ready.store.finish(ready.run.output)
+            except RunInUseError as error:
+                self.errors.append(RunInUseError(f"{ready.run.name}: {error}"))
 
 
-def _trained(
-    run: Prepared,
-    title: str,
-    store: RunStore,
-    stop: Stop,
-    log: Log,
-    ranks: Ranks,
-    *,
-    keep_end: bool = False,
-) -> Outcome:
-    with progress_bar(title, run.schedule.steps) as progress:
-        return train(
-            run.network, run.mixer, run.streams, run.terms, run.validation, run.schedule, run.curves,
-            store=store, log=log, progress=progress, pace=run.job.pace, stop=stop, keep_end=keep_end,
-            ranks=ranks,
-        )  # fmt: skip
+def _step_for(states: Sequence[RunState]) -> MakeStep:
+    if len(states) > 1:
+        return Stacked
+    together = states[0].schedule.forward == "together"
+    return partial(Alone, joint=features_together if together else None)

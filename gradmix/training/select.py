@@ -1,4 +1,4 @@
-"""The R models that label the unlabelled images: the best of the grid on H."""
+"""What is better on H, and the R models of the grid that are best there and label the unlabelled images."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,19 +7,23 @@ from typing import Any
 from gradmix.files import read_json, write_json
 
 
-def rank(runs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Members from the best accuracy on H on; ties: lower loss, then their order."""
-    return sorted(
-        runs,
-        key=lambda member: (
-            -runs[member]["hyper_validation_accuracy"],
-            runs[member]["hyper_validation_loss"],
-        ),
-    )
+def merit(accuracy: float, loss: float) -> tuple[float, float]:
+    """How a network stands on H, of which the larger is better: accuracy; ties: the lower loss; then the first."""
+    return accuracy, -loss
+
+
+def rank(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of runs, the best on H first."""
+
+    def standing(name: str) -> tuple[float, float]:
+        record = records[name]
+        return merit(record["hyper_validation_accuracy"], record["hyper_validation_loss"])
+
+    return sorted(records, key=standing, reverse=True)
 
 
 def select_top(records: Mapping[str, Path], models: int, output: Path) -> dict[str, Any]:
-    """Rank the grid's members by accuracy on H (ties: lower loss, then the grid's order) and keep the first R.
+    """Rank the grid's members on H and keep the first R.
 
     Args:
         records: member -> its run.json, in the order of the grid; the model lies beside it.

@@ -5,7 +5,6 @@ a slot instead: a lock on a file per GPU, or per fraction of one where small run
 process, however that ends.
 """
 
-import fcntl
 import os
 import re
 import subprocess
@@ -14,6 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 _LOOK_AGAIN = 0.5  # seconds
 
@@ -40,11 +41,11 @@ def gpus_in(listing: str) -> list[str]:
     """UUIDs in the output of ``nvidia-smi -L``: of each GPU, or of its MIG parts where it is split."""
     gpus: list[list[str]] = []
     for line in listing.splitlines():
-        found = re.search(r"UUID: ([\w-]+)\)", line)
-        if found and line.startswith("GPU"):
-            gpus.append([found[1]])
-        elif found and gpus:
-            gpus[-1].append(found[1])
+        uuid = re.search(r"UUID: ([\w-]+)\)", line)
+        if uuid and line.startswith("GPU"):
+            gpus.append([uuid[1]])
+        elif uuid and gpus:
+            gpus[-1].append(uuid[1])
     return [name for parts in gpus for name in (parts[1:] or parts)]
 
 
@@ -123,21 +124,16 @@ def _file(folder: Path, gpu: str, slot: int) -> Path:
 
 
 def _lock(held: ExitStack, path: Path, *, wait: bool = False) -> bool:
-    # Reading is enough for a lock, and is what other users' files allow.
-    if not path.exists():
-        path.touch()
-    with ExitStack() as opened:
-        file = opened.enter_context(open(path, encoding="utf-8"))
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            return False
-        held.push(opened.pop_all())
+    lock = FileLock(path, mode=0o666)  # for every user of the machine
+    try:
+        held.enter_context(lock.acquire(timeout=-1 if wait else 0))
+    except Timeout:
+        return False
     return True
 
 
 def _make_shared(folder: Path) -> None:
-    """A folder in which every user of the machine can make lock files."""
+    """A folder in which every user of the machine can make lock files, and open those of others."""
     folder.mkdir(parents=True, exist_ok=True)
     if folder.stat().st_uid == os.getuid():
-        folder.chmod(0o1777)
+        folder.chmod(0o777)
