@@ -43,7 +43,10 @@ def cases() -> dict[str, dict[str, Any]]:
     """Settings of every case, as the commit on the path has them."""
     from debug_experiment import needs_resnet, settings_of
 
-    from gradmix.methods.registry import METHODS
+    try:
+        from gradmix.methods.recipes import METHODS
+    except ImportError:  # until 0.1
+        from gradmix.methods.registry import METHODS
 
     found = {
         method: settings_of(method, resnet=needs_resnet(method), training=STEPS)

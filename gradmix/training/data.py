@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gradmix.domains.format import Domain
-from gradmix.methods.recipe import Recipe, Set, Stream
+from gradmix.methods.method import Method, Set, Stream
 from gradmix.seeds import derive_seed
 from gradmix.training.batches import Sampler, Shuffled, target_sampler
 from gradmix.training.images import Located, located_images
@@ -107,7 +107,7 @@ class RunInputs:
 
 
 def load_streams(
-    recipe: Recipe, inputs: RunInputs, training: Mapping[str, Any], seed: int, device: torch.device
+    recipe: Method, inputs: RunInputs, training: Mapping[str, Any], seed: int, device: torch.device
 ) -> tuple[list[LoadedStream], list[str]]:
     """The recipe's streams, and notes on what is missing among them (an empty S_u is left out).
 

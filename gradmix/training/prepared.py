@@ -10,12 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from gradmix.methods.mixers.registry import mixer_part
-from gradmix.methods.recipe import SCHEDULES, Recipe, Stream
-from gradmix.methods.recipe import Schedule as ScheduleName
-from gradmix.methods.registry import recipe_of
-from gradmix.nets.registry import build_network, load_pretrained, start_from
-from gradmix.terms.registry import term_part
+from gradmix.methods.make_mixer import make_mixer
+from gradmix.methods.method import SCHEDULES, Method, Stream
+from gradmix.methods.method import Schedule as ScheduleName
+from gradmix.nets.build import build_network, load_pretrained, start_from
 from gradmix.terms.term import Term
 from gradmix.training.curves import Curves
 from gradmix.training.data import (
@@ -39,7 +37,7 @@ class Prepared:
     Attributes:
         settings: of the method (`gradmix.training.run.train_method`).
         job: the files.
-        recipe: with the mixer and the terms that the settings put into it.
+        recipe: what the method is made of.
         inputs: the opened files.
         network: on its device, with its initial weights.
         mixer: a mixer of `gradmix.mixing`, or ``None``.
@@ -56,7 +54,7 @@ class Prepared:
 
     settings: Mapping[str, Any]
     job: Job
-    recipe: Recipe
+    recipe: Method
     inputs: RunInputs
     network: nn.Module
     mixer: Any | None
@@ -98,9 +96,7 @@ def prepare(
     Raises:
         ValueError: if inputs do not fit each other, the network or the ranks.
     """
-    recipe = recipe_of(settings["recipe"]).combined(
-        settings.get("mixer"), settings.get("terms", ())
-    )
+    recipe = Method.from_json(settings["method"])
     if ranks.count > 1 and not recipe.trains_on_ranks:
         raise ValueError(
             f"method {settings['name']}: a term of it trains parameters of its own, which {ranks.count} ranks "
@@ -128,8 +124,8 @@ def prepare(
         inputs, device, job.labels_per_class if few == "labels_per_class" else few
     )
     trained = source_names(streams)
-    mixer = import_module(mixer_part(recipe.mixer).module).make(network, settings, trained)
-    if mixer is not None and ranks.group is not None:
+    mixer = make_mixer(recipe, network, settings, trained)
+    if ranks.group is not None:
         mixer.join(ranks.group)
     schedule = _schedule(settings, recipe.schedule)
     if schedule.forward != "separate" and ranks.count > 1:
@@ -157,7 +153,7 @@ def prepare(
 def fine_tuning(first: Prepared, outcome: Outcome) -> Prepared:
     """H2's second part: the chosen checkpoint, to be fine-tuned on the guide's own labels."""
     guide = next(stream.images for stream in first.recipe.streams if stream.role == "guide")
-    alone = Recipe(first.recipe.name, first.recipe.title, streams=(Stream(guide),))
+    alone = Method((Stream(guide),))
     first.network.load_state_dict(outcome.state)
     training, device = first.settings["training"], first.validation.device
     streams, notes = load_streams(alone, first.inputs, training, first.seeds["batches"], device)
@@ -208,8 +204,8 @@ def record_of(
     steps = int(outcome.rows[-1]["step"])  # with the fine-tuning of H2, where there is one
     return {
         "method": settings["name"],
-        "recipe": run.recipe.name,
-        "title": settings.get("title", run.recipe.title),
+        "recipe": settings["recipe"],
+        "title": settings.get("title", settings["name"]),
         "labels_per_class": job.labels_per_class,
         "draw": job.draw,
         "member": settings.get("member"),
@@ -239,12 +235,11 @@ def record_of(
 def make_terms(
     streams: Sequence[LoadedStream], options: Mapping[str, Mapping[str, Any]]
 ) -> list[Term]:
-    """The term of every stream, with its options over their defaults."""
+    """The term of every stream, with its options."""
     terms = []
     for stream in streams:
-        part = term_part(stream.recipe.term)
-        own = {**part.options, **options.get(stream.recipe.term, {})}
-        terms.append(import_module(part.module).make(own))
+        term = import_module(f"gradmix.terms.{stream.recipe.term}")
+        terms.append(term.make(options.get(stream.recipe.term, {})))
     return terms
 
 
