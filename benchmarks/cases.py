@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradmix.nets.build import build_network
 from gradmix.nets.heads import Heads
-from gradmix.nets.registry import build_network
 
 CLASSES = 5
 

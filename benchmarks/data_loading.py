@@ -81,7 +81,7 @@ def training(folder: Path, steps: int) -> dict[str, float]:
     from gradmix import GradMix, layers_of
     from gradmix.methods.recipe import Stream
     from gradmix.nets import inputs
-    from gradmix.nets.registry import build_network
+    from gradmix.nets.build import build_network
     from gradmix.terms.cross_entropy import CrossEntropy
     from gradmix.training import loop
     from gradmix.training.batches import Shuffled
@@ -147,6 +147,7 @@ def training(folder: Path, steps: int) -> dict[str, float]:
 
 def preparing(folder: Path, clips: Path, times: int) -> dict[str, float]:
     """Extract real clips, each under several names; seconds and memory of the process that writes."""
+    from gradmix.domains.files import clip_folder
     from gradmix.domains.files.prepare import prepare_files
 
     many = folder / f"clips{times}"
@@ -161,8 +162,9 @@ def preparing(folder: Path, clips: Path, times: int) -> dict[str, float]:
     watch.start()
     started = time.perf_counter()
     prepare_files(
-        "real", settings, None, (SIZE, SIZE), folder, folder / f"real{times}", "", processes=2
-    )
+        "real", settings, None, (SIZE, SIZE), folder, folder / f"real{times}", "",
+        origin=clip_folder, processes=2,
+    )  # fmt: skip
     watch.done.set()
     return {
         "clips": open_domain(folder / f"real{times}").info["files"],

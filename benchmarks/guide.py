@@ -26,9 +26,9 @@ from torch.nn import functional
 from benchmarks.measuring import NotHereError
 from gradmix import GradMix, GuidedSum, layers_of
 from gradmix.domains.format import Domain, open_domain
+from gradmix.nets.build import build_network
 from gradmix.nets.inputs import to_input
 from gradmix.nets.norm import frozen_statistics
-from gradmix.nets.registry import build_network
 from gradmix.results.figures.style import line_look, new_figure, save, styled
 from gradmix.terms.augment import random_affine
 from gradmix.training.sgd import SGD

@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from benchmarks.measuring import machine
 from gradmix.methods.recipe import Stream
-from gradmix.methods.registry import recipe_of
+from gradmix.methods.recipes import recipe_of
 from gradmix.mixing.gradmix import GradMix
 from gradmix.mixing.layers import Layer, layers_of
 from gradmix.nets.convnet import ConvNet
@@ -291,7 +291,7 @@ def _prepared(
     return Prepared(
         settings={"name": "gradmix"},
         job=Job({}, Path(), 3, 0, 0, "", Path()),
-        recipe=recipe_of("gradmix"),
+        recipe=recipe_of("gradmix").method(),
         inputs=None,  # type: ignore[arg-type]  # the streams are made here
         network=network,
         mixer=mixer,

@@ -139,6 +139,7 @@ def _make_digits(folder: Path, config: dict[str, Any]) -> None:
     from gradmix.config import load_config
     from gradmix.domains.format import open_domain
     from gradmix.domains.prepare import prepare_domain
+    from gradmix.domains.registry import origin_module
     from gradmix.files import write_json
     from gradmix.splits import make_split
 
@@ -147,7 +148,7 @@ def _make_digits(folder: Path, config: dict[str, Any]) -> None:
         domain = checked.domain_settings(name)
         prepare_domain(
             name, domain["settings"], domain["classes"], tuple(domain["image"]),
-            checked.data_dir, folder / name, "benchmark", lambda line: None,
+            checked.data_dir, folder / name, "benchmark", origin=origin_module(domain["settings"]),
         )  # fmt: skip
     opened = {name: open_domain(folder / name) for name in config["domains"]}
     settings = checked.split_settings()

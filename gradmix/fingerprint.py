@@ -2,9 +2,9 @@
 
 Snakemake sees changes of a rule's script, not of the package that the script imports. Each rule
 therefore carries the fingerprint of the modules it uses as a parameter. Comments, docstrings and
-formatting do not count. Modules loaded by name at run time (`importlib.import_module`) are not
-followed, on purpose: a rule names the one method, network or origin that it uses, so that another
-method's file reruns nothing.
+formatting do not count. Terms, mixers, networks and origins are loaded by name at run time
+(`importlib.import_module`) and are not followed: a rule names those that it uses, so that the file
+of another reruns nothing.
 """
 
 import ast

@@ -12,11 +12,8 @@ from gradmix.config import ConfigError, load_config
 from gradmix.domains.registry import ORIGINS, inventory_of, is_files, raw_files_of
 from gradmix.fingerprint import fingerprint
 from gradmix.leftovers import cancel_leftovers, run_id_in
-from gradmix.methods.mixers.registry import mixer_part
-from gradmix.methods.registry import METHODS
 from gradmix.nets.registry import NETWORKS
 from gradmix.nets.weights import weight_files
-from gradmix.terms.registry import term_part
 
 # Asked for once per job, and the same for thousands of them.
 fingerprint = cache(fingerprint)
@@ -105,13 +102,12 @@ def gpus_to_train(recipe):
 
 def network_module():
     """Module of the network, which is loaded by name at run time."""
-    return NETWORKS[experiment.network.name].module
+    return f"gradmix.nets.{experiment.network.name}"
 
 
 def training_code(recipe, settings):
     """Fingerprint of all that training by a recipe runs; parts loaded by name are named here."""
-    parts = {term_part(stream.term).module for stream in recipe.streams}
-    parts |= {METHODS[recipe.name], network_module(), mixer_part(recipe.mixer).module}
+    parts = {*recipe.method().modules, network_module()}
     tried = settings.get("candidates", {"": settings}).values()
     if any("forward" in one["training"] for one in tried):
         parts.add("gradmix.training.joint")

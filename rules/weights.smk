@@ -22,7 +22,7 @@ rule initial_weights:
     params:
         weights=experiment.network.weights,
         code=lambda wildcards: fingerprint(
-            "gradmix.nets.weights", NETWORKS[wildcards.network].module
+            "gradmix.nets.weights", f"gradmix.nets.{wildcards.network}"
         ),
     script:
         "../workflow_scripts/initial_weights.py"

@@ -43,17 +43,24 @@ def cases() -> dict[str, dict[str, Any]]:
     """Settings of every case, as the commit on the path has them."""
     from debug_experiment import needs_resnet, settings_of
 
-    from gradmix.methods.registry import METHODS
+    try:
+        from gradmix.methods.recipes import METHODS
+    except ImportError:  # until 0.1
+        from gradmix.methods.registry import METHODS
+
+    def as_json(*arguments: Any, **options: Any) -> dict[str, Any]:
+        settings = settings_of(*arguments, **options)
+        return settings if isinstance(settings, dict) else settings.to_json()
 
     found = {
-        method: settings_of(method, resnet=needs_resnet(method), training=STEPS)
+        method: as_json(method, resnet=needs_resnet(method), training=STEPS)
         for method in METHODS
     }
     for name, sections in CHANGES.items():
         training = STEPS | sections.get("training", {})
-        found[f"gradmix, {name}"] = settings_of("gradmix", **{**sections, "training": training})
+        found[f"gradmix, {name}"] = as_json("gradmix", **{**sections, "training": training})
     for method in PACKS:
-        found[f"pack of {method}"] = settings_of(method, training=STEPS)
+        found[f"pack of {method}"] = as_json(method, training=STEPS)
     return found
 
 
@@ -65,7 +72,26 @@ def train(folder: Path, output: IO[str]) -> None:
     from debug_experiment import SCALE, make_experiment, needs_resnet
 
     from gradmix.training.predict import evaluate_run
-    from gradmix.training.run import train_method, train_pack
+
+    try:
+        from gradmix.training.job import Run
+        from gradmix.training.run import train_runs
+        from gradmix.training.settings import RunSettings
+    except ImportError:  # commits whose settings are dictionaries
+        from gradmix.training.run import train_pack
+
+        def train_all(settings: list[dict[str, Any]], job: Any, outputs: list[Path]) -> None:
+            from gradmix.training.run import train_method
+
+            if len(settings) > 1:
+                train_pack(settings, outputs, job, print)
+            else:
+                train_method(settings[0], job, outputs[0], print)
+    else:
+
+        def train_all(settings: list[dict[str, Any]], job: Any, outputs: list[Path]) -> None:
+            pairs = zip(settings, outputs, strict=True)
+            train_runs([Run(RunSettings.from_json(s), job, output) for s, output in pairs], print)
 
     torch.set_num_threads(1)
     print(json.dumps(cases()), file=output, flush=True)
@@ -85,10 +111,10 @@ def train(folder: Path, output: IO[str]) -> None:
                     for rate in rates
                 ]
                 runs = [folder / case / "first", folder / case / "second"]
-                train_pack(members, runs, replace(job, models_at_once=2), print)
+                train_all(members, replace(job, models_at_once=2), runs)
             else:
                 runs = [folder / case]
-                train_method(settings, job, *runs, print)
+                train_all([settings], job, runs)
             for run in runs:
                 evaluate_run(
                     run=run,

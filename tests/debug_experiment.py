@@ -3,6 +3,7 @@
 Seconds to make, so that every method can be trained through the real files and functions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pandas as pd
 
 from gradmix.domains.format import open_domain, write_domain
 from gradmix.files import write_json, write_parquet
-from gradmix.methods.registry import recipe_of
+from gradmix.methods.recipes import recipe_of
 from gradmix.nets.registry import NETWORKS
 from gradmix.pseudo_labels import enlarge, label_unlabelled
 from gradmix.splits import make_split
-from gradmix.training.run import Job, train_method
+from gradmix.training.job import Job, Run
+from gradmix.training.run import train_runs
+from gradmix.training.settings import RunSettings
 
 SIZE = 8
 SCALE = 4
@@ -55,12 +58,19 @@ def needs_resnet(method: str) -> bool:
     return not set(recipe_of(method).network) <= set(NETWORKS["convnet"].options)
 
 
-def settings_of(method: str, *, resnet: bool = False, **sections) -> dict:
+def settings_of(
+    method: str,
+    *,
+    resnet: bool = False,
+    mixer: str | None = None,
+    terms: Sequence[str] = (),
+    **sections,
+) -> RunSettings:
     """A method's settings, with changes to ``training``, ``gradmix`` or ``options``.
 
-    ``resnet``: for ResNet-18, and for an experiment with ``scale=SCALE``.
+    ``resnet``: for ResNet-18, and for an experiment with ``scale=SCALE``. ``mixer``, ``terms``: put into the recipe.
     """
-    recipe = recipe_of(method)
+    recipe = recipe_of(method).combined(mixer, terms)
     network = {"name": "convnet", "width": 8, "hidden": 8, "norm_statistics": "shared"}
     size = SIZE
     if resnet:
@@ -71,19 +81,29 @@ def settings_of(method: str, *, resnet: bool = False, **sections) -> dict:
     settings = {
         "name": method,
         "recipe": method,
+        "title": recipe.title,
+        "method": recipe.method().to_json(),
         "sources": ["near"] if "target_sources" in recipe.sees else ["near", "other"],
         "target": "target",
         "image": {"height": size, "width": size},
         "network": {**network, **recipe.network},
         "training": {**TRAINING, **sections.get("training", {})},
-        "gradmix": {**GRADMIX, **recipe.gradmix, **sections.get("gradmix", {})},
         "options": options,
     }
+    if recipe.mixes_by_target:
+        gradmix = {**GRADMIX, **recipe.gradmix, **sections.get("gradmix", {})}
+        unused = recipe.unused_gradmix_keys
+        settings["gradmix"] = {k: v for k, v in gradmix.items() if k not in unused}
     if tried := recipe.source_sets(settings["sources"]):
         settings["candidates"] = {
             name: {**settings, "sources": sources} for name, sources in tried.items()
         }
-    return settings
+    return RunSettings.from_json(settings)
+
+
+def train(settings: RunSettings, job: Job, output: Path, log=print) -> None:
+    """Train one run."""
+    train_runs([Run(settings, job, output)], log)
 
 
 def patterns(count: int, classes: int, noise: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +173,7 @@ class Experiment:
             start = self.root / "start" / recipe.starts_from
             if not start.exists():
                 settings = settings_of(recipe.starts_from, resnet=needs_resnet(method))
-                train_method(settings, self.job_of(recipe.starts_from, store), start, print)
+                train(settings, self.job_of(recipe.starts_from, store), start)
             files["initial"] = start / "model.safetensors"
         return self.job(store, **files, **options)
 

@@ -9,7 +9,7 @@ import yaml
 from gradmix.config import ConfigError, grid_member, json_schema, known_keys, load_config
 from gradmix.config.origins import origins
 from gradmix.domains.registry import ORIGINS
-from gradmix.methods.registry import METHODS
+from gradmix.methods.recipes import METHODS
 
 CONFIGS = ("config.yaml", "digits.yaml", "meter_digits.yaml")
 

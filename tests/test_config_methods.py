@@ -87,6 +87,12 @@ def weights(**by_set):
             "methods.pooled.mixer: there is no mixer 'gradmx'",
         ),
         (
+            {"methods": {"pooled": {"mixer": "none"}}},
+            "methods.pooled.mixer: there is no mixer 'none' (sum, mean, fixed_weights, gradmix, "
+            "gradmix_fixed_rate, gradmix_sgd, guided_sum, guarded_sum); "
+            "the plain sum of the losses is `mixer: sum`",
+        ),
+        (
             {"methods": {"pooled": {"terms": ["cross_entropy"]}}},
             "there is no term 'cross_entropy' for unlabelled images",
         ),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gradmix.methods.registry import METHODS, recipe_of
+from gradmix.methods.recipes import METHODS, recipe_of
 from gradmix.results.statistics import Summary, summarise
 
 ROOT = Path(__file__).parents[1]

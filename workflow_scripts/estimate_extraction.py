@@ -4,12 +4,14 @@ from gradmix_stage import experiment, stage
 
 with stage(snakemake) as log:
     from gradmix.domains.files.prepare import chosen_files, expected_cost
+    from gradmix.domains.registry import origin_module
 
     data_dir = experiment(snakemake).data_dir
     total = 0
     for name, domain in snakemake.params.domains.items():
         try:
-            chosen = chosen_files(domain["settings"], domain["classes"], data_dir)
+            origin = origin_module(domain["settings"])
+            chosen = chosen_files(domain["settings"], domain["classes"], data_dir, origin)
             cost = expected_cost(
                 domain["settings"], chosen, tuple(domain["image"]), snakemake.threads
             )

@@ -4,6 +4,7 @@ from gradmix_stage import experiment, folder, stage
 
 with stage(snakemake) as log:
     from gradmix.domains.files.prepare import prepare_files
+    from gradmix.domains.registry import origin_module
 
     domain = snakemake.params.domain
     prepare_files(
@@ -14,6 +15,7 @@ with stage(snakemake) as log:
         experiment(snakemake).data_dir,
         folder(snakemake.output),
         snakemake.params.code,
+        origin=origin_module(domain["settings"]),
         processes=snakemake.threads,
         log=log,
     )

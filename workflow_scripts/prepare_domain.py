@@ -4,6 +4,7 @@ from gradmix_stage import experiment, folder, stage
 
 with stage(snakemake) as log:
     from gradmix.domains.prepare import prepare_domain
+    from gradmix.domains.registry import origin_module
 
     domain = snakemake.params.domain
     prepare_domain(
@@ -14,5 +15,6 @@ with stage(snakemake) as log:
         experiment(snakemake).data_dir,
         folder(snakemake.output),
         snakemake.params.code,
-        log,
+        origin=origin_module(domain["settings"]),
+        log=log,
     )

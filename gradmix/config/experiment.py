@@ -34,8 +34,9 @@ from gradmix.config.types import (
     Section,
     nothing_is_empty,
 )
-from gradmix.methods.recipe import SCHEDULES, Recipe
-from gradmix.methods.registry import recipe_of
+from gradmix.methods.method import SCHEDULES
+from gradmix.methods.recipe import Recipe
+from gradmix.methods.recipes import recipe_of
 from gradmix.nets.registry import NETWORKS
 
 LabelSpace = (
@@ -315,6 +316,7 @@ class Config(Section):
         sources = self._sources(recipe, own_sources or self.sources)
         settings: dict[str, Any] = {
             "recipe": recipe.name,
+            "method": recipe.method().to_json(),
             "sources": sources,
             "target": self.target.domain,
             "image": self.image.model_dump(mode="json"),

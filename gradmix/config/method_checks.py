@@ -6,8 +6,8 @@ from typing import Any
 from gradmix.config.experiment import Config
 from gradmix.config.messages import nearest, unknown_k
 from gradmix.config.models import Method, Overrides
-from gradmix.methods.mixers.registry import MIXERS
-from gradmix.methods.registry import METHODS
+from gradmix.methods.mixers import MIXERS
+from gradmix.methods.recipes import METHODS
 from gradmix.terms.registry import TERMS
 
 Problem = tuple[str, str]
@@ -44,6 +44,8 @@ def _names(path: str, name: str, method: Method) -> Iterator[Problem]:
         yield f"{path}.recipe", f"the name {name} is kept for the recipe of that name"
     if method.mixer is not None and method.mixer not in MIXERS:
         hint = nearest(method.mixer, MIXERS)
+        if method.mixer == "none":
+            hint = "; the plain sum of the losses is `mixer: sum`"
         yield f"{path}.mixer", f"there is no mixer {method.mixer!r} ({', '.join(MIXERS)}){hint}"
     unlabelled = [term for term, part in TERMS.items() if part.on_unlabelled]
     for term in method.terms:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradmix.domains.content import content_hashes
+from gradmix.domains.perturbed import perturbed_images, perturbed_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,12 +78,10 @@ class Cut:
             images_NHWC, labels_N = images_NHWC[rows], labels_N[rows]
             content = [content[row] for row in rows]
         if self._perturbed is not None:
-            # By name: the code fingerprint follows static imports, and other domains do not depend on it.
-            module = importlib.import_module("gradmix.domains.perturbed")
-            images_NHWC, changed_N = module.perturbed_images(images_NHWC, content, self._perturbed)
+            images_NHWC, changed_N = perturbed_images(images_NHWC, content, self._perturbed)
             self._changed.append(changed_N)
             self._labels.append(
-                module.perturbed_labels(labels_N, content, len(self._classes), self._perturbed)
+                perturbed_labels(labels_N, content, len(self._classes), self._perturbed)
             )
         return rows, (images_NHWC, content)
 

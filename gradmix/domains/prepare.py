@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +27,8 @@ def prepare_domain(
     data_dir: str | Path,
     folder: str | Path,
     code: str,
+    *,
+    origin: ModuleType,
     log: Callable[[str], None] | None = None,
 ) -> None:
     """Writes the domain `name` into `folder`.
@@ -45,6 +46,7 @@ def prepare_domain(
         data_dir: where raw files lie.
         folder: of the domain; an older domain there is replaced.
         code: fingerprint of the code, recorded in domain.json.
+        origin: the module of `settings["origin"]` (`gradmix.domains.registry.origin_module`).
         log: takes one line at a time.
 
     Raises:
@@ -57,7 +59,7 @@ def prepare_domain(
     renamed = {str(old): str(new) for old, new in (settings.get("classes") or {}).items()}
     try:
         wanted = None if classes is None else wanted_classes(renamed, classes)
-        raw = _origin(settings).load(settings, Path(data_dir), wanted)
+        raw = origin.load(settings, Path(data_dir), wanted)
         _check_raw(raw)
         found = np.asarray(raw.class_names, dtype=str)
         classes = [str(label) for label in (np.unique(found) if classes is None else classes)]
@@ -112,16 +114,6 @@ def prepare_domain(
         say(f"{name}: {note}")
     written = sum(map(len, taken))
     say(f"{name}: {written} images of {len(classes)} classes written to {folder}")
-
-
-def _origin(settings: Mapping[str, Any]) -> ModuleType:
-    """The origin's module.
-
-    The registry is imported by name, because the code fingerprint follows static imports: a new
-    origin's line in it changes no domain that exists.
-    """
-    module: ModuleType = importlib.import_module("gradmix.domains.registry").origin_module(settings)
-    return module
 
 
 def _check_raw(raw: RawImages) -> None:

@@ -1,1 +1,1 @@
-"""One file per method: a recipe that names the sets it may see, their loss terms, its mixer and its schedule."""
+"""Methods: recipes that name the sets a method may see, their loss terms, its mixer and its schedule."""

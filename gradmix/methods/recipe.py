@@ -1,48 +1,18 @@
 """What a method is: the sets it may see, the loss on each, who trains and who guides, its mixer, its schedule.
 
 A row of the paper's tables is one recipe. The loader gives a method no other sets than its recipe names.
-Recipes are read while the workflow is parsed, so a method's module imports torch only inside its functions.
+Recipes are read while the workflow is parsed, and import no torch. Training gets a recipe's `Method`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from gradmix.methods.mixers.registry import mixer_part
+from gradmix.methods.method import Method, Role, Schedule, Stream
+from gradmix.methods.mixers import mixer_part
 from gradmix.terms.registry import term_part
 
-Set = Literal["sources", "target_sources", "V", "V_enlarged", "S_u_hard", "S_u_soft", "U"]
-Role = Literal["source", "guide", "companion"]
 Sources = Literal["all", "one", "all_but_one"]
-Schedule = Literal["full", "adam", "target_only", "fine_tune"]
-
-SCHEDULES: dict[Schedule, tuple[str, str, str]] = {
-    "full": ("steps", "evaluate_every", "learning_rate"),
-    "adam": ("steps", "evaluate_every", "adam_learning_rate"),
-    "target_only": ("target_only_steps", "target_only_evaluate_every", "learning_rate"),
-    "fine_tune": ("fine_tune_steps", "fine_tune_evaluate_every", "fine_tune_learning_rate"),
-}
-"""Keys of ``training`` that give steps, steps between evaluations and learning rate."""
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A set of images that takes part in every step.
-
-    Attributes:
-        images: the set. ``"sources"`` stands for one stream per source domain, ``"target_sources"`` for those of
-            them with the target's label space; ``"U"`` has no labels.
-        role: ``"source"``: its gradient trains; ``"guide"``: its gradient only weighs the others';
-            ``"companion"``: has no loss of its own, but other streams' terms use its images.
-        term: the loss on it, a name in `gradmix.terms.registry`.
-        joins: the set whose gradient this loss is part of, so that both are weighed as one source; ``None``, or
-            where that set is empty: a source of its own.
-    """
-
-    images: Set
-    role: Role = "source"
-    term: str = "cross_entropy"
-    joins: Set | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +23,8 @@ class Recipe:
         name: its name in the configuration and the registry.
         title: its row in the tables.
         streams: the sets of a step, in the order in which the mixer gets them.
-        mixer: how the gradients become one, a name in `gradmix.methods.mixers.registry`.
-        schedule: which keys of ``training`` give steps, learning rate and evaluation interval; ``"adam"`` is also
-            another optimizer.
+        mixer: how the gradients become one, a name in `gradmix.methods.mixers`.
+        schedule: see `Method`.
         starts_from: method whose chosen checkpoint is the initial network; ``None``: random.
         last_layer_fine_tunes: whether ``gradmix.last_layer: H2`` asks for fine-tuning on V afterwards.
         network: keys of ``network`` that the method sets, whatever the configuration says.
@@ -67,7 +36,7 @@ class Recipe:
 
     name: str
     title: str
-    streams: Sequence[Stream]
+    streams: tuple[Stream, ...]
     mixer: str = "sum"
     schedule: Schedule = "full"
     starts_from: str | None = None
@@ -76,6 +45,19 @@ class Recipe:
     gradmix: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sources: Sources = "all"
+
+    def method(self) -> Method:
+        """What training takes of it: not its title, on which nothing depends, nor what settings say elsewhere."""
+        part = mixer_part(self.mixer)
+        return Method(
+            self.streams,
+            self.mixer,
+            part.kind,
+            part.arguments,
+            self.schedule,
+            self.last_layer_fine_tunes,
+            self.trains_on_ranks,
+        )
 
     @property
     def trains_on_ranks(self) -> bool:

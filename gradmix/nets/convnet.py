@@ -167,3 +167,6 @@ class ConvNet(nn.Module):
         """(N, classes) logits of (N, hidden) features."""
         logits: Tensor = self.heads(features, label_space, domain)
         return logits
+
+
+NETWORK = ConvNet

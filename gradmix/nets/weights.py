@@ -55,7 +55,7 @@ def write_weights(
     """
     from safetensors.torch import save_file
 
-    from gradmix.nets.resnet import backbone_state
+    from gradmix.nets.resnet18 import backbone_state
 
     path = _imagenet(Path(data_dir)) if setting == "imagenet" else _own(setting, Path(data_dir))
     state = backbone_state(read_state(path), str(path))
@@ -129,7 +129,7 @@ def _imagenet(data_dir: Path) -> Path:
 
 def _download(data_dir: Path) -> None:
     """Lets torch fetch the file, with its checksum."""
-    from gradmix.nets.resnet import WEIGHTS_URL
+    from gradmix.nets.resnet18 import WEIGHTS_URL
 
     places = looked_for(data_dir, (*FOLDERS, DOWNLOADS), [IMAGENET])
 

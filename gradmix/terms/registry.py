@@ -1,4 +1,7 @@
-"""All loss terms that recipes and configurations name. One line per term. Imports no torch."""
+"""All loss terms that recipes and configurations name. One entry per term. Imports no torch.
+
+A term's name is that of its module in this package, which has ``make(options) -> Term``.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,42 +13,34 @@ class TermPart:
     """A loss term by name.
 
     Attributes:
-        module: has ``make(options) -> Term``.
         options: its options with their defaults.
         on_unlabelled: whether it takes images of U, so that a configuration may add it to a method (``terms``).
         own_optimizer: whether it trains parameters that the mixer's gradients do not hold, which several ranks
             would train apart.
     """
 
-    module: str
     options: Mapping[str, Any] = field(default_factory=dict)
     on_unlabelled: bool = False
     own_optimizer: bool = False
 
 
 TERMS: dict[str, TermPart] = {
-    "cross_entropy": TermPart("gradmix.terms.cross_entropy"),
+    "cross_entropy": TermPart(),
     "augmented_cross_entropy": TermPart(
-        "gradmix.terms.augmented_cross_entropy",
         options={"shift": 3.0, "rotation": 15.0, "scale": 0.15, "shear": 0.2},
     ),
-    "soft_labels": TermPart("gradmix.terms.soft_labels"),
-    "entropy": TermPart("gradmix.terms.entropy", options={"weight": 0.1}, on_unlabelled=True),
+    "soft_labels": TermPart(),
+    "entropy": TermPart(options={"weight": 0.1}, on_unlabelled=True),
     "energy": TermPart(
-        "gradmix.terms.energy",
         options={"learning_rate": 0.001, "margin": 1.0, "triplet_margin": 0.2},
         own_optimizer=True,
     ),
-    "minimax_entropy": TermPart(
-        "gradmix.terms.minimax_entropy", options={"weight": 0.1}, on_unlabelled=True
-    ),
+    "minimax_entropy": TermPart(options={"weight": 0.1}, on_unlabelled=True),
     "vat": TermPart(
-        "gradmix.terms.vat",
         options={"weight": 1.0, "epsilon": 5.0, "xi": 0.01, "iterations": 1},
         on_unlabelled=True,
     ),
     "mixmatch": TermPart(
-        "gradmix.terms.mixmatch",
         options={
             "weight": 25.0,
             "ramp": 0.32,
@@ -58,7 +53,6 @@ TERMS: dict[str, TermPart] = {
         on_unlabelled=True,
     ),
     "self_labels": TermPart(
-        "gradmix.terms.self_labels",
         options={
             "threshold": 0.8,
             "warm_up": 0.25,
@@ -71,7 +65,6 @@ TERMS: dict[str, TermPart] = {
         on_unlabelled=True,
     ),
     "dctn": TermPart(
-        "gradmix.terms.dctn",
         options={
             "threshold": 0.9,
             "warm_up": 0.125,

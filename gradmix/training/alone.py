@@ -38,9 +38,7 @@ class Alone(Step):
         self, images: Sequence[Tensor], labels: Sequence[Tensor]
     ) -> tuple[dict[int, Tensor], bool]:
         """Losses by stream, and whether one of them reads another stream's graph."""
-        inputs = [
-            training_input(self.network, batch, flip=self.schedule.flip) for batch in images
-        ]
+        inputs = [training_input(self.network, batch, flip=self.schedule.flip) for batch in images]
         with self.run.ranks.statistics():
             contexts = self.contexts(self.network, inputs, [labels_1B[0] for labels_1B in labels])
             if self._joint is not None:

@@ -63,7 +63,9 @@ class Batches:
         return images.to(self._device, non_blocking=True)
 
 
-def gathered(batches: Sequence[Batches], rows: Sequence[Tensor], steps: int) -> Iterator[list[Tensor]]:
+def gathered(
+    batches: Sequence[Batches], rows: Sequence[Tensor], steps: int
+) -> Iterator[list[Tensor]]:
     """The images of every stream, step by step.
 
     Where images lie in a file, another thread reads one step ahead: pages that are not in memory yet come from the

@@ -54,7 +54,5 @@ def keep_best(folders: Mapping[str, Path], output: Path) -> str:
     for file in ("model.safetensors", "curves.parquet"):
         with atomic_path(output / file) as temporary:
             shutil.copyfile(folders[best] / file, temporary)
-    write_json(
-        output / "run.json", {**records[best], "candidate": best, "candidates": tried}
-    )
+    write_json(output / "run.json", {**records[best], "candidate": best, "candidates": tried})
     return best

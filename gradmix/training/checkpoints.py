@@ -85,7 +85,9 @@ class Checkpoints:
         if self._stop.requested:
             step, count = self.rescue(), len(self.step.going)
             who = f"{count} models " if count > 1 else ""
-            self._log(f"{who}stopped by SIGTERM at step {step}; started again, training goes on from there")
+            self._log(
+                f"{who}stopped by SIGTERM at step {step}; started again, training goes on from there"
+            )
             raise Terminated(STATUS)
         if self._due():
             self.rescue()

@@ -133,4 +133,6 @@ def _status(runs: Sequence[RunState]) -> str:
     )
     eta = f", eta {row['eta']:.2f}" if "eta" in row else ""
     training = f", loss {losses}" if losses else ""
-    return f"H accuracy {reached[0]:.1f} %, H loss {row['hyper_validation_loss']:.3f}{training}{eta}"
+    return (
+        f"H accuracy {reached[0]:.1f} %, H loss {row['hyper_validation_loss']:.3f}{training}{eta}"
+    )

@@ -12,7 +12,7 @@ from torch import nn
 from gradmix.domains.format import Domain, open_domain
 from gradmix.evaluation import evaluate, predict_logits, reestimate_statistics
 from gradmix.files import read_json, write_json, write_parquet
-from gradmix.nets.registry import build_network
+from gradmix.nets.build import build_network
 from gradmix.pseudo_labels import label_unlabelled
 from gradmix.training.device import device_for_run
 

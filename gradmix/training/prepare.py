@@ -11,7 +11,7 @@ from gradmix.methods.make_mixer import make_mixer
 from gradmix.methods.method import Stream
 from gradmix.mixing.mixer import GradientMixer
 from gradmix.mixing.sum import Sum
-from gradmix.nets.registry import build_network, load_pretrained, start_from
+from gradmix.nets.build import build_network, load_pretrained, start_from
 from gradmix.terms.term import Term
 from gradmix.training.curves import Curves
 from gradmix.training.data import LoadedStream, RunInputs, hyper_validation, load_streams
@@ -95,13 +95,22 @@ def prepare(
         start_from(network, load_file(job.initial, device=str(device)), str(job.initial))
 
     seed = run.seeds["batches"]
-    streams, notes = load_streams(settings.method.streams, inputs, settings.batch_sizes, seed, device)
+    streams, notes = load_streams(
+        settings.method.streams, inputs, settings.batch_sizes, seed, device
+    )
     few = settings.selection_per_class
     validation = hyper_validation(
         inputs, device, job.labels_per_class if few == "labels_per_class" else few
     )
     trained = source_names(streams)
-    mixer = make_mixer(settings, network, trained)
+    mixer = make_mixer(
+        settings.method,
+        network,
+        trained,
+        name=settings.name,
+        gradmix=settings.gradmix,
+        options=settings.options.get(settings.method.mixer, {}),
+    )
     if ranks.group is not None:
         mixer.join(ranks.group)
     torch.manual_seed(ranks.seed(seed))  # of random terms, and a user's dropout

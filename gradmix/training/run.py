@@ -151,7 +151,11 @@ class _Driver:
         for ready in group:
             for note in ready.notes:
                 self._log(f"note: {ready.run.name}: {note}" if several_models else f"note: {note}")
-        who = f"{len(group)} models together, {first.run.name} and on" if several_models else first.title
+        who = (
+            f"{len(group)} models together, {first.run.name} and on"
+            if several_models
+            else first.title
+        )
         steps = first.state.schedule.steps
         self._log(f"{who}: {steps} steps on {self._device}, {first.sizes}")
         two_parts = first.run.settings.fine_tuning is not None

@@ -130,4 +130,3 @@ def target_sampler(labels: Tensor, batch_size: int, seed: int) -> Sampler:
     if len(labels) <= batch_size:
         return Whole(len(labels))
     return Balanced(labels, batch_size, seed)
-

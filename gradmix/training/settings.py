@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from gradmix.methods.method import SCHEDULES, Method
 from gradmix.methods.method import Schedule as ScheduleName
 
-Value: TypeAlias = "None | bool | int | float | str | Sequence[Value] | Mapping[str, Value]"
+Value: TypeAlias = "bool | int | float | str | Sequence[Value] | Mapping[str, Value] | None"
 """What JSON can hold: an option of a network, a mixer or a term, whose own class says what it takes."""
 
 Options: TypeAlias = Mapping[str, Value]
@@ -195,7 +195,7 @@ class RunSettings:
         gradmix = values.get("gradmix", {})
         given = ("momentum", "weight_decay", "precision", "forward")
         shared = {key: training[key] for key in given if key in training} | {"flip": image.flip}
-        fine_tunes = method.last_layer_fine_tunes and gradmix["last_layer"] == "H2"
+        fine_tunes = method.last_layer_fine_tunes and gradmix.get("last_layer") == "H2"
         return cls(
             name=values["name"],
             recipe=values["recipe"],

@@ -97,9 +97,7 @@ class SGD:
             return
         rate = (-self.lr * factor).to(parameters[0].dtype)
         full = (-self.lr * torch.ones_like(factor)).to(rate.dtype)
-        rates = [
-            over(rate if only is None or id(p) in only else full, p) for p in parameters
-        ]
+        rates = [over(rate if only is None or id(p) in only else full, p) for p in parameters]
         torch._foreach_addcmul_(parameters, steps, rates)
 
     def _directions(self) -> tuple[list[Tensor], list[Tensor]]:

@@ -34,7 +34,9 @@ class StackedNetwork:
             _stacked(list(each)).requires_grad_(each[0].requires_grad)
             for each in zip(*(network.parameters() for network in networks), strict=True)
         ]
-        buffers = [_stacked(list(each)) for each in zip(*(n.buffers() for n in networks), strict=True)]
+        buffers = [
+            _stacked(list(each)) for each in zip(*(n.buffers() for n in networks), strict=True)
+        ]
         # A mixer knows the parameters of the network that it was made for.
         self.of_first = dict(zip(first.parameters(), self.parameters, strict=True))
         self._names = [name for name, _ in [*first.named_parameters(), *first.named_buffers()]]

@@ -116,7 +116,8 @@ class Step(ABC):
             sums_M2 += self.scores(logits, part)
         # Divided on the host, in double precision.
         return [
-            (loss / len(first), correct / len(first)) for loss, correct in ranks.sum(sums_M2).tolist()
+            (loss / len(first), correct / len(first))
+            for loss, correct in ranks.sum(sums_M2).tolist()
         ]
 
     @abstractmethod

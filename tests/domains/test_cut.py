@@ -9,6 +9,7 @@ from gradmix.domains.files.prepare import chosen_files, expected_cost, prepare_f
 from gradmix.domains.format import INDEX, open_domain
 from gradmix.domains.perturbed import perturbed_images, perturbed_labels
 from gradmix.domains.prepare import prepare_domain
+from gradmix.domains.registry import origin_module
 from gradmix.files import read_columns
 from gradmix.splits import check_split, make_split
 
@@ -37,7 +38,8 @@ def raw(tmp_path):
 @pytest.fixture
 def prepare(tmp_path):
     def call(settings, name="mine", do=prepare_domain, classes=CLASSES):
-        do(name, settings, classes, (8, 8), tmp_path, tmp_path / name, "code")
+        origin = origin_module(settings)
+        do(name, settings, classes, (8, 8), tmp_path, tmp_path / name, "code", origin=origin)
         return open_domain(tmp_path / name, check_content=True)
 
     return call
@@ -231,7 +233,9 @@ def test_parts_of_files(prepare, pictures, pattern, tmp_path):
     assert low.info["notes"] == [f"{len(high)} images left out, outside the share [0, 0.5]"]
     assert low.info["files"] == len(low)
     part = settings | {"share": [0, 0.5]}
-    cost = expected_cost(part, chosen_files(part, CLASSES, tmp_path), (8, 8), 1)
+    cost = expected_cost(
+        part, chosen_files(part, CLASSES, tmp_path, origin_module(part)), (8, 8), 1
+    )
     assert (cost.files, cost.images) == (36, 18)
     # The leak guard compares groups of domains that were read from common files.
     assert low.info["sources"] == whole.info["sources"]

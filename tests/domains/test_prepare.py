@@ -10,6 +10,7 @@ import pytest
 from gradmix.domains.format import open_domain
 from gradmix.domains.prepare import prepare_domain
 from gradmix.domains.raw import RawImages
+from gradmix.domains.registry import origin_module
 
 HIGH = list("56789")
 
@@ -19,7 +20,10 @@ def prepare(tmp_path):
     def call(settings, classes=HIGH, image=(32, 32), name="mine", data_dir=tmp_path, log=None):
         folder = tmp_path / "domains" / name
         settings = {"label_space": "space"} | settings
-        prepare_domain(name, settings, classes, image, data_dir, folder, "code", log)
+        origin = origin_module(settings)
+        prepare_domain(
+            name, settings, classes, image, data_dir, folder, "code", origin=origin, log=log
+        )
         return open_domain(folder, check_content=True)
 
     return call
@@ -89,10 +93,6 @@ def test_images_are_resized_or_left(prepare, arrays):
 
 MISTAKES = [
     ({"resize": "cubic"}, r"domains\.mine\.resize must be bilinear or none, but got 'cubic'"),
-    (
-        {"origin": "sklearn"},
-        r"domains\.mine: unknown origin 'sklearn'; did you mean 'sklearn_digits'",
-    ),
     (
         {"classes": {5: "cat"}},
         r"domains\.mine: `classes`, '5': 'cat' is not in the label space \('5', ",
@@ -178,7 +178,7 @@ def test_no_torch_is_loaded(tmp_path):
     script = """
 import json, sys
 from pathlib import Path
-from gradmix.domains.registry import ORIGINS, inventory_of, is_files, raw_files_of
+from gradmix.domains.registry import ORIGINS, inventory_of, is_files, origin_module, raw_files_of
 for origin in ORIGINS:
     settings = {"origin": origin, "split": "train", "file": "a.npz", "count": 3}
     settings |= {"folder": "nowhere", "list_split": 1, "part": "train"}
@@ -189,7 +189,8 @@ light = [name for name in ("numpy", "pandas", "torch", "PIL", "sklearn") if name
 from gradmix.domains.prepare import prepare_domain
 for settings in ({"origin": "sklearn_digits"}, {"origin": "rendered_digits", "count": 9, "seed": 0}):
     folder = Path(sys.argv[1]) / settings["origin"]
-    prepare_domain("d", settings | {"label_space": "s"}, list("56789"), (32, 32), ".", folder, "c")
+    prepare_domain("d", settings | {"label_space": "s"}, list("56789"), (32, 32), ".", folder, "c",
+                   origin=origin_module(settings))
 heavy = [name for name in ("torch", "torchvision", "snakemake", "matplotlib") if name in sys.modules]
 print(json.dumps([light, heavy]))
 """

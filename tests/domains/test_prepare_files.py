@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gradmix.domains.files import clip_folder
 from gradmix.domains.files.prepare import chosen_files, expected_cost, prepare_files
 from gradmix.domains.format import open_domain
+from gradmix.domains.registry import origin_module
 
 CLIPS = {
     "origin": "clip_folder",
@@ -54,8 +56,9 @@ def clips(tmp_path):
 
 def prepare(root, settings=CLIPS, classes=("archery", "biking"), processes=2, log=None):
     prepare_files(
-        "d", settings, classes, (24, 24), root, root / "d", "code", processes=processes, log=log
-    )
+        "d", settings, classes, (24, 24), root, root / "d", "code",
+        origin=origin_module(settings), processes=processes, log=log,
+    )  # fmt: skip
     return open_domain(root / "d", check_content=True)
 
 
@@ -146,7 +149,7 @@ def test_classes_outside_the_label_space_are_left_out_and_counted(clips):
 
 
 def test_an_estimate_needs_no_whole_decoding(clips):
-    chosen = chosen_files(CLIPS, ("archery", "biking"), clips)
+    chosen = chosen_files(CLIPS, ("archery", "biking"), clips, clip_folder)
     cost = expected_cost(CLIPS, chosen, (24, 24), 2)
     assert (cost.files, cost.images, cost.size) == (8, 32, 32 * 24 * 24 * 3)
     assert cost.seconds is not None
@@ -159,14 +162,17 @@ def test_an_estimate_needs_no_whole_decoding(clips):
 
 def test_no_room_on_the_disk_is_said_before_anything_is_decoded(clips):
     with pytest.raises(ValueError, match=r"the images need .* GB, but .* has .* GB left"):
-        prepare_files("d", CLIPS, ("archery", "biking"), (2**18, 2**18), clips, clips / "d", "code")
+        prepare_files(
+            "d", CLIPS, ("archery", "biking"), (2**18, 2**18), clips, clips / "d", "code",
+            origin=clip_folder,
+        )  # fmt: skip
     assert not (clips / "d").exists()
 
 
 ENDLESS = """
 import sys
 from pathlib import Path
-from gradmix.domains.files import prepare as module
+from gradmix.domains.files import clip_folder, prepare as module
 from gradmix.domains.files.listing import MediaFile
 
 root = Path(sys.argv[1])
@@ -178,7 +184,7 @@ def many(*arguments):
 module.chosen_files = many
 settings = {settings}
 module.prepare_files("d", settings, ("archery", "biking"), (24, 24), root, root / "d", "c",
-                     processes=2, log=lambda line: print(line, flush=True))
+                     origin=clip_folder, processes=2, log=lambda line: print(line, flush=True))
 """
 
 

@@ -11,7 +11,7 @@ from debug_experiment import SCALE, make_experiment, needs_resnet, settings_of
 from safetensors.numpy import load_file
 
 from gradmix.domains.format import open_domain, write_domain
-from gradmix.methods.registry import METHODS, recipe_of
+from gradmix.methods.recipes import METHODS, recipe_of
 from gradmix.training.predict import evaluate_run
 from gradmix.training.run import train_method, train_pack
 

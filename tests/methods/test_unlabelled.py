@@ -50,8 +50,8 @@ def outcome(folder):
 )
 def test_a_run_broken_off_resumes_bit_for_bit(method, combined, job, tmp_path):
     # A low threshold, so that pseudo-labels matter in so short a run.
-    settings = settings_of(method, training=TRAINING) | combined
-    settings["options"] = {**settings["options"], "dctn": {"threshold": 0.4}}
+    low = {"dctn": {"threshold": 0.4}} if "dctn" in (method, *combined.get("terms", ())) else {}
+    settings = settings_of(method, training=TRAINING, options=low, **combined)
     train_method(settings, job, tmp_path / "whole", quiet)
 
     def break_off(line):
@@ -83,7 +83,7 @@ def test_full_mixmatch_leaves_the_guide_its_gradient(job, tmp_path):
 
 
 def test_dctn_mixed_by_gradmix_weighs_u_like_a_source(job, tmp_path):
-    settings = settings_of("dctn", training=TRAINING) | {"mixer": "gradmix"}
+    settings = settings_of("dctn", training=TRAINING, mixer="gradmix")
     train_method(settings, job, tmp_path / "run", quiet)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["sources"] == ["near", "other", "U"]

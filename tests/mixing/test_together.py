@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.nn.functional import cross_entropy
 
 from gradmix import ConvNet, GradMix, GuidedSum, Sum, forward_together, layers_of
-from gradmix.nets.resnet import ResNet18
+from gradmix.nets.resnet18 import ResNet18
 
 SIZES = (6, 5, 3)
 SPACES = ("a", "b", "a")

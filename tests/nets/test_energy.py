@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from gradmix.nets.energy import EnergyNet, attention, rescored
-from gradmix.nets.resnet import ResNet18
+from gradmix.nets.resnet18 import ResNet18
 from gradmix.terms.energy import energy_loss, triplet_loss
 
 # One image, two channels, two places: the first channel sees the first place, the second the other.

@@ -9,7 +9,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 from gradmix.mixing.layers import layers_of
 from gradmix.nets.norm import DomainBatchNorm
 from gradmix.nets.registry import NETWORKS
-from gradmix.nets.resnet import ResNet18, backbone_state
+from gradmix.nets.resnet18 import ResNet18, backbone_state
 
 SPACES = {"a": 2, "b.c": 3}
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18
 
 from gradmix.nets import weights
-from gradmix.nets.resnet import WEIGHTS_URL
+from gradmix.nets.resnet18 import WEIGHTS_URL
 from gradmix.training.predict import load_network
 from gradmix.training.run import train_method
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gradmix.nets.registry import start_from
-from gradmix.nets.resnet import ResNet18
+from gradmix.nets.build import start_from
+from gradmix.nets.resnet18 import ResNet18
 from gradmix.terms.context import Context
 from gradmix.terms.energy import make
 

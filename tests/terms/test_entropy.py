@@ -1,6 +1,7 @@
 """Entropy, gradient reversal and minimax entropy against closed forms and finite differences."""
 
 import math
+from importlib import import_module
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from gradmix.terms.registry import term_part
 
 def make(name, **options):
     part = term_part(name)
-    module = __import__(part.module, fromlist=["make"])
+    module = import_module(f"gradmix.terms.{name}")
     return module.make({**part.options, **options})
 
 

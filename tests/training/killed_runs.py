@@ -19,8 +19,8 @@ import pyarrow.parquet  # noqa: F401
 import torch
 
 from gradmix.files import TEMPORARY_MARK
-from gradmix.methods.mixers.registry import MIXERS
-from gradmix.methods.registry import recipe_of
+from gradmix.methods.mixers import MIXERS
+from gradmix.methods.recipes import recipe_of
 from gradmix.nets.registry import NETWORKS
 from gradmix.terms.registry import TERMS
 from gradmix.training.checkpoints import Pace
@@ -135,8 +135,10 @@ def main():
     call = json.loads(sys.argv[1])
     # What children would import one by one; torch's optimizers import its compiler, which takes longer than a run.
     torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
-    for part in [*TERMS.values(), *MIXERS.values(), *NETWORKS.values()]:
-        import_module(part.module)
+    for part in MIXERS.values():
+        import_module(part.kind.rpartition(".")[0])
+    for name in [*(f"terms.{term}" for term in TERMS), *(f"nets.{net}" for net in NETWORKS)]:
+        import_module(f"gradmix.{name}")
     # The memory that a child touches is copied: let no collection of garbage touch all of it.
     gc.freeze()
     gc.disable()

@@ -15,7 +15,7 @@ from gradmix.mixing.mean import Mean
 from gradmix.mixing.meta_gradient import MetaGradient
 from gradmix.mixing.sum import Sum
 from gradmix.nets.convnet import ConvNet
-from gradmix.nets.resnet import ResNet18
+from gradmix.nets.resnet18 import ResNet18
 from gradmix.training.packed_network import PackedNetwork
 from gradmix.training.packed_sgd import PackedSGD
 from gradmix.training.sgd import SGD

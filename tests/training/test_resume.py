@@ -7,7 +7,7 @@ import pytest
 import torch
 from debug_experiment import SCALE, make_experiment, needs_resnet, settings_of
 
-from gradmix.methods.registry import METHODS
+from gradmix.methods.recipes import METHODS
 from gradmix.training import loop
 from gradmix.training import stop as stop_module
 from gradmix.training.checkpoints import Checkpoints, Pace

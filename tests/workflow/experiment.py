@@ -15,8 +15,8 @@ import yaml
 from sklearn.datasets import load_digits
 from time_limit import run_limited
 
-from gradmix.methods.registry import METHODS as ALL_METHODS
-from gradmix.methods.registry import recipe_of
+from gradmix.methods.recipes import METHODS as ALL_METHODS
+from gradmix.methods.recipes import recipe_of
 from gradmix.nets.registry import NETWORKS
 
 # Those that the digit network serves.

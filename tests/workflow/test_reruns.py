@@ -10,7 +10,7 @@ import pytest
 import yaml
 from experiment import METHODS, write_arrays
 
-from gradmix.methods.registry import recipe_of
+from gradmix.methods.recipes import recipe_of
 
 RESULTS = {
     "tables",
@@ -141,27 +141,64 @@ def test_comments_and_docstrings(finished):
         assert finished.would_run().jobs == ()
 
 
-@pytest.mark.parametrize("method", ["pooled", "gradmix_fixed_rate", "target_only"])
-def test_one_methods_file(finished, method):
-    with finished.appended(f"gradmix/methods/{method}.py", "\n_UNUSED = 1\n"):
+RECIPES = "gradmix/methods/recipes.py"
+
+
+def test_one_recipe(finished):
+    with finished.edited(RECIPES, '(sources + V)", POOLED', '(sources + V)", POOLED, "mean"'):
         done = finished.would_run()
-    assert done.of("train") == done.of("evaluate") == of_k3(method)
+    assert done.of("train") == done.of("evaluate") == of_k3("pooled")
     assert done.rules() - RESULTS == {"train", "evaluate"}
 
 
-def test_the_file_of_a_method_that_another_starts_from(finished):
-    with finished.appended("gradmix/methods/source_only.py", "\n_UNUSED = 1\n"):
+def test_the_recipe_of_a_method_that_another_starts_from(finished):
+    with finished.edited(RECIPES, '(sum)", (SOURCES,)', '(sum)", (SOURCES,), "mean"'):
         done = finished.would_run()
     assert done.of("train") == of_k0("source_only") | of_k3("fine_tune")
+
+
+def test_one_more_entry_in_each_table(finished):
+    with (
+        finished.edited(RECIPES, "RECIPES = (", 'RECIPES = (Recipe("new", "New", POOLED),'),
+        finished.appended("gradmix/methods/mixers.py", '\nMIXERS["new"] = MIXERS["sum"]\n'),
+        finished.appended("gradmix/terms/registry.py", '\nTERMS["new"] = TERMS["vat"]\n'),
+        finished.appended(
+            "gradmix/nets/registry.py", '\nNETWORKS["new"] = NETWORKS["convnet"]\n'
+        ),
+        finished.appended("gradmix/domains/registry.py", '\nORIGINS["new"] = ORIGINS["mnist"]\n'),
+    ):
+        assert finished.would_run().jobs == ()
+
+
+@pytest.mark.parametrize(
+    ("file", "methods"),
+    [
+        ("terms/mixmatch.py", ["target_only_mixmatch", "gradmix_mixmatch"]),
+        ("mixing/meta_gradient.py", ["gradmix_sgd"]),
+        (
+            "mixing/guarded_sum.py",
+            ["guarded_sum", "guarded_sum_source", "guarded_sum_hard", "guarded_sum_self"],
+        ),
+    ],
+)
+def test_the_file_of_one_term_or_mixer(finished, file, methods):
+    with finished.appended(f"gradmix/{file}", "\n_UNUSED = 1\n"):
+        done = finished.would_run()
+    assert done.of("train") == done.of("evaluate") == of_k3(*methods)
+    assert done.rules() - RESULTS == {"train", "evaluate"}
+
+
+def test_an_option_of_one_mixer(finished):
+    with finished.edited("gradmix/methods/mixers.py", '"trust": 1.0', '"trust": 0.5'):
+        done = finished.would_run()
+    assert done.of("train") == of_k3("guided_sum", "guided_sum_hard", "guided_sum_self")
 
 
 def test_the_mixing(finished):
     with finished.appended("gradmix/mixing/gram.py", "\n_UNUSED = 1\n"):
         done = finished.would_run()
-    trained = done.of("train")
-    mixing = of_k3("gradmix", "gradmix_fixed_rate", "gradmix_soft", "gradmix_hard")
-    assert trained >= mixing
-    assert not trained & of_k3("target_only")
+    # The plain sum, of target-only's one loss too, is a mixer.
+    assert len(done.of("train")) == len(METHODS)
     assert done.rules() >= GRID
     assert not done.rules() & {"prepare_domain", "split"}
 

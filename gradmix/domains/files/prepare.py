@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ def prepare_files(
     folder: str | Path,
     code: str,
     *,
+    origin: ModuleType,
     processes: int = 1,
     log: Log | None = None,
 ) -> None:
@@ -56,6 +57,7 @@ def prepare_files(
         data_dir: where raw files lie.
         folder: of the domain; an older domain there is replaced.
         code: fingerprint of the code, recorded in domain.json.
+        origin: the module of `settings["origin"]` (`gradmix.domains.registry.origin_module`).
         processes: that decode at the same time.
         log: takes one line at a time.
 
@@ -65,7 +67,7 @@ def prepare_files(
     """
     say = log or (lambda line: None)
     try:
-        chosen = chosen_files(settings, classes, data_dir)
+        chosen = chosen_files(settings, classes, data_dir, origin)
         work = decoder(settings, chosen.listing, image)
         expected = expected_cost(settings, chosen, image, processes)
         say(f"{name}: {expected}")
@@ -112,14 +114,15 @@ class Chosen:
 
 
 def chosen_files(
-    settings: Mapping[str, Any], classes: Sequence[str] | None, data_dir: str | Path
+    settings: Mapping[str, Any],
+    classes: Sequence[str] | None,
+    data_dir: str | Path,
+    origin: ModuleType,
 ) -> Chosen:
     """What preparing a domain with these settings would decode (arguments as in `prepare_files`)."""
     renamed = {str(old): str(new) for old, new in (settings.get("classes") or {}).items()}
     wanted = None if classes is None else wanted_classes(renamed, classes)
-    # By name: the code fingerprint follows static imports, and a new origin changes no old domain.
-    registry = importlib.import_module("gradmix.domains.registry")
-    listing = registry.origin_module(settings).listing(settings, Path(data_dir), wanted)
+    listing = origin.listing(settings, Path(data_dir), wanted)
     return Chosen(listing, renamed, classes)
 
 

@@ -263,3 +263,6 @@ def _listed(names: Sequence[str]) -> str:
 def _instead(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
     others = [name for name in found if name not in expected]
     return f"; it has {_listed(others)}" if others else ""
+
+
+NETWORK = ResNet18

@@ -1,4 +1,4 @@
-"""All mixers that recipes and configurations name. One line per mixer. Imports no torch."""
+"""All mixers that recipes and configurations name. One entry per mixer. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +14,16 @@ class MixerPart:
     """A mixer by name.
 
     Attributes:
-        module: has ``make(network, settings, source_names) -> mixer``.
+        kind: dotted name of its class, which takes the keys of ``gradmix`` if guided, ``arguments`` and ``options``.
+        arguments: arguments of the class that no configuration sets.
         guided: whether it weighs by the gradient on V (and so takes the keys of ``gradmix``).
         unused_gradmix_keys: keys of ``gradmix`` that do not matter to it.
         options: its own options with their defaults.
         allowed: the values of options that are words.
     """
 
-    module: str
+    kind: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     guided: bool = False
     unused_gradmix_keys: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -29,27 +31,31 @@ class MixerPart:
 
 
 MIXERS: dict[str, MixerPart] = {
-    "none": MixerPart("gradmix.methods.mixers.none"),
-    "sum": MixerPart("gradmix.methods.mixers.sum"),
-    "mean": MixerPart("gradmix.methods.mixers.mean"),
-    "fixed_weights": MixerPart("gradmix.methods.mixers.fixed_weights", options={"weights": {}}),
-    "gradmix": MixerPart("gradmix.methods.mixers.gradmix", guided=True),
+    "sum": MixerPart("gradmix.mixing.sum.Sum"),
+    "mean": MixerPart("gradmix.mixing.mean.Mean"),
+    "fixed_weights": MixerPart(
+        "gradmix.mixing.fixed_weights.FixedWeights", options={"weights": {}}
+    ),
+    "gradmix": MixerPart("gradmix.mixing.gradmix.GradMix", guided=True),
     "gradmix_fixed_rate": MixerPart(
-        "gradmix.methods.mixers.gradmix_fixed_rate", guided=True, unused_gradmix_keys=_RATE_KEYS
+        "gradmix.mixing.gradmix.GradMix",
+        arguments={"adaptive_rate": False},
+        guided=True,
+        unused_gradmix_keys=_RATE_KEYS,
     ),
     "gradmix_sgd": MixerPart(
-        "gradmix.methods.mixers.gradmix_sgd",
+        "gradmix.mixing.meta_gradient.MetaGradient",
         guided=True,
         unused_gradmix_keys=_RATE_KEYS | {"solver", "average"},
     ),
     "guided_sum": MixerPart(
-        "gradmix.methods.mixers.guided_sum",
+        "gradmix.mixing.guided_sum.GuidedSum",
         guided=True,
         unused_gradmix_keys=_SUM_KEYS,
         options={"average": 0.95, "trust": 1.0},
     ),
     "guarded_sum": MixerPart(
-        "gradmix.methods.mixers.guarded_sum",
+        "gradmix.mixing.guarded_sum.GuardedSum",
         guided=True,
         unused_gradmix_keys=_SUM_KEYS,
         options={"average": 0.95, "per": "layer"},
