@@ -20,6 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gradmix.training.packed import train_members
+from gradmix.training.packed_member import Member
+from gradmix.training.packed_network import PackedNetwork
+from gradmix.training.packed_sgd import PackedSGD
+from gradmix.training.prepared import Prepared
 from torch import Tensor, multiprocessing
 from torch.nn import functional
 
@@ -36,11 +41,6 @@ from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
 from gradmix.training.job import Job
 from gradmix.training.loop import Schedule, train
-from gradmix.training.packed import train_members
-from gradmix.training.packed_member import Member
-from gradmix.training.packed_network import PackedNetwork
-from gradmix.training.packed_sgd import PackedSGD
-from gradmix.training.prepared import Prepared
 from gradmix.training.sgd import SGD
 from gradmix.training.stop import Stop
 

@@ -32,8 +32,7 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "average": {"gradmix": {"average": 0.9}},
     "rho scaled": {"gradmix": {"rho": "scaled"}},
     "by tensor": {"gradmix": {"layers": "tensor"}},
-    "adam": {"training": {"optimizer": "adam"}},
-    "bfloat16": {"training": {"precision": "bf16"}},
+    "bfloat16": {"training": {"precision": "bfloat16"}},
     "together": {"training": {"forward": "together"}},
 }
 PACKS = ("gradmix", "gradmix_sgd", "source_only", "source_only_mean", "fixed_weights")
@@ -53,8 +52,7 @@ def cases() -> dict[str, dict[str, Any]]:
         return settings if isinstance(settings, dict) else settings.to_json()
 
     found = {
-        method: as_json(method, resnet=needs_resnet(method), training=STEPS)
-        for method in METHODS
+        method: as_json(method, resnet=needs_resnet(method), training=STEPS) for method in METHODS
     }
     for name, sections in CHANGES.items():
         training = STEPS | sections.get("training", {})
@@ -237,7 +235,10 @@ def compare(old: Path, new: Path, folder: Path, *, packs: bool) -> int:
     ended = [process.wait() for process in processes]
     if any(ended):
         raise SystemExit("training broke off")
-    keys = [{key for case in own.values() for key, _ in leaves(case)} for own in offered]
+    keys = [
+        {key for case in own.values() for key, _ in leaves({**case, "candidates": {}})}
+        for own in offered
+    ]
     for name, index in (("OLD", 0), ("NEW", 1)):
         if alone := sorted(keys[index] - keys[1 - index]):
             print(f"settings of {name} alone: {', '.join(alone)}")

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 import torch
+from gradmix.training.packed_network import PackedNetwork
+from gradmix.training.packed_sgd import PackedSGD
 from torch.nn import functional
 
 from gradmix.mixing.fixed_weights import FixedWeights
@@ -16,8 +18,6 @@ from gradmix.mixing.meta_gradient import MetaGradient
 from gradmix.mixing.sum import Sum
 from gradmix.nets.convnet import ConvNet
 from gradmix.nets.resnet18 import ResNet18
-from gradmix.training.packed_network import PackedNetwork
-from gradmix.training.packed_sgd import PackedSGD
 from gradmix.training.sgd import SGD
 
 STREAMS = ("a", "b", "a", "a")  # label spaces of three sources and of the target
