@@ -18,7 +18,7 @@ from gradmix.training.data import LoadedStream, RunInputs, hyper_validation, loa
 from gradmix.training.job import Run
 from gradmix.training.ranks import ALONE, Ranks
 from gradmix.training.settings import Options
-from gradmix.training.state import CheckpointStore, Outcome, RunState, random_states
+from gradmix.training.state import Outcome, RunState, random_states
 from gradmix.training.step import gradient_groups
 from gradmix.training.store import RunStore
 
@@ -131,7 +131,7 @@ def prepare(
     return Prepared(run, inputs, state, store, notes, label_spaces, domains)
 
 
-def fine_tuning(first: Prepared, outcome: Outcome, store: CheckpointStore) -> RunState:
+def fine_tuning(first: Prepared, outcome: Outcome) -> RunState:
     """H2's second part: the chosen checkpoint, to be fine-tuned on the guide's own labels."""
     settings, before = first.run.settings, first.state
     assert settings.fine_tuning is not None
@@ -150,7 +150,7 @@ def fine_tuning(first: Prepared, outcome: Outcome, store: CheckpointStore) -> Ru
         validation=before.validation,
         schedule=settings.fine_tuning,
         curves=Curves(_with_losses(streams), [], []),
-        store=store,
+        store=first.store.part("H2"),
         name=before.name,
         ranks=before.ranks,
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
-from functools import partial
 
 import torch
 
@@ -12,16 +11,15 @@ from gradmix.training.device import device_for_run
 from gradmix.training.job import Files, Run, several
 from gradmix.training.joint import features_together
 from gradmix.training.lock import RunInUseError
-from gradmix.training.loop import train
-from gradmix.training.prepare import Prepared, fine_tuning, prepare
-from gradmix.training.progress import progress_bar
+from gradmix.training.phases import train_group
+from gradmix.training.prepare import Prepared, prepare
 from gradmix.training.ranks import ALONE, Ranks
 from gradmix.training.record import record_of, write_record
 from gradmix.training.settings import Pace
 from gradmix.training.stacked import Stacked
 from gradmix.training.stacking import grouped
 from gradmix.training.state import Outcome, RunState, TrainingError
-from gradmix.training.step import MakeStep
+from gradmix.training.step import Step
 from gradmix.training.stop import Stop
 from gradmix.training.store import RunStore
 
@@ -118,7 +116,12 @@ class _Driver:
             for reason, count in reasons.items():
                 self._log(f"{count} of {len(runs)} models one after another: {reason}")
             for group in groups:
-                self._train_group(group)
+                ended = train_group(group, _step, pace=self._pace, stop=self._stop, log=self._log)
+                for run, outcome in zip(group, ended, strict=True):
+                    if isinstance(outcome, TrainingError):
+                        self.errors.append(outcome)
+                    else:
+                        self._finish(run, outcome, len(group))
 
     def _ready(self, runs: Sequence[Run], held: ExitStack) -> list[Prepared]:
         """Own the runs' folders; those that are finished are put back, the others made ready."""
@@ -145,66 +148,6 @@ class _Driver:
             ready.append(prepare(run, inputs, store, self._device, self._ranks))
         return ready
 
-    def _train_group(self, group: Sequence[Prepared]) -> None:
-        """Train runs of one kind to their records."""
-        first, several_models = group[0], len(group) > 1
-        for ready in group:
-            for note in ready.notes:
-                self._log(f"note: {ready.run.name}: {note}" if several_models else f"note: {note}")
-        who = (
-            f"{len(group)} models together, {first.run.name} and on"
-            if several_models
-            else first.title
-        )
-        steps = first.state.schedule.steps
-        self._log(f"{who}: {steps} steps on {self._device}, {first.sizes}")
-        two_parts = first.run.settings.fine_tuning is not None
-        self._train_states([ready.state for ready in group], first.title, keep_end=two_parts)
-        outcomes = [(ready, ready.state.outcome()) for ready in group if not ready.state.error]
-        if two_parts and outcomes:
-            parts = [
-                fine_tuning(ready, outcome, ready.store.part("H2")) for ready, outcome in outcomes
-            ]
-            fitted = parts[0]
-            self._log(
-                f"H2: fine-tuning on {fitted.streams[0].name} for {fitted.schedule.steps} steps"
-            )
-            self._train_states(parts, "H2")
-            outcomes = [
-                (ready, outcome.followed_by(part.outcome()))
-                for (ready, outcome), part in zip(outcomes, parts, strict=True)
-                if not part.error
-            ]
-        for ready, outcome in outcomes:
-            self._finish(ready, outcome, len(group))
-
-    def _train_states(
-        self, states: Sequence[RunState], title: str, *, keep_end: bool = False
-    ) -> None:
-        """Train to the end; those that have come equally far go on together."""
-        reached: dict[tuple[int, int, bool], list[RunState]] = {}
-        for state in states:
-            if state.resume():
-                who = f"{state.name}: " if len(states) > 1 else ""
-                self._log(f"{who}resumed at step {state.step}")
-            far = (state.step, state.taken, bool(state.rows))
-            reached.setdefault(far, []).append(state)
-        for part in reached.values():
-            several_models = f"{len(part)} models, " if len(part) > 1 else ""
-            with progress_bar(f"{several_models}{title}", part[0].schedule.steps) as progress:
-                train(
-                    part,
-                    _step_for(part),
-                    log=self._log,
-                    progress=progress,
-                    pace=self._pace,
-                    stop=self._stop,
-                    keep_end=keep_end,
-                )
-        for state in states:
-            if state.error is not None:
-                self.errors.append(TrainingError(f"{state.name}: {state.error}"))
-
     def _finish(self, ready: Prepared, outcome: Outcome, models: int) -> None:
         """Write a run's record and keep it in the store."""
         execution = several("ranks", self._ranks.count) | several("models_at_once", models)
@@ -223,8 +166,9 @@ class _Driver:
                 self.errors.append(RunInUseError(f"{ready.run.name}: {error}"))
 
 
-def _step_for(states: Sequence[RunState]) -> MakeStep:
+def _step(states: Sequence[RunState]) -> Step:
+    """What takes their steps; chosen here, so that no run's code depends on what it does not use."""
     if len(states) > 1:
-        return Stacked
+        return Stacked(states)
     together = states[0].schedule.forward == "together"
-    return partial(Alone, joint=features_together if together else None)
+    return Alone(states, features_together if together else None)
