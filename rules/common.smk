@@ -105,25 +105,16 @@ def network_module():
     return f"gradmix.nets.{experiment.network.name}"
 
 
-def training_code(recipe, settings):
-    """Fingerprint of all that training by a recipe runs; parts loaded by name are named here."""
-    parts = {*recipe.method().modules, network_module()}
-    tried = settings.get("candidates", {"": settings}).values()
-    if any("forward" in one["training"] for one in tried):
-        parts.add("gradmix.training.joint")
-    return fingerprint("gradmix.training.run", *sorted(parts))
+@cache
+def method_settings(method):
+    """What training a method depends on besides its input files, k and draw."""
+    return experiment.method_settings(method)
 
 
 @cache
-def method_code(method):
-    """Fingerprint of the code that trains a method."""
-    return training_code(experiment.recipe(method), experiment.method_settings(method))
-
-
-@cache
-def grid_code():
-    """Fingerprint of the code that trains the grid."""
-    return training_code(experiment.grid_recipe(), experiment.grid_settings())
+def grid_settings():
+    """The same for the members of the grid."""
+    return experiment.grid_settings()
 
 
 def domain_code(stage, domain):
@@ -221,18 +212,18 @@ def trained_at(method, labels_per_class):
 
 def pretrained(settings):
     """The file of pretrained weights, where training by these settings starts from it; else none."""
-    tried = settings.get("candidates", {"": settings}).values()
-    if all(one["network"].get("weights", "none") == "none" for one in tried):
+    tried = settings.candidates.values() or [settings]
+    if all(one.network.get("weights", "none") == "none" for one in tried):
         return []
-    return WEIGHTS.format(network=settings["network"]["name"])
+    return WEIGHTS.format(network=settings.network["name"])
 
 
 def training_input(of):
     """What training a method reads for this k, draw and method: exactly the sets that its recipe names, and H."""
     recipe = experiment.recipe(of["method"])
-    settings = experiment.method_settings(of["method"])
+    settings = method_settings(of["method"])
     files = {
-        "domains": domain_files(*settings["sources"], settings["target"]),
+        "domains": domain_files(*settings.sources, settings.target),
         "split": SPLIT.format_map(of),
     }
     names = {"labelling": labelling_of(of["method"]), **of}
@@ -296,5 +287,5 @@ def grid_input(of):
     return {
         "domains": domain_files(*experiment.sources, experiment.target.domain),
         "split": SPLIT.format_map(of),
-        "weights": pretrained(experiment.grid_settings()),
+        "weights": pretrained(grid_settings()),
     }

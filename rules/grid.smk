@@ -31,9 +31,9 @@ for number, members in enumerate(member_packs()):
                 gpu=gpus_to_train(experiment.grid_recipe()),
                 nodes=1,  # several GPUs of a job are those of one machine
             params:
-                settings=experiment.grid_settings(),
+                settings=grid_settings().to_json(),
                 seed=experiment.seed,
-                code=lambda wildcards: grid_code(),
+                code=lambda wildcards: fingerprint(*grid_settings().modules),
             script:
                 "../workflow_scripts/train_grid.py"
 

@@ -28,9 +28,9 @@ for number, draws in enumerate(draw_packs()):
             gpu=lambda wildcards: gpus_to_train(experiment.recipe(wildcards.method)),
             nodes=1,  # several GPUs of a job are those of one machine
         params:
-            settings=lambda wildcards: experiment.method_settings(wildcards.method),
+            settings=lambda wildcards: method_settings(wildcards.method).to_json(),
             seed=experiment.seed,
-            code=lambda wildcards: method_code(wildcards.method),
+            code=lambda wildcards: fingerprint(*method_settings(wildcards.method).modules),
         script:
             "../workflow_scripts/train.py"
 

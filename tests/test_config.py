@@ -36,7 +36,7 @@ def test_configs_that_come_with_the_project(repository, name):
     config = load_config(values, name)
     assert load_config(config.resolved()).resolved() == config.resolved()
     json.dumps(config.resolved())
-    json.dumps([config.method_settings(method) for method in config.methods])
+    json.dumps([config.method_settings(method).to_json() for method in config.methods])
 
 
 @pytest.mark.parametrize("name", ["digits.yaml", "meter_digits.yaml"])
@@ -206,8 +206,8 @@ def test_mistakes_are_named(default_config, path, value, message):
 def test_a_joint_forward_pass_is_for_one_gpu_and_may_be_one_methods(default_config):
     put(default_config, "methods.gradmix", {"training": {"forward": "together"}})
     config = load_config(default_config, "here")
-    assert config.method_settings("gradmix")["training"]["forward"] == "together"
-    assert "forward" not in config.method_settings("pooled")["training"]
+    assert config.method_settings("gradmix").to_json()["training"]["forward"] == "together"
+    assert "forward" not in config.method_settings("pooled").to_json()["training"]
     put(default_config, "training.forward", "together")
     put(default_config, "resources.gpu", 2)
     ((path, what),) = problems(default_config)
@@ -268,17 +268,17 @@ def test_values_as_yaml_writes_them(default_config):
 
 def test_settings_hold_only_what_a_method_uses(default_config):
     config = load_config(default_config)
-    target_only = config.method_settings("target_only")
+    target_only = config.method_settings("target_only").to_json()
     assert target_only["sources"] == []
     assert "gradmix" not in target_only
     assert "steps" not in target_only["training"]
-    assert "batch_size" not in config.method_settings("fine_tune")["training"]
-    assert "target_batch_size" not in config.method_settings("source_only")["training"]
+    assert "batch_size" not in config.method_settings("fine_tune").to_json()["training"]
+    assert "target_batch_size" not in config.method_settings("source_only").to_json()["training"]
     # Fine-tuning loads source-only's network, with the heads of all sources.
-    assert config.method_settings("fine_tune")["sources"] == list(config.sources)
-    assert "fine_tune_steps" not in config.method_settings("gradmix")["training"]
+    assert config.method_settings("fine_tune").to_json()["sources"] == list(config.sources)
+    assert config.method_settings("gradmix").fine_tuning is None
     default_config["gradmix"]["last_layer"] = "H2"
-    assert "fine_tune_steps" in load_config(default_config).method_settings("gradmix")["training"]
+    assert load_config(default_config).method_settings("gradmix").fine_tuning is not None
 
 
 def test_a_title_is_no_setting(default_config):
@@ -314,7 +314,7 @@ def test_overrides_of_a_method(default_config):
         "training": {"steps": 7},
     }
     config = load_config(default_config)
-    settings = config.method_settings("gradmix_h1")
+    settings = config.method_settings("gradmix_h1").to_json()
     assert settings["recipe"] == "gradmix"
     assert settings["gradmix"] == config.gradmix.model_dump() | {"last_layer": "H1"}
     assert settings["training"]["steps"] == 7
@@ -328,8 +328,8 @@ def test_grid_members_differ_in_beta_and_gamma_only(default_config):
         "beta5-gamma-0.5", "beta5-gamma0.25", "beta10-gamma-0.5", "beta10-gamma0.25",
     ]  # fmt: skip
     member = grid_member(config.grid_settings(), "beta5-gamma-0.5")
-    assert (member["gradmix"]["beta"], member["gradmix"]["gamma"]) == (5.0, -0.5)
-    assert member["member"] == "beta5-gamma-0.5"
+    assert (member.gradmix["beta"], member.gradmix["gamma"]) == (5.0, -0.5)
+    assert member.member == "beta5-gamma-0.5"
     with pytest.raises(ValueError, match="no member"):
         grid_member(config.grid_settings(), "alpha5")
 

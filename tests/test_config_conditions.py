@@ -1,6 +1,7 @@
 """Conditions, and methods' own sources: what is trained under which name, and what is refused."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,16 +45,16 @@ def test_methods_that_see_sources_are_rows_of_every_condition():
 def test_a_condition_changes_the_sources_and_nothing_else():
     config = configuration()
     plain, other = config.method_settings("pooled"), config.method_settings("pooled@other")
-    assert other == plain | {"name": "pooled@other", "sources": ["rendered_5_9", "near_wrong"]}
+    assert other == replace(plain, name="pooled@other", sources=("rendered_5_9", "near_wrong"))
     assert config.starts_from("fine_tune@other") == "source_only@other"
-    assert config.method_settings("source_only@other")["sources"] == OTHER["sources"]
+    assert config.method_settings("source_only@other").to_json()["sources"] == OTHER["sources"]
     assert config.starts_from("fine_tune") == "source_only"
     # Splits cover all of them, and so does the leak guard.
     assert config.split_settings()["sources"] == ["rendered_5_9", "sklearn_0_4", "near_wrong"]
 
 
 def test_drop_one_tries_all_sources_and_all_but_each():
-    tried = configuration().method_settings("drop_one@other")["candidates"]
+    tried = configuration().method_settings("drop_one@other").to_json()["candidates"]
     assert {name: one["sources"] for name, one in tried.items()} == {
         "all": ["rendered_5_9", "near_wrong"],
         "without_rendered_5_9": ["near_wrong"],
@@ -81,7 +82,7 @@ def test_without_conditions_there_is_nothing_of_them():
 def test_a_method_with_sources_of_its_own():
     mine = {"recipe": "pooled", "sources": ["rendered_5_9", "near_wrong"]}
     config = configuration(methods={"pooled": {}, "mine": mine})
-    assert config.method_settings("mine")["sources"] == ["rendered_5_9", "near_wrong"]
+    assert config.method_settings("mine").to_json()["sources"] == ["rendered_5_9", "near_wrong"]
     assert "mine@other" not in [row["name"] for row in config.all_rows()]
 
 

@@ -34,12 +34,12 @@ def test_a_mixer_and_terms_make_a_new_row():
         ("V", "guide", "cross_entropy"),
         ("U", "source", "entropy"),
     ]
-    settings = config.method_settings("mine")
+    settings = config.method_settings("mine").to_json()
     assert (settings["mixer"], settings["terms"]) == ("gradmix", ["entropy"])
     assert settings["options"]["entropy"] == {"weight": 0.1}
     assert "unlabelled_batch_size" in settings["training"]
     assert [s.role for s in config.recipe("summed").streams] == ["source", "source"]
-    assert "gradmix" not in config.method_settings("summed")
+    assert not config.method_settings("summed").gradmix
 
 
 def test_a_term_on_u_joins_the_gradient_of_s_u():
@@ -55,8 +55,8 @@ def test_candidates_of_all_methods_drop_what_a_method_does_not_use():
     config = configuration(tuning=tuning)
     # For pooled both are the same settings, so it tries one.
     assert config.candidates("pooled") == 1
-    assert "candidates" not in config.method_settings("pooled")
-    tried = config.method_settings("fine_tune")["candidates"]
+    assert not config.method_settings("pooled").candidates
+    tried = config.method_settings("fine_tune").to_json()["candidates"]
     assert list(tried) == ["full", "low"]
     assert tried["low"]["training"]["fine_tune_learning_rate"] == 0.001
     assert tried["full"]["training"]["fine_tune_learning_rate"] == 0.005
@@ -64,7 +64,7 @@ def test_candidates_of_all_methods_drop_what_a_method_does_not_use():
 
 def test_the_candidates_of_one_source_at_a_time_are_the_sources():
     config = configuration(methods={"best_single_source": {}}, tuning={"budget": 2})
-    tried = config.method_settings("best_single_source")["candidates"]
+    tried = config.method_settings("best_single_source").to_json()["candidates"]
     assert {name: own["sources"] for name, own in tried.items()} == {
         "rendered_5_9": ["rendered_5_9"],
         "sklearn_0_4": ["sklearn_0_4"],
@@ -171,12 +171,12 @@ def test_ablations_bring_methods_of_their_own():
     config = configuration(ablations=ablations)
     assert list(config.all_methods())[-1] == "gradmix_H2"
     assert "gradmix_H2" not in config.methods
-    assert config.method_settings("gradmix_H2")["gradmix"]["last_layer"] == "H2"
+    assert config.method_settings("gradmix_H2").to_json()["gradmix"]["last_layer"] == "H2"
     assert [row["name"] for row in config.rows("last_layer")] == ["gradmix", "gradmix_H2"]
 
 
 def test_fixed_weights_as_candidates():
     methods = {"fixed_weights": {"candidates": {"v": weights(V=3), "s": weights(sklearn_0_4=0.5)}}}
     tried = configuration(methods=methods, tuning={"budget": 2}).method_settings("fixed_weights")
-    found = [own["options"]["fixed_weights"]["weights"] for own in tried["candidates"].values()]
-    assert found == [{"V": 3}, {"sklearn_0_4": 0.5}]
+    given = [own.options["fixed_weights"]["weights"] for own in tried.candidates.values()]
+    assert given == [{"V": 3}, {"sklearn_0_4": 0.5}]

@@ -31,13 +31,13 @@ def test_every_network_can_be_named_and_every_option_set():
 
 def test_settings_hold_the_networks_own_keys(plain_config, resnet):
     digits = load_config(plain_config)
-    assert digits.method_settings("gradmix")["network"] == plain_config["network"]
+    assert digits.method_settings("gradmix").to_json()["network"] == plain_config["network"]
     assert digits.resolved()["network"] == plain_config["network"]
     for settings in (
         load_config(resnet).method_settings("gradmix"),
         load_config(resnet).grid_settings(),
     ):
-        assert settings["network"] == {
+        assert settings.network == {
             "name": "resnet18",
             "weights": "imagenet",
             "norm_statistics": "shared",
@@ -62,7 +62,7 @@ def test_what_is_resolved_can_be_read_again(plain_config, network):
 def test_a_path_is_no_setting(resnet, setting, in_settings):
     resnet["network"] = {"name": "resnet18", "weights": setting}
     config = load_config(resnet)
-    assert config.method_settings("gradmix")["network"]["weights"] == in_settings
+    assert config.method_settings("gradmix").to_json()["network"]["weights"] == in_settings
     assert config.network.weights == setting
 
 
@@ -138,7 +138,9 @@ def test_methods_and_recipes_change_keys_that_the_network_takes(resnet):
         "mme": {"network": {"weights": "imagenet", "temperature": 0.1}},
     }
     config = load_config(resnet)
-    network = {name: config.method_settings(name)["network"] for name in resnet["methods"]}
+    network = {
+        name: config.method_settings(name).to_json()["network"] for name in resnet["methods"]
+    }
     assert network["gradmix"]["norm_statistics"] == "per_domain"
     assert network["gradmix"]["weights"] == "none"
     assert (network["mdda"]["norm_statistics"], network["mdda"]["normalise"]) == (

@@ -3,20 +3,28 @@
 A member's beta and gamma are in its folder's name.
 """
 
+from dataclasses import replace
+
 from gradmix_stage import by_member, draw_of, folders_of_draws, stage
 from training_job import training_jobs
 
 with stage(snakemake) as log:
     from gradmix.config import grid_member
-    from gradmix.training.launch import train_pack
+    from gradmix.training.job import Run
+    from gradmix.training.launch import train_runs
+    from gradmix.training.settings import RunSettings
 
     folders = folders_of_draws(snakemake.output)
     draws = list(dict.fromkeys(draw_of(snakemake, folder.parent) for folder in folders))
     jobs = training_jobs(snakemake, draws, log)
+    grid = RunSettings.from_json(snakemake.params.settings)
     for job, outputs in zip(jobs, by_member(folders, len(draws)), strict=True):
-        settings = [
-            grid_member(dict(snakemake.params.settings), folder.name)
-            | {"title": f"GradMix, {folder.name}"}
+        runs = [
+            Run(
+                replace(grid_member(grid, folder.name), title=f"GradMix, {folder.name}"),
+                job,
+                folder,
+            )
             for folder in outputs
         ]
-        train_pack(settings, outputs, job, log)
+        train_runs(runs, log)

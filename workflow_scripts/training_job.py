@@ -7,9 +7,9 @@ from gradmix_stage import Log, by_member, device, experiment, folders, labels_pe
 
 
 def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
-    """What `gradmix.training.run` asks for besides a method's settings, for each draw; a GPU is taken for all."""
-    from gradmix.training.checkpoints import Pace
-    from gradmix.training.run import Job
+    """What `gradmix.training.job.Run` asks for besides a method's settings, for each draw; a GPU is taken for all."""
+    from gradmix.training.job import Job
+    from gradmix.training.settings import Pace
 
     config = experiment(snakemake)
     shared: dict[str, Any] = {

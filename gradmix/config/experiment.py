@@ -1,6 +1,7 @@
 """The whole configuration, and the part of it that each stage needs, so that no other key reruns the stage."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -34,10 +35,11 @@ from gradmix.config.types import (
     Section,
     nothing_is_empty,
 )
-from gradmix.methods.method import SCHEDULES
 from gradmix.methods.recipe import Recipe
 from gradmix.methods.recipes import recipe_of
 from gradmix.nets.registry import NETWORKS
+from gradmix.training.settings import BatchSizes, RunSettings, schedule_of
+from gradmix.training.settings import Image as SeenImage
 
 LabelSpace = (
     Literal["auto"] | Annotated[tuple[ClassName, ...], AsList, Field(min_length=2), Distinct]
@@ -250,25 +252,22 @@ class Config(Section):
             "test_per_class": self.target.test_per_class,
         }
 
-    def method_settings(self, method: str) -> dict[str, Any]:
+    def method_settings(self, method: str) -> RunSettings:
         """What training a method depends on besides its input files, k and draw (its title is no such thing)."""
         recipe, listed = self.recipe(method), self.listed(method)
-        settings = {"name": method} | self._training_settings(recipe, listed)
-        # A recipe of the configuration's own making is named by its parts.
-        settings |= {"mixer": listed.mixer} if listed.mixer else {}
-        settings |= {"terms": list(listed.terms)} if listed.terms else {}
-        candidates = self._candidates(method, recipe, settings)
-        return settings | {"candidates": candidates} if len(candidates) > 1 else settings
+        settings = self._training_settings(method, recipe, listed)
+        candidates = self._candidates(recipe, settings)
+        return replace(settings, candidates=candidates) if len(candidates) > 1 else settings
 
     def candidates(self, method: str) -> int:
         """Number of settings that a method tries."""
-        return len(self.method_settings(method).get("candidates", [None]))
+        return len(self.method_settings(method).candidates) or 1
 
-    def grid_settings(self) -> dict[str, Any]:
+    def grid_settings(self) -> RunSettings:
         """The same for the members of the grid, whose beta and gamma come from `grid_member`."""
-        settings = self._training_settings(self.grid_recipe())
-        gradmix = {k: v for k, v in settings["gradmix"].items() if k not in ("beta", "gamma")}
-        return {"name": "grid"} | settings | {"gradmix": gradmix}
+        settings = self._training_settings("grid", self.grid_recipe())
+        gradmix = {k: v for k, v in settings.gradmix.items() if k not in ("beta", "gamma")}
+        return replace(settings, gradmix=gradmix)
 
     def grid_members(self) -> list[str]:
         """Names of the grid's members, beta by beta, such as ``beta10-gamma0.6``."""
@@ -278,21 +277,19 @@ class Config(Section):
             for gamma in self.grid.gamma
         ]
 
-    def _candidates(
-        self, method: str, recipe: Recipe, settings: dict[str, Any]
-    ) -> dict[str, dict[str, Any]]:
+    def _candidates(self, recipe: Recipe, settings: RunSettings) -> dict[str, RunSettings]:
         """Full settings of everything that a method tries, by name; equal ones once."""
-        if tried := recipe.source_sets(settings["sources"]):
-            return {name: settings | {"sources": sources} for name, sources in tried.items()}
-        listed = self.listed(method)
-        found: dict[str, dict[str, Any]] = {}
+        if tried := recipe.source_sets(settings.sources):
+            return {name: replace(settings, sources=tuple(own)) for name, own in tried.items()}
+        listed = self.listed(settings.name)
+        candidates: dict[str, RunSettings] = {}
         for name, candidate in (listed.candidates or self.tuning.candidates).items():
-            own = settings | self._training_settings(recipe, listed, candidate)
-            if own not in found.values():
-                found[name] = own
-        return found
+            own = self._training_settings(settings.name, recipe, listed, candidate)
+            if own not in candidates.values():
+                candidates[name] = own
+        return candidates
 
-    def _training_settings(self, recipe: Recipe, *over: Overrides) -> dict[str, Any]:
+    def _training_settings(self, name: str, recipe: Recipe, *over: Overrides) -> RunSettings:
         training = self.training.model_dump(mode="json")
         gradmix = self.gradmix.model_dump(mode="json") | dict(recipe.gradmix)
         network = self.network.model_dump(mode="json")
@@ -302,32 +299,34 @@ class Config(Section):
             gradmix |= own.overrides("gradmix")
             network |= own.overrides("network")
             options = {k: v | own.options.get(k, {}) for k, v in options.items()}
+        listed = next((own for own in over if isinstance(own, Method)), Method())
+        image = SeenImage(**self.image.model_dump(mode="json"))
         fine_tunes = recipe.last_layer_fine_tunes and gradmix["last_layer"] == "H2"
-        keys = [*SCHEDULES[recipe.schedule], "momentum", "weight_decay", "precision"]
-        keys += SCHEDULES["fine_tune"] if fine_tunes else []
-        keys += ["target_batch_size"] if recipe.sees & {"V", "V_enlarged"} else []
-        keys += ["unlabelled_batch_size"] if "U" in recipe.sees else []
-        keys += ["batch_size"] if recipe.sees - {"V", "V_enlarged", "U"} else []
-        keys += ["selection_per_class"] if training["selection_per_class"] else []
-        keys += ["forward"] if training["forward"] != "separate" else []
-        if recipe.schedule == "adam":
-            keys.remove("momentum")
-        own_sources = next((own.sources for own in over if isinstance(own, Method)), ())
-        sources = self._sources(recipe, own_sources or self.sources)
-        settings: dict[str, Any] = {
-            "recipe": recipe.name,
-            "method": recipe.method().to_json(),
-            "sources": sources,
-            "target": self.target.domain,
-            "image": self.image.model_dump(mode="json"),
-            "network": self._network_settings(network | dict(recipe.network)),
-            "training": {key: training[key] for key in dict.fromkeys(keys)},
-        }
-        settings |= {"options": options} if options else {}
-        if recipe.mixes_by_target:
-            unused = recipe.unused_gradmix_keys
-            settings["gradmix"] = {k: v for k, v in gradmix.items() if k not in unused}
-        return settings
+        unused = recipe.unused_gradmix_keys
+        sees = recipe.sees
+        return RunSettings(
+            name=name,
+            recipe=recipe.name,
+            method=recipe.method(),
+            terms=listed.terms,
+            sources=tuple(self._sources(recipe, listed.sources or self.sources)),
+            target=self.target.domain,
+            image=image,
+            network=self._network_settings(network | dict(recipe.network)),
+            schedule=schedule_of(training, recipe.schedule, flip=image.flip),
+            fine_tuning=schedule_of(training, "fine_tune", flip=image.flip) if fine_tunes else None,
+            # Sizes of batches that it has not must not rerun it.
+            batch_sizes=BatchSizes(
+                sources=training["batch_size"] if sees - {"V", "V_enlarged", "U"} else None,
+                target=training["target_batch_size"] if sees & {"V", "V_enlarged"} else None,
+                unlabelled=training["unlabelled_batch_size"] if "U" in sees else None,
+            ),
+            selection_per_class=training["selection_per_class"],
+            gradmix={k: v for k, v in gradmix.items() if k not in unused}
+            if recipe.mixes_by_target
+            else {},
+            options=options,
+        )
 
     def _network_settings(self, network: dict[str, Any]) -> dict[str, Any]:
         """The keys that the network takes; of a file of weights no path, since its content is an input."""
@@ -363,7 +362,7 @@ def _parted(run: str) -> tuple[str, str]:
     return method, condition
 
 
-def grid_member(settings: dict[str, Any], member: str) -> dict[str, Any]:
+def grid_member(settings: RunSettings, member: str) -> RunSettings:
     """Settings of one member of the grid: `Config.grid_settings` with the beta and gamma that its name says.
 
     Raises:
@@ -374,4 +373,4 @@ def grid_member(settings: dict[str, Any], member: str) -> dict[str, Any]:
         values = {"beta": float(beta.removeprefix("beta")), "gamma": float(gamma)}
     except ValueError:
         raise ValueError(f"{member!r} is no member of a grid (such as beta10-gamma0.6)") from None
-    return settings | {"member": member, "gradmix": settings["gradmix"] | values}
+    return replace(settings, member=member, gradmix={**settings.gradmix, **values})

@@ -57,7 +57,7 @@ def _names(path: str, name: str, method: Method) -> Iterator[Problem]:
 def settings_of(config: Config) -> Iterator[Problem]:
     """Overrides that have an effect, and no more candidates than the budget."""
     for path, name, method in paths_of(config):
-        settings, recipe = config.method_settings(name), config.recipe(name)
+        settings, recipe = config.method_settings(name).to_json(), config.recipe(name)
         known = recipe.default_options()
         yield from _overrides(path, method, settings, known)
         for candidate, overrides in method.candidates.items():

@@ -103,6 +103,7 @@ class RunSettings:
         name: of the method.
         recipe: name of its recipe.
         method: what the recipe says of training, with the mixer and terms that the configuration puts into it.
+        terms: those of them that the configuration put there.
         sources: names of the source domains, in their order.
         target: name of the target domain.
         image: what the network sees of the images.
@@ -131,9 +132,24 @@ class RunSettings:
     selection_per_class: int | Literal["labels_per_class"] | None = None
     gradmix: Options = field(default_factory=dict)
     options: Mapping[str, Options] = field(default_factory=dict)
+    terms: tuple[str, ...] = ()
     member: str | None = None
     title: str | None = None
     candidates: "Mapping[str, RunSettings]" = field(default_factory=dict)
+
+    @property
+    def modules(self) -> list[str]:
+        """Modules that make a run's numbers, for the fingerprint of its code.
+
+        What decides when, where and with which others it is trained is none of them: that leaves them as they are, up
+        to rounding. Modules that training imports by name are.
+        """
+        parts = {f"gradmix.training.{part}" for part in ("phases", "alone", "record", "candidates")}
+        for tried in self.candidates.values() or [self]:
+            parts |= {*tried.method.modules, f"gradmix.nets.{tried.network['name']}"}
+            if tried.schedule.forward == "together":
+                parts.add("gradmix.training.joint")
+        return sorted(parts)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, in the words of the configuration; what has no effect on this run is left out."""
@@ -155,6 +171,7 @@ class RunSettings:
             "name": self.name,
             "recipe": self.recipe,
             "method": self.method.to_json(),
+            "mixer": self.method.mixer,
             "sources": list(self.sources),
             "target": self.target,
             "image": asdict(self.image),
@@ -164,6 +181,7 @@ class RunSettings:
         optional = {
             "gradmix": dict(self.gradmix),
             "options": {part: dict(own) for part, own in self.options.items()},
+            "terms": list(self.terms),
             "member": self.member,
             "title": self.title,
             "candidates": {name: tried.to_json() for name, tried in self.candidates.items()},
@@ -187,14 +205,12 @@ class RunSettings:
 
     @classmethod
     def _read(cls, values: Mapping[str, Any]) -> "RunSettings":
-        known = {field.name for field in fields(cls)} | {"training"}
+        known = {field.name for field in fields(cls)} | {"training", "mixer"}
         if unknown := values.keys() - known:
             raise ValueError(f"settings of {values['name']}: unknown key {min(unknown)!r}")
         method = Method.from_json(values["method"])
         training, image = values["training"], Image(**values["image"])
         gradmix = values.get("gradmix", {})
-        given = ("momentum", "weight_decay", "precision", "forward")
-        shared = {key: training[key] for key in given if key in training} | {"flip": image.flip}
         fine_tunes = method.last_layer_fine_tunes and gradmix.get("last_layer") == "H2"
         return cls(
             name=values["name"],
@@ -204,12 +220,13 @@ class RunSettings:
             target=values["target"],
             image=image,
             network=values["network"],
-            schedule=_schedule(training, method.schedule, shared),
-            fine_tuning=_schedule(training, "fine_tune", shared) if fine_tunes else None,
+            schedule=schedule_of(training, method.schedule, flip=image.flip),
+            fine_tuning=schedule_of(training, "fine_tune", flip=image.flip) if fine_tunes else None,
             batch_sizes=BatchSizes(**{name: training.get(key) for key, name in _SIZES.items()}),
             selection_per_class=training.get("selection_per_class"),
             gradmix=gradmix,
             options=values.get("options", {}),
+            terms=tuple(values.get("terms", ())),
             member=values.get("member"),
             title=values.get("title"),
             candidates={
@@ -218,12 +235,19 @@ class RunSettings:
         )
 
 
-def _schedule(
-    training: Mapping[str, Any], name: ScheduleName, shared: Mapping[str, Any]
-) -> Schedule:
+def schedule_of(training: Mapping[str, Any], name: ScheduleName, *, flip: bool) -> Schedule:
+    """The schedule by that name among the keys of ``training``."""
     steps, evaluate_every, learning_rate = (training[key] for key in SCHEDULES[name])
-    optimizer = "adam" if name == "adam" else "sgd"
-    return Schedule(optimizer, steps, evaluate_every, learning_rate, **shared)
+    adam = name == "adam"
+    known = ("weight_decay", "precision", "forward", *(() if adam else ("momentum",)))
+    return Schedule(
+        "adam" if adam else "sgd",
+        steps,
+        evaluate_every,
+        learning_rate,
+        flip=flip,
+        **{key: training[key] for key in known if key in training},
+    )
 
 
 def _timing(schedule: Schedule, name: ScheduleName) -> dict[str, Any]:

@@ -50,6 +50,6 @@ def test_every_recipe_stands_once_and_names_what_exists():
 def test_a_methods_settings_hold_what_training_takes_and_not_the_title(default_config):
     config = load_config(default_config)
     settings = config.method_settings("gradmix")
-    assert Method.from_json(settings["method"]) == recipe_of("gradmix").method()
-    assert config.grid_settings()["method"] == settings["method"]
-    assert recipe_of("pooled").title not in json.dumps(config.method_settings("pooled"))
+    assert settings.method == recipe_of("gradmix").method()
+    assert config.grid_settings().method == settings.method
+    assert recipe_of("pooled").title not in json.dumps(config.method_settings("pooled").to_json())
