@@ -162,9 +162,7 @@ def test_one_more_entry_in_each_table(finished):
         finished.edited(RECIPES, "RECIPES = (", 'RECIPES = (Recipe("new", "New", POOLED),'),
         finished.appended("gradmix/methods/mixers.py", '\nMIXERS["new"] = MIXERS["sum"]\n'),
         finished.appended("gradmix/terms/registry.py", '\nTERMS["new"] = TERMS["vat"]\n'),
-        finished.appended(
-            "gradmix/nets/registry.py", '\nNETWORKS["new"] = NETWORKS["convnet"]\n'
-        ),
+        finished.appended("gradmix/nets/registry.py", '\nNETWORKS["new"] = NETWORKS["convnet"]\n'),
         finished.appended("gradmix/domains/registry.py", '\nORIGINS["new"] = ORIGINS["mnist"]\n'),
     ):
         assert finished.would_run().jobs == ()
