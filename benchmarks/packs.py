@@ -228,7 +228,7 @@ def one_step(run: RunState) -> Callable[[], None]:
     """A model's step on one batch that stays, without anything that waits for the device or reads a value."""
     network = StackedNetwork([run.network])
     network.module.train()
-    mixer = run.mixer.stack([run.mixer], network.of_first)
+    mixer = run.mixer.stack([run.mixer], network.leaves)
     assert isinstance(run.optimizer, SGD)
     optimizer = SGD.stack([run.optimizer], network.parameters)
     batches = []

@@ -9,9 +9,9 @@ from typing import Any, Literal, Self
 
 Set = Literal["sources", "target_sources", "V", "V_enlarged", "S_u_hard", "S_u_soft", "U"]
 Role = Literal["source", "guide", "companion"]
-Schedule = Literal["full", "adam", "target_only", "fine_tune"]
+ScheduleName = Literal["full", "adam", "target_only", "fine_tune"]
 
-SCHEDULES: dict[Schedule, tuple[str, str, str]] = {
+SCHEDULES: dict[ScheduleName, tuple[str, str, str]] = {
     "full": ("steps", "evaluate_every", "learning_rate"),
     "adam": ("steps", "evaluate_every", "adam_learning_rate"),
     "target_only": ("target_only_steps", "target_only_evaluate_every", "learning_rate"),
@@ -59,7 +59,7 @@ class Method:
     mixer: str = "sum"
     mixer_class: str = "gradmix.mixing.sum.Sum"
     mixer_arguments: Mapping[str, Any] = field(default_factory=dict)
-    schedule: Schedule = "full"
+    schedule: ScheduleName = "full"
     last_layer_fine_tunes: bool = False
     trains_on_ranks: bool = True
 

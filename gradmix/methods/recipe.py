@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from gradmix.methods.method import Method, Role, Schedule, Stream
+from gradmix.methods.method import Method, Role, ScheduleName, Stream
 from gradmix.methods.mixers import mixer_part
 from gradmix.terms.registry import term_part
 
@@ -38,7 +38,7 @@ class Recipe:
     title: str
     streams: tuple[Stream, ...]
     mixer: str = "sum"
-    schedule: Schedule = "full"
+    schedule: ScheduleName = "full"
     starts_from: str | None = None
     last_layer_fine_tunes: bool = False
     network: Mapping[str, Any] = field(default_factory=dict)

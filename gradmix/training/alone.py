@@ -62,7 +62,7 @@ class Alone(Step):
             raise ArithmeticError(fault)
 
     def validation_images(self, part: slice) -> Tensor:
-        """Images of H."""
+        """Images of a part of H, on the device, uint8."""
         return self.run.validation.take(torch.arange(part.start, part.stop))
 
     def logits(self, images: Tensor) -> Tensor:

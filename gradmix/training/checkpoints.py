@@ -1,8 +1,8 @@
 """When the states of runs are written to their stores: every so often, on SIGTERM, and when they break off."""
 
 import time
-from collections.abc import Callable
 
+from gradmix.training.progress import Log
 from gradmix.training.settings import Pace
 from gradmix.training.step import Step
 from gradmix.training.stop import STATUS, Stop, Terminated
@@ -42,9 +42,7 @@ class Checkpoints:
         log: gets the line that says why they ended.
     """
 
-    def __init__(
-        self, step: Step, clock: Clock, pace: Pace, stop: Stop, log: Callable[[str], None]
-    ) -> None:
+    def __init__(self, step: Step, clock: Clock, pace: Pace, stop: Stop, log: Log) -> None:
         self.step = step
         self.clock = clock
         self._pace = pace
@@ -65,37 +63,37 @@ class Checkpoints:
         """
         if self.step.runs[0].ranks.count > 1:
             if self._stop.requested:
-                self.act()
+                self.write_if_due()
         elif self._stop.requested or self._due():
             self.step.check()
             self.keep()
-            self.act()
+            self.write_if_due()
 
     def keep(self) -> None:
-        """Remember the present states; `rescue` writes them."""
+        """Remember the present states; `write` does so."""
         for run in self.step.going:
             run.keep(self.clock.elapsed)
 
-    def act(self) -> None:
+    def write_if_due(self) -> None:
         """Write the remembered states if it is time to, and leave if SIGTERM came.
 
         Raises:
             Terminated: after SIGTERM.
         """
-        if self._stop.requested:
-            step, count = self.rescue(), len(self.step.going)
+        if self._stop.requested and self.step.going:
+            step, count = self.write(), len(self.step.going)
             who = f"{count} models " if count > 1 else ""
             self._log(
                 f"{who}stopped by SIGTERM at step {step}; started again, training goes on from there"
             )
             raise Terminated(STATUS)
         if self._due():
-            self.rescue()
+            self.write()
 
-    def rescue(self) -> int | None:
+    def write(self) -> int | None:
         """Write what is remembered and not written; the step that it is of."""
         began = time.monotonic()
-        steps = [run.rescue() for run in self.step.going]
+        steps = [run.write() for run in self.step.going]
         self._written_at, self._written_step = time.monotonic(), self.step.number
         self.clock.leave_out(self._written_at - began)
         return steps[0] if steps else None

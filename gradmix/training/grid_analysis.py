@@ -3,7 +3,7 @@
 The paper's Table 2 and what R and the threshold do. Both need the truth, so both stand behind all choices.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,8 @@ from gradmix.files import read_json, write_parquet
 from gradmix.pseudo_labels import label_unlabelled
 from gradmix.training.device import device_for_run
 from gradmix.training.predict import load_network, predict_unlabelled
+from gradmix.training.progress import Log
 from gradmix.training.select import rank
-
-Log = Callable[[str], None]
 
 
 def evaluate_members(

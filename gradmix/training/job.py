@@ -102,7 +102,7 @@ class Run:
             "torch": torch.__version__,
             "device": device.type,
             "threads": self.job.threads,
-            **several("ranks", self.job.ranks),
+            **if_several("ranks", self.job.ranks),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Run:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Run":
-        """What `to_json` gave."""
+        """Make the run that `to_json` described."""
         job = dict(values["job"])
         for name in (*_FILES, "store"):
             job[name] = None if job[name] is None else Path(job[name])
@@ -132,7 +132,7 @@ class Files:
 
     def __init__(self, *, shared: bool) -> None:
         self._hashes: dict[int, dict[str, str]] = {}
-        self._inputs: dict[tuple[int, tuple[str, ...]], RunInputs] = {}
+        self._inputs: dict[tuple[int, tuple[str, ...], str], RunInputs] = {}
         self._located: Located | None = {} if shared else None
 
     def hashes(self, job: Job) -> dict[str, str]:
@@ -144,19 +144,19 @@ class Files:
         return self._hashes[id(job)]
 
     def inputs(self, run: Run) -> RunInputs:
-        """The opened files.
-
-        Raises:
-            ValueError: if files are damaged or do not fit each other.
-        """
-        key = (id(run.job), run.settings.sources)
+        """The files of a run (see `open_inputs`)."""
+        key = (id(run.job), run.settings.sources, run.settings.target)
         if key not in self._inputs:
             self._inputs[key] = open_inputs(run, self._located)
         return self._inputs[key]
 
 
 def open_inputs(run: Run, located: Located | None = None) -> RunInputs:
-    """The opened files of a run; ``located`` are images that other draws' runs use as well.
+    """Open the files of a run.
+
+    Args:
+        run: which run.
+        located: images that lie on the device, for sets that other draws' runs use as well.
 
     Raises:
         ValueError: if files are damaged or do not fit each other.
@@ -173,7 +173,7 @@ def open_inputs(run: Run, located: Located | None = None) -> RunInputs:
     return RunInputs(sources, target, labels, split, enlarged, soft, located=located)
 
 
-def several(what: str, count: int) -> dict[str, int]:
+def if_several(what: str, count: int) -> dict[str, int]:
     """The number of ranks, or of models trained in the same calls, where there are several; nothing else."""
     return {what: count} if count > 1 else {}
 

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,10 @@ from torch import distributed
 from gradmix.files import read_json, write_json
 from gradmix.training import run
 from gradmix.training.job import Run
+from gradmix.training.progress import Log
 from gradmix.training.ranks import Ranks
 from gradmix.training.state import TrainingError
 from gradmix.training.stop import Stop
-
-Log = Callable[[str], None]
 
 # Rank 0 may have a checkpoint to write before it leaves.
 _GRACE_SECONDS = 60.0

@@ -8,12 +8,11 @@ import torch
 from gradmix.training.batches import gathered
 from gradmix.training.checkpoints import Checkpoints, Clock
 from gradmix.training.lock import RunInUseError
+from gradmix.training.progress import Log
 from gradmix.training.settings import Pace
 from gradmix.training.state import RunState, TrainingError
 from gradmix.training.step import MakeStep, Step
 from gradmix.training.stop import Stop, Terminated
-
-Log = Callable[[str], None]
 
 
 def train(
@@ -56,36 +55,35 @@ def train(
         checkpoints = Checkpoints(step, clock, pace or Pace(), stop, log)
         try:
             checkpoints.keep()
-            checkpoints.act()
+            checkpoints.write_if_due()
             while step.going and (step.number < steps or step.taken):
                 # One interval: the host only queues work here, and waits at the evaluation behind it.
                 if not step.taken:
                     clock = checkpoints.clock = Clock(step)
                 _interval(step, clock, checkpoints.after_step)
+                _tell_errors(step, log)
                 progress(step.number, _evaluate(step, clock, log))
                 checkpoints.keep()
                 if step.number < steps:
-                    checkpoints.act()
+                    checkpoints.write_if_due()
                 if 0 < len(step.going) < len(step.runs):
-                    for run in step.runs:
-                        if run.error is not None:
-                            log(f"{run.name}: {run.error}; the others go on")
                     step = checkpoints.step = make_step(step.going)
             if keep_end:
-                checkpoints.rescue()
+                checkpoints.write()
             if stop.requested:
-                checkpoints.act()
+                checkpoints.write_if_due()
         except Terminated:
             raise
         except ArithmeticError as error:
             for run in step.going:
                 run.fail(str(error))
+            _tell_errors(step, log)
         except BaseException as error:
             # Ctrl-C, a full disk: nothing computed up to the last evaluation is lost.
             for run in step.going:
                 # One that cannot be written must not keep the others from it.
                 with suppress(RunInUseError, OSError):
-                    run.rescue()
+                    run.write()
             if isinstance(error, torch.OutOfMemoryError) and len(step.runs) > 1:
                 raise TrainingError(
                     f"{len(step.runs)} models do not fit into the device's memory together; lower "
@@ -108,6 +106,13 @@ def _interval(step: Step, clock: Clock, after_step: Callable[[], None]) -> None:
     step.check()
     for run in step.runs:
         run.intervals.append(1000 * clock.elapsed / count)
+
+
+def _tell_errors(step: Step, log: Log) -> None:
+    others = "; the others go on" if step.going else ""
+    for run in step.runs:
+        if run.error is not None:
+            log(f"{run.name}: {run.error}{others}")
 
 
 def _evaluate(step: Step, clock: Clock, log: Log) -> str:

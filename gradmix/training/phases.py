@@ -1,16 +1,14 @@
 """Trains runs of one kind from where they stand to their outcomes, in one part or in two (H2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gradmix.training.loop import train
 from gradmix.training.prepare import Prepared, fine_tuning
-from gradmix.training.progress import progress_bar
+from gradmix.training.progress import Log, progress_bar
 from gradmix.training.settings import Pace
 from gradmix.training.state import Outcome, RunState, TrainingError
 from gradmix.training.step import MakeStep
 from gradmix.training.stop import Stop
-
-Log = Callable[[str], None]
 
 
 def train_group(
@@ -81,4 +79,6 @@ def train_group(
 
 
 def _end(state: RunState) -> Outcome | TrainingError:
-    return state.outcome() if state.error is None else TrainingError(f"{state.name}: {state.error}")
+    if state.error is None:
+        return state.outcome()
+    return TrainingError(f"{state.name}: {state.error}")

@@ -1,6 +1,6 @@
 """Predictions of chosen models: pseudo-labels of U by the ensemble, and the one look at the test set."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,7 @@ from gradmix.files import read_json, write_json, write_parquet
 from gradmix.nets.build import build_network
 from gradmix.pseudo_labels import label_unlabelled
 from gradmix.training.device import device_for_run
-
-Log = Callable[[str], None]
+from gradmix.training.progress import Log
 
 
 def pseudo_label(

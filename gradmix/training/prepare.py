@@ -104,7 +104,14 @@ def prepare(
     )
     torch.manual_seed(ranks.seed(seed))  # of random terms, and a user's dropout
     state = _state(
-        run, settings.method, network, streams, validation, settings.schedule, store, ranks
+        run,
+        settings.method,
+        network=network,
+        streams=streams,
+        validation=validation,
+        schedule=settings.schedule,
+        store=store,
+        ranks=ranks,
     )
     state.random = random_states(device)
     return Prepared(run, inputs, state, store, notes, label_spaces, domains)
@@ -124,18 +131,19 @@ def fine_tuning(first: Prepared, outcome: Outcome) -> RunState:
     return _state(
         run,
         alone,
-        before.network,
-        streams,
-        before.validation,
-        settings.fine_tuning,
-        first.store.part("H2"),
-        before.ranks,
+        network=before.network,
+        streams=streams,
+        validation=before.validation,
+        schedule=settings.fine_tuning,
+        store=first.store.part("H2"),
+        ranks=before.ranks,
     )
 
 
 def _state(
     run: Run,
     method: Method,
+    *,
     network: nn.Module,
     streams: Sequence[LoadedStream],
     validation: ImageSet,

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+Log = Callable[[str], None]
+"""Gets a line per event."""
+
 
 @contextmanager
 def progress_bar(title: str, steps: int) -> Iterator[Callable[[int, str], None]]:

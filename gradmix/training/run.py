@@ -1,18 +1,19 @@
 """Trains runs from files to files: the only driver, for one run and for many."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 
 from gradmix.training.alone import Alone
 from gradmix.training.candidates import candidate_folder, keep_best
 from gradmix.training.device import device_for_run
-from gradmix.training.job import Files, Run, several
+from gradmix.training.job import Files, Run, if_several
 from gradmix.training.joint import features_together
 from gradmix.training.lock import RunInUseError
 from gradmix.training.phases import train_group
 from gradmix.training.prepare import Prepared, prepare
+from gradmix.training.progress import Log
 from gradmix.training.ranks import ALONE, Ranks
 from gradmix.training.record import record_of, write_record
 from gradmix.training.settings import Pace
@@ -22,8 +23,6 @@ from gradmix.training.state import Outcome, RunState, TrainingError
 from gradmix.training.step import Step
 from gradmix.training.stop import Stop
 from gradmix.training.store import RunStore
-
-Log = Callable[[str], None]
 
 
 def train_runs(runs: Sequence[Run], log: Log, ranks: Ranks = ALONE) -> None:
@@ -68,12 +67,10 @@ def _train_all(runs: Sequence[Run], log: Log, ranks: Ranks) -> None:
     job = runs[0].job
     at_once = job.models_at_once if ranks.count == 1 else 1
     stop = Stop()
-    with (
-        stop.listening() if ranks.first else nullcontext(),
-        nullcontext(ranks.device)
-        if ranks.device
-        else device_for_run(job.device, job.threads) as device,
-    ):
+    with ExitStack() as held:
+        if ranks.first:
+            held.enter_context(stop.listening())
+        device = ranks.device or held.enter_context(device_for_run(job.device, job.threads))
         driver = _Driver(Files(shared=at_once > 1), device, job.pace, stop, log, ranks)
         for start in range(0, len(runs), at_once):
             part = runs[start : start + at_once]
@@ -150,7 +147,8 @@ class _Driver:
 
     def _finish(self, ready: Prepared, outcome: Outcome, models: int) -> None:
         """Write a run's record and keep it in the store."""
-        execution = several("ranks", self._ranks.count) | several("models_at_once", models)
+        execution = if_several("ranks", self._ranks.count)
+        execution |= if_several("models_at_once", models)
         record = record_of(ready, outcome, self._files.hashes(ready.run.job), execution)
         if record["chosen_in_last_tenth"]:
             who = f"{ready.run.name}: " if models > 1 else ""

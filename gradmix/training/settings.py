@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
-from gradmix.methods.method import SCHEDULES, Method
-from gradmix.methods.method import Schedule as ScheduleName
+from gradmix.methods.method import SCHEDULES, Method, ScheduleName
 
 Value: TypeAlias = "bool | int | float | str | Sequence[Value] | Mapping[str, Value] | None"
 """What JSON can hold: an option of a network, a mixer or a term, whose own class says what it takes."""
@@ -200,7 +199,7 @@ class RunSettings:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "RunSettings":
-        """What `to_json` gave.
+        """Make the settings that `to_json` described.
 
         Raises:
             ValueError: if a key is missing or unknown; the message names it.
@@ -220,6 +219,10 @@ class RunSettings:
         if unknown:
             raise ValueError(f"settings of {values['name']}: unknown key {min(unknown)!r}")
         method = Method.from_json(values["method"])
+        if values.get("mixer", method.mixer) != method.mixer:
+            raise ValueError(
+                f"settings of {values['name']}: mixer is {values['mixer']}, but the method's is {method.mixer}"
+            )
         training, image = values["training"], Image(**values["image"])
         gradmix = values.get("gradmix", {})
         fine_tunes = method.last_layer_fine_tunes and gradmix.get("last_layer") == "H2"

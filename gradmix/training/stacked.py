@@ -33,7 +33,7 @@ class Stacked(Step):
         super().__init__(
             runs,
             self._stacked.module,
-            type(mixers[0]).stack(mixers, self._stacked.of_first),
+            type(mixers[0]).stack(mixers, self._stacked.leaves),
             SGD.stack(optimizers, self._stacked.parameters),
         )
         for run in runs:

@@ -24,7 +24,7 @@ class StackedNetwork:
     Attributes:
         module: what the calls run, whose training mode counts.
         parameters: (M, ...) leaves, in the order of ``networks[0].parameters()``.
-        of_first: the first network's parameters, and the leaves of all models in their place.
+        leaves: of all models, by the first network's parameters.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
@@ -38,7 +38,7 @@ class StackedNetwork:
             _stacked(list(each)) for each in zip(*(n.buffers() for n in networks), strict=True)
         ]
         # A mixer knows the parameters of the network that it was made for.
-        self.of_first = dict(zip(first.parameters(), self.parameters, strict=True))
+        self.leaves = dict(zip(first.parameters(), self.parameters, strict=True))
         self._names = [name for name, _ in [*first.named_parameters(), *first.named_buffers()]]
         self._tensors = [*self.parameters, *buffers]
 

@@ -116,7 +116,7 @@ class RunState:
     best: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     intervals: list[float] = field(default_factory=list)
-    error: TrainingError | None = None
+    error: str | None = None
     _kept: Snapshot | None = None
     _written: bool = False
 
@@ -167,7 +167,7 @@ class RunState:
         """Remember the present state, in memory; all ranks do so together."""
         self._kept, self._written = self._snapshot(elapsed), False
 
-    def rescue(self) -> int | None:
+    def write(self) -> int | None:
         """Write the remembered state, unless it is written; the step that it is of.
 
         Raises:
@@ -186,10 +186,11 @@ class RunState:
 
     def fail(self, fault: str) -> None:
         """Give up, because of what the message says; the last whole state is kept."""
-        step = self.rescue()
-        self.error = TrainingError(
-            f"{fault}; the state of step {step} is kept in {self.store.folder}"
-        )
+        try:
+            kept = f"the state of step {self.write()} is kept in {self.store.folder}"
+        except RunInUseError as error:
+            kept = str(error)
+        self.error = f"{fault}; {kept}"
 
     def outcome(self) -> Outcome:
         """What the record says of the training."""

@@ -160,7 +160,7 @@ def test_a_nan_names_step_and_source_and_keeps_the_last_state(tmp_path, mixing):
     run = state_of(store, network=Explodes(network, "b"), mixer=mixer)
     train([run], Alone, log=lambda line: None, progress=lambda step, text: None)
     with pytest.raises(TrainingError, match=r"step 4: .* S2 is NaN .*the state of step 3 is kept"):
-        raise run.error
+        raise TrainingError(run.error)
     tensors, state = store.load()
     assert state["step"] == 3
     assert all(

@@ -74,7 +74,7 @@ def all_together(kind, options, steps, weight_decay=0.0, net_kind=ConvNet):
     mixers = [mixer_of(net, kind, model, options) for model, net in enumerate(nets)]
     stacked = StackedNetwork(nets)
     optimizers = [sgd(net, model, weight_decay) for model, net in enumerate(nets)]
-    mixer = mixers[0].stack(mixers, stacked.of_first)
+    mixer = mixers[0].stack(mixers, stacked.leaves)
     optimizer = SGD.stack(optimizers, stacked.parameters)
 
     def losses_of(net, images, labels):
@@ -156,7 +156,7 @@ def test_a_model_that_is_not_finite_disturbs_no_other():
     mixers = [mixer_of(net, GradMix, model, {}) for model, net in enumerate(nets)]
     before = [copy.deepcopy(net.state_dict()) for net in nets]
     stacked = StackedNetwork(nets)
-    mixer = mixers[0].stack(mixers, stacked.of_first)
+    mixer = mixers[0].stack(mixers, stacked.leaves)
     images, labels = batch(0, 0)
 
     def losses_of(net, factor):
