@@ -41,16 +41,16 @@ def closure(*modules: str) -> set[str]:
     The package's own ``__init__`` is left out: it holds public names that load on first use, and a
     new one changes no result.
     """
-    found: set[str] = set()
+    covered: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module in found or module == PACKAGE:
+        if module in covered or module == PACKAGE:
             continue
-        found.add(module)
+        covered.add(module)
         waiting += _read(module)[1]
         waiting.append(module.rpartition(".")[0])
-    return found
+    return covered
 
 
 @cache
@@ -146,13 +146,13 @@ def _targets(node: ast.AST, package: str, path: Path) -> set[str]:
         base = ".".join([*above, base]) if base else ".".join(above)
     if base.split(".")[0] != PACKAGE:
         return set()
-    found = {base}
+    modules = {base}
     for alias in node.names:
         if _path(f"{base}.{alias.name}") is not None:
-            found.add(f"{base}.{alias.name}")
+            modules.add(f"{base}.{alias.name}")
         elif base == PACKAGE and not alias.name.startswith("__"):
             # A public name loads its module at run time, unseen by this file.
             raise ValueError(
                 f"{path}, line {node.lineno}: import {alias.name} from the module that defines it"
             )
-    return found
+    return modules

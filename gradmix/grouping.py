@@ -80,7 +80,7 @@ def identities(contents: Iterable[str], groups: Iterable[str], scope: int) -> se
     return found | {f"group {group!r} of files {scope}" for group in set(groups) if group}
 
 
-def found_again(index: pd.DataFrame, scope: int, known: set[str]) -> np.ndarray:
+def recognised(index: pd.DataFrame, scope: int, known: set[str]) -> np.ndarray:
     """Which images, or any image of their unit, have one of the known `identities`, (N,) bool."""
     hit = np.array([f"content {content}" in known for content in index["content"]], dtype=bool)
     hit |= np.array(

@@ -20,9 +20,9 @@ def run_id_in(log_files: Iterable[str]) -> str | None:
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        found = re.search(r"^SLURM run ID: (\S+)$", text, flags=re.MULTILINE)
-        if found:
-            return found[1]
+        match = re.search(r"^SLURM run ID: (\S+)$", text, flags=re.MULTILINE)
+        if match:
+            return match[1]
     return None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from gradmix.domains.format import Domain
 from gradmix.grouping import (
-    found_again,
+    recognised,
     group_scopes,
     identities,
     samples_of,
@@ -79,7 +79,7 @@ def make_split(
         held = _identities(target, scopes[0])
     else:
         test_rows, test_ids = _from_test_domain(target, test, test_per_class, seed, scopes[1])
-        free &= ~found_again(target.index, scopes[0], test_ids)
+        free &= ~recognised(target.index, scopes[0], test_ids)
         held = _identities(target, scopes[0]) | test_ids
 
     key = "target.hyper_validation_per_class"
@@ -107,7 +107,7 @@ def make_split(
         "test": test_rows.tolist(),
     }
     source_left_out = {
-        name: np.flatnonzero(found_again(source.index, scope, held)).tolist()
+        name: np.flatnonzero(recognised(source.index, scope, held)).tolist()
         for (name, source), scope in zip(sources.items(), scopes[first_source:], strict=True)
     }
     return {

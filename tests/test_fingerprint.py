@@ -139,7 +139,7 @@ def training(method):
 def test_what_the_rules_depend_on():
     """The rerun table's rows that speak of code, on the real package."""
     target_only, mixing = training("target_only"), training("gradmix")
-    assert "gradmix.mixing.together.forward" in closure(JOINT)
+    assert "gradmix.mixing.joint.forward" in closure(JOINT)
     for names in (target_only, mixing, closure("gradmix.training.predict")):
         assert not [
             name for name in names if name.startswith(("gradmix.results", "gradmix.config"))

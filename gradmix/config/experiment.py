@@ -116,11 +116,11 @@ class Config(Section):
 
     @cached_property
     def _methods(self) -> dict[str, Method]:
-        found = dict(self.methods)
+        methods = dict(self.methods)
         for ablation in self.ablations.values():
             for name, method in ablation.methods.items():
-                found.setdefault(name, method)
-        return found
+                methods.setdefault(name, method)
+        return methods
 
     def listed(self, method: str) -> Method:
         """A method's own section; empty for one that others only start from.

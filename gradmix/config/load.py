@@ -28,16 +28,16 @@ def load_config(values: Mapping[str, Any], path: str = "configuration") -> Confi
         ConfigError: for unknown keys (with the nearest known one), missing keys, wrong types, values out of range,
             and keys that contradict each other; all at once.
     """
-    found: list[tuple[str, str]] = []
-    config = _validate(values, found)
+    problems: list[tuple[str, str]] = []
+    config = _validate(values, problems)
     if config is None:
         # Keys that depend on each other are checked as far as the rest of the configuration allows.
-        config = _validate(_without(values, found), [])
+        config = _validate(_without(values, problems), [])
     if config is not None:
-        found += [problem for problem in problems_of(config) if problem not in found]
-    if found or config is None:
-        count = "one problem" if len(found) == 1 else f"{len(found)} problems"
-        lines = "".join(f"\n  {key}: {what}" for key, what in found)
+        problems += [problem for problem in problems_of(config) if problem not in problems]
+    if problems or config is None:
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "".join(f"\n  {key}: {what}" for key, what in problems)
         raise ConfigError(f"{path}: {count} in the configuration{lines}")
     return config
 
@@ -68,16 +68,16 @@ def _models(annotation: Any, prefix: str) -> list[tuple[type[BaseModel], str]]:
         return [(annotation, prefix)]
     if getattr(annotation, "__origin__", None) is dict:
         return _models(get_args(annotation)[1], f"{prefix}*.")
-    return [found for part in get_args(annotation) for found in _models(part, prefix)]
+    return [section for part in get_args(annotation) for section in _models(part, prefix)]
 
 
-def _validate(values: Any, found: list[tuple[str, str]]) -> Config | None:
+def _validate(values: Any, problems: list[tuple[str, str]]) -> Config | None:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         for item in error.errors():
             location, keys = _location(item["loc"])
-            found.append((dotted(location), describe(item, location, keys)))
+            problems.append((dotted(location), describe(item, location, keys)))
         return None
 
 
@@ -93,10 +93,10 @@ def _location(location: Location) -> tuple[Location, Sequence[str]]:
     return parts, known_keys()
 
 
-def _without(values: Mapping[str, Any], found: list[tuple[str, str]]) -> dict[str, Any]:
+def _without(values: Mapping[str, Any], problems: list[tuple[str, str]]) -> dict[str, Any]:
     """The configuration without the keys at fault (lists at fault go as a whole)."""
     rest: dict[str, Any] = copy.deepcopy(dict(values))
-    for path, _ in found:
+    for path, _ in problems:
         *sections, key = path.partition("[")[0].split(".")
         inner: Any = rest
         for section in sections:

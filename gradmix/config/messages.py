@@ -37,8 +37,8 @@ _WORDS = {
 
 def nearest(name: str, known: Iterable[str], *, prefix: str = "") -> str:
     """``"; did you mean gradmix?"``, or nothing where no known name is like it."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {prefix}{found[0]}?" if found else ""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
 def dotted(location: Location) -> str:
@@ -83,9 +83,9 @@ def _suggestion(location: Location, known_keys: Sequence[str]) -> str:
         known.rpartition(".")[2] for known in known_keys if known.rpartition(".")[0] == section
     ]
     prefix = f"{dotted(location[:-1])}." if len(location) > 1 else ""
-    found = nearest(key, siblings, prefix=prefix)
-    if found:
-        return found
+    hint = nearest(key, siblings, prefix=prefix)
+    if hint:
+        return hint
     elsewhere = {
         known.rpartition(".")[2]: known for known in reversed(known_keys) if "*" not in known
     }

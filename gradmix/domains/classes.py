@@ -43,14 +43,16 @@ def labels_of(
             renamed class does not exist; or a new name is also the origin's name of another class.
     """
     inverse: np.ndarray
-    found_C, inverse, counts_C = np.unique(
+    names_C, inverse, counts_C = np.unique(
         np.asarray(names_N, dtype=str), return_inverse=True, return_counts=True
     )
-    found = [str(name) for name in found_C]
+    origin_classes = [str(name) for name in names_C]
     for old in renamed:
-        if old not in found:
-            raise ValueError(f"`classes`: the origin has no class {old!r}; it has {_listed(found)}")
-    for name in found:
+        if old not in origin_classes:
+            raise ValueError(
+                f"`classes`: the origin has no class {old!r}; it has {_listed(origin_classes)}"
+            )
+    for name in origin_classes:
         # Merging by accident would teach two classes as one.
         if name not in renamed and name in renamed.values():
             raise ValueError(
@@ -58,22 +60,24 @@ def labels_of(
                 f"of one; name {name!r} there too, to say what becomes of it"
             )
     position = {label: number for number, label in enumerate(classes)}
-    label_C = np.array([position.get(renamed.get(name, name), -1) for name in found])
-    _check_presence(classes, {int(label) for label in label_C if label >= 0}, found)
+    label_C = np.array([position.get(renamed.get(name, name), -1) for name in origin_classes])
+    _check_presence(classes, {int(label) for label in label_C if label >= 0}, origin_classes)
     left_out = {
         name: int(count)
-        for name, count, label in zip(found, counts_C, label_C, strict=True)
+        for name, count, label in zip(origin_classes, counts_C, label_C, strict=True)
         if label < 0
     }
     return label_C[inverse.reshape(-1)].astype(np.int64), left_out
 
 
-def _check_presence(classes: Sequence[str], labels: Collection[int], found: Sequence[str]) -> None:
+def _check_presence(
+    classes: Sequence[str], labels: Collection[int], origin_classes: Sequence[str]
+) -> None:
     present = [label for number, label in enumerate(classes) if number in labels]
     if not present:
         raise ValueError(
             f"no image is of a class of the label space ({_listed(classes)}); "
-            f"the origin has {_listed(found)}"
+            f"the origin has {_listed(origin_classes)}"
         )
     if len(present) == 1:
         raise ValueError(

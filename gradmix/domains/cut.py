@@ -109,12 +109,12 @@ class Cut:
 
     def notes(self, index: pd.DataFrame) -> list[str]:
         """Sentences for domain.json; `index` as it is `finished`."""
-        found = []
+        notes = []
         if self._share is not None:
             start, end = self._share
-            found.append(f"{self._outside} images left out, outside the share [{start:g}, {end:g}]")
+            notes.append(f"{self._outside} images left out, outside the share [{start:g}, {end:g}]")
         if self._perturbed is not None:
             images = int(index["image_changed"].sum())
             labels = int((index["label"] != index["true_label"]).sum())
-            found.append(f"{images} images and {labels} labels of {len(index)} changed")
-        return found
+            notes.append(f"{images} images and {labels} labels of {len(index)} changed")
+        return notes

@@ -61,9 +61,9 @@ def prepare_domain(
         wanted = None if classes is None else wanted_classes(renamed, classes)
         raw = origin.load(settings, Path(data_dir), wanted)
         _check_raw(raw)
-        found = np.asarray(raw.class_names, dtype=str)
-        classes = [str(label) for label in (np.unique(found) if classes is None else classes)]
-        labels, left_out = labels_of(found, renamed, classes)
+        class_names = np.asarray(raw.class_names, dtype=str)
+        classes = [str(label) for label in (np.unique(class_names) if classes is None else classes)]
+        labels, left_out = labels_of(class_names, renamed, classes)
     except ValueError as error:
         raise ValueError(f"domains.{name}: {error}") from error
     rows = np.flatnonzero(labels >= 0)

@@ -69,5 +69,5 @@ def is_files(origin: str) -> bool:
 
 def inventory_of(settings: Mapping[str, Any], data_dir: str | Path) -> str:
     """Hash over names and sizes of the files that an origin of files finds."""
-    found: str = origin_module(settings).inventory(settings, Path(data_dir))
-    return found
+    names_and_sizes: str = origin_module(settings).inventory(settings, Path(data_dir))
+    return names_and_sizes

@@ -79,10 +79,10 @@ class DigitPainter:
     @cached_property
     def _folder(self) -> Path:
         """The fonts of matplotlib, found without importing it."""
-        found = importlib.util.find_spec("matplotlib")
-        if found is None or found.origin is None:
+        spec = importlib.util.find_spec("matplotlib")
+        if spec is None or spec.origin is None:
             raise ValueError("origin 'rendered_digits' needs matplotlib, which brings the fonts")
-        folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+        folder = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
         missing = [name for name in FONTS if not (folder / f"{name}.ttf").is_file()]
         if missing:
             raise ValueError(f"origin 'rendered_digits' misses the font {folder / missing[0]}.ttf")

@@ -44,8 +44,8 @@ def _levels_and_digits() -> tuple[np.ndarray, np.ndarray]:
     """
     import numpy as np
 
-    found = find_spec("sklearn")
-    folders = (found.submodule_search_locations if found else None) or []
+    spec = find_spec("sklearn")
+    folders = (spec.submodule_search_locations if spec else None) or []
     file = next((p for f in folders if (p := Path(f, *_FILE)).is_file()), None)
     if file is None:
         from sklearn.datasets import load_digits

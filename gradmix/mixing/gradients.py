@@ -9,7 +9,7 @@ from torch.autograd.graph import GradientEdge
 
 from gradmix.mixing.graph import reached_by
 from gradmix.mixing.rows import Gradients, Rows, TensorRows, summed
-from gradmix.mixing.together.recording import Recording
+from gradmix.mixing.joint.recording import Recording
 
 
 def gradients_of(
@@ -33,17 +33,17 @@ def gradients_of(
     """
     wants = [_wants(loss, name, wanted) for loss, name in zip(losses, names, strict=True)]
     kept = _shared_with_earlier([nodes for nodes, *_ in wants])
-    found: list[tuple[Tensor | None, ...]] = [()] * len(losses)
+    grads: list[tuple[Tensor | None, ...]] = [()] * len(losses)
     # The last graph that was built goes first, as in a plain backward pass, which needs the least memory.
     for index in reversed(range(len(losses))):
         _, leaves, edges, keep = wants[index]
         inputs: list[Any] = [*leaves, *(GradientEdge(node, 0) for node in edges)]
         # A function of somebody else's may give no gradient to a parameter that is in its graph.
-        found[index] = _grad(losses[index], inputs, retain_graph or keep or kept[index])
+        grads[index] = _grad(losses[index], inputs, retain_graph or keep or kept[index])
     rows: dict[nn.Parameter, list[Tensor | None]] = {}
     joint: dict[Recording, list[dict[int, Tensor]]] = {}
     for index, (_, leaves, edges, _) in enumerate(wants):
-        for parameter, gradient in zip(leaves, found[index], strict=False):
+        for parameter, gradient in zip(leaves, grads[index], strict=False):
             if gradient is not None:
                 if gradient.layout is not torch.strided:
                     raise ValueError(
@@ -51,7 +51,7 @@ def gradients_of(
                         f"mixed; make its embedding with sparse=False"
                     )
                 rows.setdefault(parameter, [None] * len(losses))[index] = gradient
-        for node, gradient in zip(edges, found[index][len(leaves) :], strict=True):
+        for node, gradient in zip(edges, grads[index][len(leaves) :], strict=True):
             if gradient is not None:
                 joint.setdefault(node.joint, [{} for _ in losses])[index][node.part] = gradient
     gradients: Gradients = {parameter: TensorRows(row) for parameter, row in rows.items()}

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from gradmix.mixing.together.recording import Recording
+from gradmix.mixing.joint.recording import Recording
 
 
 @dataclass(frozen=True)

@@ -471,7 +471,8 @@ class GradientMixer(ABC):
         if key not in self._masks:
             self._refuse(layers, reached, shared, names)
             pattern = [
-                [index < shared or found for found in row[:-1]] for index, row in enumerate(reached)
+                [index < shared or reaches for reaches in row[:-1]]
+                for index, row in enumerate(reached)
             ]
             self._masks[key] = torch.tensor(pattern, dtype=torch.bool, device=device)
         return self._masks[key]
@@ -484,14 +485,14 @@ class GradientMixer(ABC):
         names: Sequence[str],
     ) -> None:
         for row, name in enumerate([*names, TARGET]):
-            if not any(found[row] for found in reached[:shared]):
+            if not any(flags[row] for flags in reached[:shared]):
                 own = ", ".join(layer.name for layer in self.layers[:3])
                 raise ValueError(
                     f"the loss of {name} reaches none of the {shared} shared layers ({own}{', …' * (shared > 3)}): is "
                     f"it of another network, or were they frozen or parametrised behind layers_of?"
                 )
-        for layer, found in zip(layers[shared:], reached[shared:], strict=True):
-            if self.last_layer == "H0" and not self.target_trains and not any(found[:-1]):
+        for layer, flags in zip(layers[shared:], reached[shared:], strict=True):
+            if self.last_layer == "H0" and not self.target_trains and not any(flags[:-1]):
                 raise ValueError(
                     f'{layer.name} is used by no source, so with last_layer="H0" nothing trains it; '
                     f'last_layer="H1" trains it by the target\'s own gradient'

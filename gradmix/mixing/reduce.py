@@ -81,8 +81,8 @@ class Reduction:
         whole /= distributed.get_world_size(self.process_group)
         # Bits are 1 or -1: their mean is one of these only where all ranks have the same.
         agreed = (tail[count:].abs() == 1).all()
-        found = {**gradients, **unflatten(flat_RP, gradients, self._parameters)}
-        return found, tail[:count].to(losses_K.dtype), agreed
+        averaged = {**gradients, **unflatten(flat_RP, gradients, self._parameters)}
+        return averaged, tail[:count].to(losses_K.dtype), agreed
 
     def _compare(self, reach: object, parameters: Sequence[nn.Parameter]) -> None:
         """One small all-reduce, before the first large one."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gradmix.nets.heads import HeadKind, Heads
 from gradmix.nets.inputs import check_images
-from gradmix.nets.norm import Statistics, make_norm
+from gradmix.nets.norm import Statistics, make_norm, normalised
 
 _BLOCKS = 4
 
@@ -28,12 +28,10 @@ class Block(nn.Module):
         self.norm = make_norm(outputs, statistics, domains)
         self.activation = nn.ReLU(inplace=True)
         self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
-        self._per_domain = statistics == "per_domain"
 
     def forward(self, x: Tensor, domain: str | None) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H/2, W/2)."""
-        x = self.conv(x)
-        x = self.norm(x, domain) if self._per_domain else self.norm(x)
+        x = normalised(self.norm, self.conv(x), domain)
         # Pooling and ReLU commute; in this order ReLU has a quarter of the work.
         out: Tensor = self.activation(self.pool(x))
         return out
@@ -67,7 +65,6 @@ class Backbone(nn.Module):
             make_norm(hidden, statistics, domains, spatial=False) if normalise_hidden else None
         )
         self.activation = nn.ReLU(inplace=True)
-        self._per_domain = statistics == "per_domain"
 
     def forward(self, x: Tensor, domain: str | None = None) -> Tensor:
         """(N, in_channels, rows, columns) to (N, hidden)."""
@@ -75,7 +72,7 @@ class Backbone(nn.Module):
             x = block(x, domain)
         x = self.hidden(x.flatten(1))
         if self.norm is not None:
-            x = self.norm(x, domain) if self._per_domain else self.norm(x)
+            x = normalised(self.norm, x, domain)
         features: Tensor = self.activation(x)
         return features
 
@@ -97,7 +94,7 @@ class ConvNet(nn.Module):
 
     Attributes:
         backbone: the shared layers; `layers_of(net.backbone)` are four blocks and the hidden layer.
-        heads: the heads.
+        heads: the classifiers (`Heads`).
         label_spaces: names of the label spaces.
         in_channels: of the images.
 

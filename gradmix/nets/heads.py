@@ -6,7 +6,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradmix.nets.norm import Statistics, make_norm
+from gradmix.nets.norm import Statistics, make_norm, normalised
 
 HeadKind = Literal["linear", "cosine"]
 
@@ -21,7 +21,7 @@ class Heads(nn.Module):
             ``temperature`` (Saito et al. 2019).
         temperature: of the cosine head.
         normalise_scores: normalise the scores over the mini-batch (Mancini et al. 2018).
-        statistics: whose statistics that normalisation keeps.
+        statistics: whether all domains share that normalisation's statistics.
         domains: names of the domains, for statistics per domain.
 
     Raises:
@@ -59,7 +59,6 @@ class Heads(nn.Module):
         )
         self._kind = kind
         self._temperature = temperature
-        self._per_domain = statistics == "per_domain"
 
     def forward(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
         """(N, classes) logits of (N, features) in the classes of ``label_space``."""
@@ -68,8 +67,7 @@ class Heads(nn.Module):
             features = functional.normalize(features) / self._temperature
         logits: Tensor = self.linear[index](features)
         if self.norms:
-            norm = self.norms[index]
-            logits = norm(logits, domain) if self._per_domain else norm(logits)
+            logits = normalised(self.norms[index], logits, domain)
         return logits
 
     def parameters_of(self, label_space: str) -> list[nn.Parameter]:

@@ -15,7 +15,7 @@ from torchvision.models.resnet import BasicBlock
 from gradmix.nets.energy import EnergyNet, rescored
 from gradmix.nets.heads import HeadKind, Heads
 from gradmix.nets.inputs import check_images
-from gradmix.nets.norm import DomainBatchNorm, Statistics, make_norm
+from gradmix.nets.norm import DomainBatchNorm, Statistics, make_norm, normalised
 
 FEATURES = 512
 SMALLEST = 32  # the network halves five times
@@ -51,7 +51,7 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor, domain: str | None = None) -> Tensor:
         """(N, 3, H, W) to the last block's (N, 512, H/32, W/32), rounded up."""
-        x = functional.relu(_normalised(self.bn1, self.conv1(x), domain), inplace=True)
+        x = functional.relu(normalised(self.bn1, self.conv1(x), domain), inplace=True)
         x = self.maxpool(x)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:
@@ -61,17 +61,12 @@ class Backbone(nn.Module):
 
 def _residual(block: BasicBlock, x: Tensor, domain: str | None) -> Tensor:
     """A block of torchvision's: relu(norm(conv(relu(norm(conv(x))))) + x), x downsampled where sizes differ."""
-    out = functional.relu(_normalised(block.bn1, block.conv1(x), domain), inplace=True)
-    out = _normalised(block.bn2, block.conv2(out), domain)
+    out = functional.relu(normalised(block.bn1, block.conv1(x), domain), inplace=True)
+    out = normalised(block.bn2, block.conv2(out), domain)
     if block.downsample is not None:
         conv, norm = block.downsample
-        x = _normalised(norm, conv(x), domain)
+        x = normalised(norm, conv(x), domain)
     return functional.relu(out + x, inplace=True)
-
-
-def _normalised(norm: nn.Module, x: Tensor, domain: str | None) -> Tensor:
-    out: Tensor = norm(x, domain) if isinstance(norm, DomainBatchNorm) else norm(x)
-    return out
 
 
 class ResNet18(nn.Module):
@@ -91,11 +86,11 @@ class ResNet18(nn.Module):
     Attributes:
         backbone: the shared layers; `layers_of(net.backbone)` are the 20 convolutions with the normalisations
             behind them (17 in sequence, 3 in the blocks' shortcuts).
-        heads: the heads.
+        heads: the classifiers (`Heads`).
         label_spaces: names of the label spaces.
         in_channels: of the images.
         image_size: of the images.
-        recipe_parts: what only a recipe's own option adds.
+        recipe_parts: modules that only a recipe's own option adds.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -167,7 +162,7 @@ class ResNet18(nn.Module):
         return rescored(logits, maps.float(), weight, self.energy_of(label_space))
 
     def energy_of(self, label_space: str) -> EnergyNet:
-        """The label space's EnergyNet."""
+        """Look up the EnergyNet that rescores this label space's classes."""
         energies = self.energies[self.label_spaces.index(label_space)]
         assert isinstance(energies, EnergyNet)
         return energies
@@ -177,7 +172,7 @@ class ResNet18(nn.Module):
         return self.pool(self.feature_maps(images, domain))
 
     def feature_maps(self, images: Tensor, domain: str | None = None) -> Tensor:
-        """(N, 512, H/32, W/32), rounded up: what the last block sees where; arguments and errors as in `forward`."""
+        """(N, 512, H/32, W/32), rounded up: the last block's output; arguments and errors as in `forward`."""
         check_images(images, self.in_channels, self.image_size, domain)
         maps: Tensor = self.backbone(images * self.scale_C11 + self.shift_C11, domain)
         return maps
@@ -217,8 +212,7 @@ class ResNet18(nn.Module):
 def backbone_state(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
     """The part of a state dict in torchvision's layout that belongs to the backbone, in float32.
 
-    Without the classifier (``fc.*``), whose classes are others, and without the counters of batches, which nothing
-    reads.
+    Leaves out the classifier (``fc.*``), which has other classes, and the counters of batches, which nothing reads.
 
     Args:
         state: tensors by name.
@@ -229,14 +223,15 @@ def backbone_state(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor
     """
     with torch.device("meta"):
         expected = _without_classifier(resnet18(weights=None).state_dict())
-    found = _without_classifier(state)
+    backbone = _without_classifier(state)
     fault = f"{origin}: not the weights of a ResNet-18 in torchvision's layout"
-    missing = [name for name in expected if name not in found]
-    if missing:
-        raise ValueError(f"{fault}: without {_listed(missing)}" + _instead(found, expected))
-    if unknown := [name for name in found if name not in expected]:
+    unknown = [name for name in backbone if name not in expected]
+    if missing := [name for name in expected if name not in backbone]:
+        instead = f"; it has {_listed(unknown)}" if unknown else ""
+        raise ValueError(f"{fault}: without {_listed(missing)}{instead}")
+    if unknown:
         raise ValueError(f"{fault}: {_listed(unknown)} not known")
-    for name, tensor in found.items():
+    for name, tensor in backbone.items():
         if tensor.shape != expected[name].shape:
             raise ValueError(
                 f"{fault}: {name} has shape {tuple(tensor.shape)}, "
@@ -244,7 +239,7 @@ def backbone_state(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor
             )
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise ValueError(f"{origin}: {name} has values that are no finite numbers")
-    return {name: found[name].to(torch.float32) for name in expected}
+    return {name: backbone[name].to(torch.float32) for name in expected}
 
 
 def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -258,11 +253,6 @@ def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _instead(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    others = [name for name in found if name not in expected]
-    return f"; it has {_listed(others)}" if others else ""
 
 
 NETWORK = ResNet18

@@ -46,14 +46,14 @@ class DCTN:
         self.losses_J: Tensor | None = None
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss.
+        """Train the discriminators by one step, and give the features' loss.
 
         Raises:
             ValueError: if the method has no source domain.
         """
         # Sources are what does not come from the target: V, S_u and U do, whatever their streams are called.
         sources = [
-            context.of(name)
+            context.stream(name)
             for name, other in context.streams.items()
             if other.domain != context.domain
         ]
@@ -92,7 +92,7 @@ class DCTN:
         if not state:
             return
         self.losses_J = state["losses"]
-        self.discriminators = Discriminators.of(state, self.learning_rate)
+        self.discriminators = Discriminators.from_state(state, self.learning_rate)
 
 
 def weighted_votes(votes_JBC: Tensor, losses_J: Tensor) -> Tensor:
@@ -119,11 +119,5 @@ def pseudo_label_loss(logits_BC: Tensor, voted_BC: Tensor, threshold: float) -> 
 
 
 def make(options: Mapping[str, Any]) -> DCTN:
-    """The term."""
-    return DCTN(
-        threshold=float(options["threshold"]),
-        warm_up=float(options["warm_up"]),
-        learning_rate=float(options["learning_rate"]),
-        hidden=int(options["hidden"]),
-        weight=float(options["weight"]),
-    )
+    """Build the term from its options in the registry."""
+    return DCTN(**{**options, "hidden": int(options["hidden"])})

@@ -35,7 +35,7 @@ class MixMatch(Stateless):
 
     Batch normalisation: passes over mixed and augmented images normalise by their own mini-batch and leave the
     running statistics, which evaluation uses, as they are. Those follow the labelled images as they are, in
-    their own terms' pass; with ``labelled`` this term sees to that pass, since a companion has no term. U never
+    their own terms' pass; with ``labelled`` this term runs that pass, since a companion has no term. U never
     moves them (the original updates them by one mini-batch, much like the labelled one).
 
     Attributes:
@@ -57,7 +57,7 @@ class MixMatch(Stateless):
     labelled: bool
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss.
+        """Compute the loss of one mini-batch, mixed with the labelled ones of the step.
 
         Raises:
             ValueError: if no labelled set takes part in the step.
@@ -127,7 +127,7 @@ def _squared(targets: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def make(options: Mapping[str, Any]) -> MixMatch:
-    """The term.
+    """Build the term from its options in the registry.
 
     Raises:
         ValueError: if an option is out of range.

@@ -125,7 +125,7 @@ def wide():
 @pytest.mark.parametrize("owners", [(0, 1, 2), (0, 0, 1), (0, 1, None)])
 def test_wide_layers_whose_gradients_are_never_made(owners, monkeypatch):
     """A loss of several parts, and a part that no loss uses."""
-    from gradmix.mixing.together import recording
+    from gradmix.mixing.joint import recording
 
     made = []
     rows = recording.FactorRows

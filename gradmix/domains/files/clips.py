@@ -72,11 +72,11 @@ def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fi
     with _opened(path) as capture:
         announced = announced_frames(path, capture)
         wanted = sampling.positions(announced)
-        found = _walk(capture, set(wanted), keep)
+        decoded = _walk(capture, set(wanted), keep)
     if not kept:
         raise UndecodableError("no frame decodes")
-    if announced - found > max(2, _TOLERATED * announced):
-        raise UndecodableError(f"truncated: {found} of {announced} frames decode")
+    if announced - decoded > max(2, _TOLERATED * announced):
+        raise UndecodableError(f"truncated: {decoded} of {announced} frames decode")
     return Decoded(np.stack(kept), tuple(wanted[: len(kept)]), sha256_of(path))
 
 

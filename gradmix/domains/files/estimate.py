@@ -72,14 +72,14 @@ def estimate(
     """
     step = max(1, len(files) // _TRIED)
     tried = side_by_side(partial(_timed, decode), files[::step][:_TRIED], 1)
-    found = [result for _, result in tried if not isinstance(result, Exception)]
-    per_file = sum(images for images, _ in found) / len(found) if found else usual
+    decoded = [result for _, result in tried if not isinstance(result, Exception)]
+    per_file = sum(images for images, _ in decoded) / len(decoded) if decoded else usual
     images = round(per_file * len(files))
     # The first one pays for loading the decoder.
-    timed = [seconds for _, seconds in found[1:]]
+    timed = [seconds for _, seconds in decoded[1:]]
     seconds = sum(timed) / len(timed) * len(files) / processes if timed else None
     size = images * image[0] * image[1] * _BYTES_PER_PIXEL
-    return Estimate(len(files), images, image, size, seconds, processes, len(found))
+    return Estimate(len(files), images, image, size, seconds, processes, len(decoded))
 
 
 def _timed(decode: Callable[[MediaFile], Decoded], file: MediaFile) -> tuple[int, float]:

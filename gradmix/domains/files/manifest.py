@@ -52,7 +52,7 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         raise ValueError(f"{table}: no row is of split {split!r}; there are {known}")
     mine = [row.file for row in rows if split is None or row.split == split]
     mine = [file for file in mine if wanted is None or file.class_name in wanted]
-    found = [file for file in mine if file.path.is_file()]
+    present = [file for file in mine if file.path.is_file()]
     missing = [LeftOut(f.original, "not on disk") for f in mine if not f.path.is_file()]
     # A test set keeps its files; the other parts lose what it holds too.
     others = (
@@ -64,10 +64,10 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
             if other != split and "test" in other.lower()
         }
     )
-    copies = copies_elsewhere(found, others)
+    copies = copies_elsewhere(present, others)
     return Listing(
         kind=settings["kind"],
-        files=without(found, copies),
+        files=without(present, copies),
         left_out=[*missing, *copies.values()],
         sources={table.name: sha256_of(table)},
     )

@@ -204,9 +204,9 @@ class _Progress:
         chosen, settings = self._chosen, self._settings
         columns = ["label", "class_name", "group", "clip", "original"]
         index = self._cut.finished(pd.DataFrame(self._rows, columns=columns))
-        found = Counter(row[0] for row in self._rows)
+        images = Counter(row[0] for row in self._rows)
         for label, class_name in enumerate(chosen.classes):
-            if not found[label]:
+            if not images[label]:
                 raise ValueError(
                     f"no file of class {class_name!r} can be used{_examples(self._left_out)}"
                 )

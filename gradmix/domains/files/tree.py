@@ -30,7 +30,7 @@ class Entry:
 
 def scan(folder: Path) -> list[Entry]:
     """All files below a folder in the order of their paths, hidden ones left out; none if there is no folder."""
-    found: list[Entry] = []
+    entries: list[Entry] = []
     waiting = [("", str(folder))]
     while waiting:
         prefix, place = waiting.pop()
@@ -47,8 +47,8 @@ def scan(folder: Path) -> list[Entry]:
                 else:
                     status = entry.stat()
                     path = f"{prefix}{entry.name}"
-                    found.append(Entry(path, status.st_size, status.st_mtime_ns))
-    return sorted(found, key=lambda entry: entry.path)
+                    entries.append(Entry(path, status.st_size, status.st_mtime_ns))
+    return sorted(entries, key=lambda entry: entry.path)
 
 
 def printable(path: str) -> str:
@@ -92,14 +92,14 @@ def copies_elsewhere(
             size = _size(file.path)
             if size:
                 sizes[size].append((part, file))
-    found = {}
+    copies = {}
     for file in kept:
         for part, other in sizes.get(_size(file.path), []):
             if _content(file.path) == _content(other.path):
                 reason = f"the same file as {other.original} of {part}"
-                found[file.original] = LeftOut(file.original, reason)
+                copies[file.original] = LeftOut(file.original, reason)
                 break
-    return found
+    return copies
 
 
 def without(files: list[MediaFile], left_out: Mapping[str, LeftOut]) -> list[MediaFile]:

@@ -66,17 +66,17 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
     entries = [entry for entry in scan(folder) if is_kind(entry.path, "clips")]
     on_disk = {entry.path for entry in entries}
     mine = [file for file in listed[part] if wanted is None or file.class_name in wanted]
-    found = [file for file in mine if file.original in on_disk]
-    if mine and not found:
+    present = [file for file in mine if file.original in on_disk]
+    if mine and not present:
         raise ValueError(
             f"{folder}: none of the {len(mine)} listed clips lies there, such as {mine[0].original}"
         )
     left_out = [LeftOut(f.original, "not on disk") for f in mine if f.original not in on_disk]
     # Between the lists, the test clips stay: they are the same for everybody.
-    copies = copies_elsewhere(found, {"the test list": listed["test"]}) if part == "train" else {}
+    copies = copies_elsewhere(present, {"the test list": listed["test"]}) if part == "train" else {}
     return Listing(
         kind="clips",
-        files=without(found, copies),
+        files=without(present, copies),
         left_out=[*left_out, *copies.values()],
         sources={path.name: sha256_of(path) for path in files.values()},
         notes=_not_listed(on_disk, listed),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from gradmix.mixing.together.recording import Recording
+from gradmix.mixing.joint.recording import Recording
 
 _Ints = Sequence[int]
 
@@ -160,7 +160,7 @@ class BatchNorm(Function):
         running, training, epsilon = ctx.how
         wanted = [True, _trains(ctx.weight), _trains(ctx.bias)]
         pieces = x.split(recording.sizes), error.split(recording.sizes), saved[::2], saved[1::2]
-        found: list[Sequence[Tensor]] = [
+        by_part: list[Sequence[Tensor]] = [
             torch.ops.aten.native_batch_norm_backward(
                 e, part, ctx.weight, *running, mean, inverse, training, epsilon, wanted
             )
@@ -168,14 +168,14 @@ class BatchNorm(Function):
         ]
         grads: list[Tensor | None] = [None, None]
         for place, parameter in enumerate((ctx.weight, ctx.bias)):
-            parts = [part[1 + place] for part in found]
+            parts = [part[1 + place] for part in by_part]
             if not wanted[1 + place]:
                 continue
             if recording.apart:
                 recording.add(parameter, parts)
             else:
                 grads[place] = torch.stack(parts).sum(dim=0)
-        grad_x = torch.cat([part[0] for part in found]) if ctx.needs_input_grad[0] else None
+        grad_x = torch.cat([part[0] for part in by_part]) if ctx.needs_input_grad[0] else None
         return grad_x, *grads, *[None] * 6
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gradmix.mixing.rows import Gradients, Rows, TensorRows, added, summed
-from gradmix.mixing.together.factor_rows import FactorRows, Owners
+from gradmix.mixing.joint.factor_rows import FactorRows, Owners
 
 
 class Recording:
@@ -72,9 +72,9 @@ class Recording:
             [row for row, grads in enumerate(of_losses) if part in grads]
             for part in range(len(self.sizes))
         ]
-        if any(len(found) > 1 for found in owners):
+        if any(len(users) > 1 for users in owners):
             return self._one_by_one(of_losses, wanted, retain_graph)
-        rows = tuple(found[0] if found else None for found in owners)
+        rows = tuple(users[0] if users else None for users in owners)
         self._owners = Owners(rows, len(of_losses))
         error = self._error({part: g for grads in of_losses for part, g in grads.items()})
         self.apart = True
@@ -83,10 +83,10 @@ class Recording:
                 self.output, self.anchor, error, retain_graph=retain_graph, allow_unused=True
             )
             held = {p: TensorRows(self._owners.by_loss(row)) for p, row in self._parts.items()}
-            found = summed(held, self._rows)
+            gradients = summed(held, self._rows)
         finally:
             self.apart, self._parts, self._rows = False, {}, {}
-        return {p: row for p, row in found.items() if wanted is None or id(p) in wanted}
+        return {p: row for p, row in gradients.items() if wanted is None or id(p) in wanted}
 
     def _one_by_one(
         self,
@@ -109,8 +109,8 @@ class Recording:
             )
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 rows[parameter].append(gradient if grads else None)
-        found = {parameter: TensorRows(tensors) for parameter, tensors in rows.items()}
-        return {parameter: row for parameter, row in found.items() if any(row.reached)}
+        held = {parameter: TensorRows(tensors) for parameter, tensors in rows.items()}
+        return {parameter: row for parameter, row in held.items() if any(row.reached)}
 
     def _error(self, grads: Mapping[int, Tensor]) -> Tensor:
         """The losses' gradient with respect to the whole output, zero where they do not use it."""

@@ -10,9 +10,9 @@ from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from gradmix.mixing.together.operations import BatchNorm, Convolution, Linear, OfPart, Output
-from gradmix.mixing.together.recording import Recording
-from gradmix.mixing.together.refuse import (
+from gradmix.mixing.joint.operations import BatchNorm, Convolution, Linear, OfPart, Output
+from gradmix.mixing.joint.recording import Recording
+from gradmix.mixing.joint.refuse import (
     HOOKED,
     named_parameters,
     refuse_inputs,
