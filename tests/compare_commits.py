@@ -44,7 +44,7 @@ def cases() -> dict[str, dict[str, Any]]:
 
     try:
         from gradmix.methods.recipes import METHODS
-    except ImportError:  # until 0.1
+    except ImportError:  # before recipes were one table
         from gradmix.methods.registry import METHODS
 
     def as_json(*arguments: Any, **options: Any) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 import time
 
 import pytest
+from debug_experiment import settings_of
 
 from gradmix import fingerprint as module
 from gradmix.fingerprint import closure, fingerprint
 from gradmix.methods.mixers import MIXERS
 from gradmix.methods.recipes import METHODS, recipe_of
 from gradmix.terms.registry import TERMS
-from gradmix.training.loop import JOINT
 
 
 @pytest.fixture
@@ -129,17 +129,14 @@ def test_mistakes_are_named(package):
         fingerprint("gradmix.c")
 
 
-def training(method):
+def training(method, **sections):
     """Modules that the run of a method depends on, as the rules name them."""
-    return closure(
-        "gradmix.training.run", *recipe_of(method).method().modules, "gradmix.nets.convnet"
-    )
+    return closure(*settings_of(method, **sections).modules)
 
 
 def test_what_the_rules_depend_on():
     """The rerun table's rows that speak of code, on the real package."""
     target_only, mixing = training("target_only"), training("gradmix")
-    assert "gradmix.mixing.joint.forward" in closure(JOINT)
     for names in (target_only, mixing, closure("gradmix.training.predict")):
         assert not [
             name for name in names if name.startswith(("gradmix.results", "gradmix.config"))
@@ -148,6 +145,20 @@ def test_what_the_rules_depend_on():
         used = closure(stage)
         rooms = ("gradmix.training.run", "gradmix.mixing", "gradmix.nets", "gradmix.results")
         assert not [name for name in used if name.startswith(rooms)], stage
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_when_and_with_which_others_a_run_is_trained_is_no_code_of_it(method):
+    used = training(method)
+    elsewhere = ("run", "launch", "stacked", "stacked_network", "stacking", "slots")
+    assert not used & {f"gradmix.training.{name}" for name in elsewhere}
+    assert {f"gradmix.training.{name}" for name in ("loop", "prepare", "state", "record")} <= used
+
+
+def test_only_a_joint_pass_depends_on_its_code():
+    joint = {"gradmix.training.joint", "gradmix.mixing.together.forward"}
+    assert joint <= training("gradmix", training={"forward": "together"})
+    assert not joint & training("gradmix")
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -20,7 +20,7 @@ class Recipe:
     """A method.
 
     Attributes:
-        name: its name in the configuration and the registry.
+        name: its name in the configuration and the table.
         title: its row in the tables.
         streams: the sets of a step, in the order in which the mixer gets them.
         mixer: how the gradients become one, a name in `gradmix.methods.mixers`.

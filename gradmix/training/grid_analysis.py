@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from gradmix.domains.format import open_domain
-from gradmix.evaluation import evaluate, predict_logits
+from gradmix.evaluation import evaluate
 from gradmix.files import read_json, write_parquet
 from gradmix.pseudo_labels import label_unlabelled
 from gradmix.training.device import device_for_run
-from gradmix.training.predict import load_network
+from gradmix.training.predict import load_network, predict_unlabelled
 from gradmix.training.select import rank
 
 Log = Callable[[str], None]
@@ -47,7 +46,7 @@ def evaluate_members(
     """
     images, rows = open_domain(test), read_json(split)["test"]
     domain = open_domain(target).name
-    found = []
+    evaluated = []
     with device_for_run(device, threads) as where:
         for member, folder in members.items():
             record = read_json(folder / "run.json")
@@ -57,7 +56,7 @@ def evaluate_members(
                 classes=len(images.classes),
             )  # fmt: skip
             gradmix = record["settings"]["gradmix"]
-            found.append(
+            evaluated.append(
                 {
                     "member": member,
                     "beta": gradmix["beta"],
@@ -71,7 +70,7 @@ def evaluate_members(
                 }
             )
             log(f"{member}: test accuracy {100 * tested['accuracy']:.2f} %")
-    write_parquet(output, pd.DataFrame(found))
+    write_parquet(output, pd.DataFrame(evaluated))
 
 
 def sweep_labels(
@@ -103,23 +102,17 @@ def sweep_labels(
     domain = open_domain(target)
     rows = np.asarray(read_json(split)["U"], dtype=np.int64)
     ranked = rank({member: read_json(path) for member, path in records.items()})
-    probabilities = []
+    best = {name: records[name].parent / "model.safetensors" for name in ranked[: max(models)]}
     with device_for_run(device, threads) as where:
-        for member in ranked[: max(models)]:
-            network = load_network(records[member].parent / "model.safetensors", where)
-            logits = predict_logits(
-                network, domain.images, rows, domain.label_space, domain.name, where
-            )
-            probabilities.append(torch.softmax(logits, dim=1).numpy())
-            log(f"{member}: predicted {len(rows)} images of U")
+        probabilities_MNC = predict_unlabelled(best, domain, rows, where, log)
     truth = domain.labels[rows]
-    found = []
+    judged = []
     for count in models:
         for threshold in thresholds:
-            labels = label_unlabelled(np.stack(probabilities[:count]), rows, threshold)["label"]
+            labels = label_unlabelled(probabilities_MNC[:count], rows, threshold)["label"]
             accepted = labels.to_numpy() >= 0
             right = labels.to_numpy()[accepted] == truth[accepted]
-            found.append(
+            judged.append(
                 {
                     "models": count,
                     "threshold": threshold,
@@ -128,4 +121,4 @@ def sweep_labels(
                     "precision": float(right.mean()) if accepted.any() else float("nan"),
                 }
             )
-    write_parquet(output, pd.DataFrame(found))
+    write_parquet(output, pd.DataFrame(judged))

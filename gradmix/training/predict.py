@@ -16,6 +16,8 @@ from gradmix.nets.build import build_network
 from gradmix.pseudo_labels import label_unlabelled
 from gradmix.training.device import device_for_run
 
+Log = Callable[[str], None]
+
 
 def pseudo_label(
     *,
@@ -26,7 +28,7 @@ def pseudo_label(
     output: Path,
     device: str = "auto",
     threads: int = 1,
-    log: Callable[[str], None],
+    log: Log,
 ) -> None:
     """Label every image of U with the ensemble (evaluation mode, no augmentation) and write predictions.
 
@@ -43,16 +45,10 @@ def pseudo_label(
     chosen = read_json(ensemble)
     domain = open_domain(target)
     rows = np.asarray(read_json(split)["U"], dtype=np.int64)
+    models = {member: Path(chosen["models"][member]) for member in chosen["members"]}
     with device_for_run(device, threads) as where:
-        probabilities = []
-        for member in chosen["members"]:
-            network = load_network(Path(chosen["models"][member]), where)
-            logits = predict_logits(
-                network, domain.images, rows, domain.label_space, domain.name, where
-            )
-            probabilities.append(torch.softmax(logits, dim=1).numpy())
-            log(f"{member}: predicted {len(rows)} images of U")
-    frame = label_unlabelled(np.stack(probabilities), rows, threshold)
+        probabilities_MNC = predict_unlabelled(models, domain, rows, where, log)
+    frame = label_unlabelled(probabilities_MNC, rows, threshold)
     accepted = frame["label"].to_numpy()
     counts = np.bincount(accepted[accepted >= 0], minlength=len(domain.classes)).tolist()
     summary = {
@@ -68,6 +64,29 @@ def pseudo_label(
     write_json(output / "summary.json", summary)
 
 
+def predict_unlabelled(
+    models: Mapping[str, Path], domain: Domain, rows: np.ndarray, device: torch.device, log: Log
+) -> np.ndarray:
+    """Class probabilities of images by each of M models, (M, N, C) float32.
+
+    Args:
+        models: file of each model by its name.
+        domain: of the images.
+        rows: (N,) which images.
+        device: where the networks go.
+        log: gets one line per model.
+    """
+    probabilities = []
+    for name, model in models.items():
+        network = load_network(model, device)
+        logits_NC = predict_logits(
+            network, domain.images, rows, domain.label_space, domain.name, device
+        )
+        probabilities.append(torch.softmax(logits_NC, dim=1).numpy())
+        log(f"{name}: predicted {len(rows)} images of U")
+    return np.stack(probabilities)
+
+
 def evaluate_run(
     *,
     run: Path,
@@ -78,7 +97,7 @@ def evaluate_run(
     output: Path,
     device: str = "auto",
     threads: int = 1,
-    log: Callable[[str], None],
+    log: Log,
 ) -> None:
     """Evaluate a run's chosen checkpoint on the test set. The only place where test images meet a network.
 

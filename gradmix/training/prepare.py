@@ -6,18 +6,18 @@ from importlib import import_module
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from gradmix.methods.make_mixer import make_mixer
-from gradmix.methods.method import Stream
+from gradmix.methods.method import Method, Stream
 from gradmix.mixing.mixer import GradientMixer
-from gradmix.mixing.sum import Sum
 from gradmix.nets.build import build_network, load_pretrained, start_from
 from gradmix.terms.term import Term
 from gradmix.training.curves import Curves
-from gradmix.training.data import LoadedStream, RunInputs, hyper_validation, load_streams
+from gradmix.training.data import ImageSet, LoadedStream, RunInputs, hyper_validation, load_streams
 from gradmix.training.job import Run
 from gradmix.training.ranks import ALONE, Ranks
-from gradmix.training.settings import Options
+from gradmix.training.settings import Schedule
 from gradmix.training.state import Outcome, RunState, random_states
 from gradmix.training.step import gradient_groups
 from gradmix.training.store import RunStore
@@ -102,67 +102,68 @@ def prepare(
     validation = hyper_validation(
         inputs, device, job.labels_per_class if few == "labels_per_class" else few
     )
-    trained = source_names(streams)
-    mixer = make_mixer(
-        settings.method,
-        network,
-        trained,
-        name=settings.name,
-        gradmix=settings.gradmix,
-        options=settings.options.get(settings.method.mixer, {}),
-    )
-    if ranks.group is not None:
-        mixer.join(ranks.group)
     torch.manual_seed(ranks.seed(seed))  # of random terms, and a user's dropout
-    terms = make_terms(streams, settings.options)
-    state = RunState(
-        network=network,
-        mixer=mixer,
-        streams=streams,
-        terms=terms,
-        validation=validation,
-        schedule=settings.schedule,
-        curves=Curves(_with_losses(streams), logged_layers(mixer), trained),
-        store=store,
-        name=run.name,
-        ranks=ranks,
-        random=random_states(device),
+    state = _state(
+        run, settings.method, network, streams, validation, settings.schedule, store, ranks
     )
+    state.random = random_states(device)
     return Prepared(run, inputs, state, store, notes, label_spaces, domains)
 
 
 def fine_tuning(first: Prepared, outcome: Outcome) -> RunState:
     """H2's second part: the chosen checkpoint, to be fine-tuned on the guide's own labels."""
-    settings, before = first.run.settings, first.state
+    run, before = first.run, first.state
+    settings = run.settings
     assert settings.fine_tuning is not None
-    guide = next(s.images for s in settings.method.streams if s.role == "guide")
     before.network.load_state_dict(outcome.state)
-    seed = first.run.seeds["batches"]
+    guide = next(s.images for s in settings.method.streams if s.role == "guide")
+    alone, seed = Method((Stream(guide),)), run.seeds["batches"]
     streams, _ = load_streams(
-        [Stream(guide)], first.inputs, settings.batch_sizes, seed, before.device
+        alone.streams, first.inputs, settings.batch_sizes, seed, before.device
     )
-    mixer = Sum(source_names=source_names(streams), process_group=before.ranks.group)
-    return RunState(
-        network=before.network,
-        mixer=mixer,
-        streams=streams,
-        terms=make_terms(streams, {}),
-        validation=before.validation,
-        schedule=settings.fine_tuning,
-        curves=Curves(_with_losses(streams), [], []),
-        store=first.store.part("H2"),
-        name=before.name,
-        ranks=before.ranks,
+    return _state(
+        run,
+        alone,
+        before.network,
+        streams,
+        before.validation,
+        settings.fine_tuning,
+        first.store.part("H2"),
+        before.ranks,
     )
 
 
-def make_terms(streams: Sequence[LoadedStream], options: Mapping[str, Options]) -> list[Term]:
-    """The term of every stream."""
-    terms = []
+def _state(
+    run: Run,
+    method: Method,
+    network: nn.Module,
+    streams: Sequence[LoadedStream],
+    validation: ImageSet,
+    schedule: Schedule,
+    store: RunStore,
+    ranks: Ranks,
+) -> RunState:
+    """A training at its beginning."""
+    settings, sources = run.settings, source_names(streams)
+    mixer = make_mixer(
+        method,
+        network,
+        sources,
+        name=settings.name,
+        gradmix=settings.gradmix,
+        options=settings.options.get(method.mixer, {}),
+    )
+    if ranks.group is not None:
+        mixer.join(ranks.group)
+    terms: list[Term] = []
     for stream in streams:
         name = stream.recipe.term
-        terms.append(import_module(f"gradmix.terms.{name}").make(options.get(name, {})))
-    return terms
+        terms.append(import_module(f"gradmix.terms.{name}").make(settings.options.get(name, {})))
+    with_losses = [stream.name for stream in streams if stream.recipe.role != "companion"]
+    curves = Curves(with_losses, logged_layers(mixer), sources)
+    return RunState(
+        network, mixer, streams, terms, validation, schedule, curves, store, run.name, ranks
+    )
 
 
 def logged_layers(mixer: GradientMixer) -> list[str]:
@@ -174,10 +175,6 @@ def source_names(streams: Sequence[LoadedStream]) -> list[str]:
     """The sets whose gradients are mixed, each named by its first stream."""
     groups, _ = gradient_groups(streams)
     return [streams[group[0]].name for group in groups]
-
-
-def _with_losses(streams: Sequence[LoadedStream]) -> list[str]:
-    return [stream.name for stream in streams if stream.recipe.role != "companion"]
 
 
 def _check_ranks(run: Run, ranks: Ranks) -> None:

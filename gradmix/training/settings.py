@@ -147,6 +147,8 @@ class RunSettings:
         parts = {f"gradmix.training.{part}" for part in ("phases", "alone", "record", "candidates")}
         for tried in self.candidates.values() or [self]:
             parts |= {*tried.method.modules, f"gradmix.nets.{tried.network['name']}"}
+            if tried.fine_tuning is not None:
+                parts.add("gradmix.mixing.sum")
             if tried.schedule.forward == "together":
                 parts.add("gradmix.training.joint")
         return sorted(parts)

@@ -1,0 +1,144 @@
+"""Draw the house: which room of the project imports which, from the code itself, into docs/house.svg.
+
+    python docs/house.py
+
+A room is a package of `gradmix`, a module beside them, or a folder of the workflow. Rooms stand above all that they
+import; an arrow that follows from others is left out. Rooms that import each other, or modules that do, are an error.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import TopologicalSorter
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURE = Path(__file__).with_suffix(".svg")
+WORKFLOW = ("rules", "workflow_scripts")
+WIDTH, HEIGHT, GAP, LEVEL = 118, 44, 14, 92
+
+Graph = dict[str, set[str]]
+
+
+def module_graph() -> Graph:
+    """The modules of the package that every module imports, inside functions as well."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted((ROOT / "gradmix").rglob("*.py"))
+    }
+    return {
+        name: {_known(target, modules) for target in _imports(path.read_text(encoding="utf-8"))}
+        - {name, "gradmix", ""}
+        for name, path in modules.items()
+        if name != "gradmix"
+    }
+
+
+def room_graph(modules: Mapping[str, Iterable[str]]) -> Graph:
+    """The rooms that every room imports, those of the workflow included."""
+    rooms: Graph = {}
+    for name, targets in modules.items():
+        own = _room(name)
+        rooms.setdefault(own, set()).update(_room(target) for target in targets if target)
+        rooms[own].discard(own)
+    for folder in WORKFLOW:
+        files = [*(ROOT / folder).glob("*.smk"), *(ROOT / folder).glob("*.py")]
+        text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+        named = re.findall(r"gradmix\.\w+", text)
+        rooms[folder] = {_room(target) for target in named if _room(target) in rooms}
+    rooms["rules"].add("workflow_scripts")
+    return rooms
+
+
+def levels(rooms: Mapping[str, Iterable[str]]) -> list[list[str]]:
+    """Rooms from the top level down: each below all that import it, as low as it can stand.
+
+    Raises:
+        graphlib.CycleError: if rooms import each other.
+    """
+    height: dict[str, int] = {}
+    for room in TopologicalSorter(rooms).static_order():
+        height[room] = 1 + max((height[below] for below in rooms[room]), default=-1)
+    return [
+        sorted(room for room in height if height[room] == level)
+        for level in range(max(height.values()), -1, -1)
+    ]
+
+
+def needed(rooms: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str]]:
+    """The arrows that no other way of arrows implies."""
+
+    def below(room: str) -> set[str]:
+        return {room}.union(*(below(target) for target in rooms[room]))
+
+    for room, targets in rooms.items():
+        for target in targets:
+            others = set(targets) - {target}
+            if not any(target in below(other) for other in others):
+                yield room, target
+
+
+def svg(rooms: Mapping[str, Iterable[str]]) -> str:
+    """The picture."""
+    rows = levels(rooms)
+    widest = max(map(len, rows)) * (WIDTH + GAP) + GAP
+    place = {}
+    for level, row in enumerate(rows):
+        left = (widest - len(row) * (WIDTH + GAP) + GAP) / 2
+        for index, room in enumerate(row):
+            place[room] = (left + index * (WIDTH + GAP), GAP + level * LEVEL)
+    height = GAP + len(rows) * LEVEL
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {widest} {height}" '
+        f'font-family="sans-serif" font-size="14">',
+        '<marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+        'orient="auto"><path d="M0 0 8 4 0 8z" fill="#777"/></marker>',
+        f'<rect width="{widest}" height="{height}" fill="white"/>',
+    ]
+    for room, target in sorted(needed(rooms)):
+        (x, y), (to_x, to_y) = place[room], place[target]
+        start, end = (x + WIDTH / 2, y + HEIGHT), (to_x + WIDTH / 2, to_y)
+        bend = (end[1] - start[1]) / 2
+        lines.append(
+            f'<path d="M{start[0]:g} {start[1]:g} C{start[0]:g} {start[1] + bend:g} '
+            f'{end[0]:g} {end[1] - bend:g} {end[0]:g} {end[1]:g}" fill="none" stroke="#777" '
+            f'stroke-width="1.3" marker-end="url(#tip)"/>'
+        )
+    for room, (x, y) in sorted(place.items()):
+        fill = "#e8eef7" if room in WORKFLOW else "#eef6ea"
+        lines.append(
+            f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="{fill}" '
+            f'stroke="#444"/><text x="{x + WIDTH / 2:g}" y="{y + HEIGHT / 2 + 5:g}" '
+            f'text-anchor="middle">{escape(room)}</text>'
+        )
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _imports(text: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _known(target: str, modules: Mapping[str, Path]) -> str:
+    """The module that an imported name is, or is of; empty for other packages."""
+    parent = target.rpartition(".")[0]
+    return target if target in modules else parent if parent in modules else ""
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1]
+
+
+def main() -> None:
+    modules = module_graph()
+    # Files that import each other could stand in one room, and be no more readable for it.
+    list(TopologicalSorter(modules).static_order())
+    PICTURE.write_text(svg(room_graph(modules)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
