@@ -11,9 +11,9 @@ import numpy as np
 
 from gradmix.domains.format import Domain
 from gradmix.grouping import (
-    recognised,
     group_scopes,
     identities,
+    recognised,
     samples_of,
     units_of,
     whole_units,

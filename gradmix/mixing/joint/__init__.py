@@ -1,1 +1,1 @@
-"""Several inputs in one forward pass, with the parameters' gradients kept apart by input."""
+"""A joint forward pass: several inputs in one, with the parameters' gradients kept apart by input."""
