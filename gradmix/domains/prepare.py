@@ -1,4 +1,4 @@
-"""Prepares one domain: loads its origin, selects and renames classes, resizes, cuts its share, writes."""
+"""Prepares one domain of arrays: loads its origin, selects and renames classes, resizes, cuts its share, writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradmix.domains.classes import labels_of, wanted_classes
+from gradmix.domains.classes import labels_of, left_out_note, renaming, wanted_classes
 from gradmix.domains.cut import Cut
 from gradmix.domains.format import Chunk, stream_domain
 from gradmix.domains.raw import RawImages
@@ -31,7 +31,7 @@ def prepare_domain(
     origin: ModuleType,
     log: Callable[[str], None] | None = None,
 ) -> None:
-    """Writes the domain `name` into `folder`.
+    """Write the domain `name` into `folder`.
 
     Args:
         name: of the domain, for messages and domain.json.
@@ -56,7 +56,7 @@ def prepare_domain(
     resize = settings.get("resize") or "bilinear"
     if resize not in ("bilinear", "none"):
         raise ValueError(f"domains.{name}.resize must be bilinear or none, but got {resize!r}")
-    renamed = {str(old): str(new) for old, new in (settings.get("classes") or {}).items()}
+    renamed = renaming(settings)
     try:
         wanted = None if classes is None else wanted_classes(renamed, classes)
         raw = origin.load(settings, Path(data_dir), wanted)
@@ -67,11 +67,7 @@ def prepare_domain(
     except ValueError as error:
         raise ValueError(f"domains.{name}: {error}") from error
     rows = np.flatnonzero(labels >= 0)
-    notes = list(raw.notes)
-    if left_out:
-        counts = ", ".join(f"{old} ({count})" for old, count in left_out.items())
-        total = sum(left_out.values())
-        notes.append(f"{total} images left out, of classes outside the label space: {counts}")
+    notes = [*raw.notes, *left_out_note(left_out, "images")]
     cut, taken = Cut(settings, classes), []
     groups, clips = (_texts(values, len(labels)) for values in (raw.groups, raw.clips))
 
@@ -117,7 +113,7 @@ def prepare_domain(
 
 
 def _check_raw(raw: RawImages) -> None:
-    """What every origin must hold to; a user's arrays are checked where they are read."""
+    """Check what every origin must give; a user's arrays are checked where they are read."""
     images = raw.images
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RawImages:
-    """N images of an origin.
+    """N images of an origin, and their class names.
 
     Attributes:
         images: (N,H,W,C) uint8, C = 1 or 3; need not be contiguous.

@@ -18,17 +18,17 @@ _DEFAULT = "BU101"
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The newest image."""
+    """List the newest image."""
     return tree_files(_with_folder(settings), data_dir)
 
 
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
-    """Hash over names and sizes of the images."""
+    """Hash names and sizes of the images."""
     return tree_inventory(_with_folder(settings), data_dir)
 
 
 def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
-    """All images of the wanted classes, under these classes' names.
+    """List all images of the wanted classes, under these classes' names.
 
     Raises:
         ValueError: the folder is missing, two folders are of one class, or a wanted class has none.
