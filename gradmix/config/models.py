@@ -131,7 +131,7 @@ class PseudoLabels(Section):
 
 
 class Overrides(Section):
-    """What a method, or one of its candidates, has for itself."""
+    """Settings of one method, or of one of its candidates, over the experiment's own."""
 
     network: Network = Network()
     training: Training = Training()
@@ -139,7 +139,7 @@ class Overrides(Section):
     options: dict[Name, dict[Name, Any]] = Field(default={})
 
     def overrides(self, section: str) -> dict[str, Any]:
-        """The keys of a section that the configuration sets here."""
+        """List the keys of a section that the configuration sets here, with their values."""
         values: Section = getattr(self, section)
         return values.model_dump(mode="json", exclude_unset=True)
 
@@ -151,7 +151,7 @@ Candidates = Annotated[
 
 
 class Method(Overrides):
-    """A row of the tables: a recipe, parts added to it, and what it has for itself."""
+    """A row of the tables: a recipe, parts added to it, and settings of its own."""
 
     recipe: Name | None = None
     title: str | None = None
@@ -163,7 +163,7 @@ class Method(Overrides):
 
 
 class Tuning(Section):
-    """What methods may try: the settings whose networks are compared on H, and the best of which is kept."""
+    """Settings that methods may try; their networks are compared on H, and the best is kept."""
 
     budget: Count = 1
     candidates: Candidates = Field(default={})

@@ -33,7 +33,7 @@ Interval = Annotated[tuple[Float, Float], AfterValidator(_interval)]
 
 
 class Domain(Section):
-    """What domains of every origin have."""
+    """Keys that domains of every origin have."""
 
     label_space: Annotated[Name, Field(description="label space of its labels")]
     classes: Annotated[
@@ -55,7 +55,7 @@ class Domain(Section):
         return False
 
     def raw_data(self) -> dict[str, Any]:
-        """Its origin and the keys that say which raw data it reads."""
+        """Give its origin and the keys that say which raw data it reads."""
         return self.model_dump(mode="json", exclude=_USES)
 
 
@@ -274,7 +274,7 @@ AnyDomain = RawDomain | Perturbed
 
 @cache
 def origins() -> dict[str, type[Section]]:
-    """The sections by the origin that they describe."""
+    """Map every origin to the section that describes it."""
     return {
         get_args(model.model_fields["origin"].annotation)[0]: model for model in get_args(AnyDomain)
     }
