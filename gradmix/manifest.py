@@ -16,7 +16,7 @@ def write_manifest(path: str | os.PathLike[str], files: Iterable[str | os.PathLi
 
     Args:
         path: of the manifest.
-        files: all that the job has written; named by their paths from the manifest's folder.
+        files: what the job made, all of it written already; kept by their way from the manifest's folder.
     """
     folder = Path(path).parent
     listed = {
@@ -30,7 +30,7 @@ def write_manifest(path: str | os.PathLike[str], files: Iterable[str | os.PathLi
 
 
 def fault(path: str | os.PathLike[str]) -> str | None:
-    """Say why a manifest does not hold: a file of it is missing or has another size; ``None``: it holds.
+    """Why a manifest stands for nothing: a file of it is missing or has another size; ``None``: it holds.
 
     Costs one ``stat`` a file; contents are not read.
     """
@@ -38,14 +38,14 @@ def fault(path: str | os.PathLike[str]) -> str | None:
     try:
         with open(path, encoding="utf-8") as manifest:
             listed = json.load(manifest)["files"]
-        for name, recorded in listed.items():
+        for name, told in listed.items():
             file = os.path.join(folder, name)
             try:
                 size = os.stat(file).st_size
             except FileNotFoundError:
                 return f"{os.path.normpath(file)} is missing"
-            if size != recorded["bytes"]:
-                return f"{os.path.normpath(file)} has {size} bytes, and had {recorded['bytes']}"
+            if size != told["bytes"]:
+                return f"{os.path.normpath(file)} has {size} bytes, and had {told['bytes']}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{path} cannot be read ({error})"
     return None

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from gradmix.training.ahead import gathered
 
 from gradmix.domains.format import open_domain, write_domain
+from gradmix.training.ahead import gathered
 from gradmix.training.data import ImageSet
 from gradmix.training.images import located_images, mapped
 

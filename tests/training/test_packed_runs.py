@@ -8,9 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from debug_experiment import make_experiment, needs_resnet, settings_of
-from gradmix.training.packed_runs import kind_of, train_together, why_not
-from gradmix.training.prepared import prepare
-from gradmix.training.runs import Files, Run, identity_of
 from safetensors.numpy import load_file
 
 from gradmix.domains.format import open_domain
@@ -22,8 +19,11 @@ from gradmix.training.device import device_for_run
 from gradmix.training.job import open_inputs
 from gradmix.training.lock import RunInUseError, run_lock
 from gradmix.training.loop import TrainingError
+from gradmix.training.packed_runs import kind_of, train_together, why_not
+from gradmix.training.prepared import prepare
 from gradmix.training.ranks import Ranks
 from gradmix.training.run import train_draws, train_method, train_pack
+from gradmix.training.runs import Files, Run, identity_of
 from gradmix.training.stop import Stop, Terminated
 from gradmix.training.store import RunStore
 

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 import torch
 from debug_experiment import make_experiment, settings_of
-from gradmix.training.runs import Run, identity_of
 from safetensors.numpy import load_file
 
 from gradmix.files import read_json
 from gradmix.training import launch
 from gradmix.training.job import Job
 from gradmix.training.ranks import ALONE, Ranks
+from gradmix.training.runs import Run, identity_of
 
 # Batches of 7 are uneven for two ranks. What float32 rounds grows with the rate: to 2e-6 in six steps of 0.05.
 UNEVEN = {"batch_size": 7, "learning_rate": 0.005}
