@@ -37,10 +37,10 @@ def test_columns_come_back_as_they_were_and_pandas_reads_them(tmp_path):
         "name": ["a", ""],
     }
     write_columns(path, columns)
-    found = read_columns(path, ["step", "half", "name"])
-    assert [found["step"].dtype, found["half"].dtype] == [np.int64, np.float32]
-    assert {name: list(values) for name, values in found.items()} == {
-        name: list(columns[name]) for name in found
+    back = read_columns(path, ["step", "half", "name"])
+    assert [back["step"].dtype, back["half"].dtype] == [np.int64, np.float32]
+    assert {name: list(values) for name, values in back.items()} == {
+        name: list(columns[name]) for name in back
     }
     pd.testing.assert_frame_equal(pd.read_parquet(path), pd.DataFrame(columns))
 
