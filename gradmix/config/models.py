@@ -17,8 +17,7 @@ from gradmix.config.types import (
     nothing_is_empty,
 )
 
-Threshold = Annotated[NonNegative, Field(lt=1)]
-Momentum = Annotated[NonNegative, Field(lt=1)]
+BelowOne = Annotated[NonNegative, Field(lt=1)]
 
 
 class Image(Section):
@@ -78,7 +77,7 @@ class Training(Section):
     target_batch_size: Count = 128
     unlabelled_batch_size: Count = 64
     learning_rate: Positive = 0.05
-    momentum: Momentum = 0.9
+    momentum: BelowOne = 0.9
     weight_decay: NonNegative = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     forward: Annotated[Literal["separate", "together"], BeforeValidator(_forward)] = "separate"
@@ -102,7 +101,7 @@ class GradMix(Section):
     eta_on_heads: bool | None = None
     last_layer: Literal["H0", "H1", "H2"] = "H1"
     layers: Literal["module", "tensor"] = "module"
-    average: Annotated[NonNegative, Field(lt=1)] = 0.0
+    average: BelowOne = 0.0
 
 
 class Grid(Section):
@@ -118,14 +117,14 @@ class Sweep(Section):
     """Numbers of models and thresholds whose labels are compared with the truth, to read and not to use."""
 
     models: Annotated[tuple[Count, ...], AsList, Distinct] = ()
-    thresholds: Annotated[tuple[Threshold, ...], AsList, Distinct] = ()
+    thresholds: Annotated[tuple[BelowOne, ...], AsList, Distinct] = ()
 
 
 class PseudoLabels(Section):
     """How unlabelled images get labels."""
 
     models: Count = 3
-    threshold: Threshold = 0.8
+    threshold: BelowOne = 0.8
     enlarge_to: Count = 100
     sweep: Sweep = Sweep()
 

@@ -18,7 +18,10 @@ from gradmix.config.types import (
 )
 
 Path = Annotated[str, Field(min_length=1)]
-# What says how raw data are used, not which they are.
+GroupPattern = Annotated[
+    str | None, Field(description="regular expression whose one group names a file's group")
+]
+# Keys that say how raw data are used, not which they are.
 _USES = {"share", "label_space", "classes", "resize", "most_left_out"}
 _USES |= {"count", "frames_per_clip", "every"}
 
@@ -185,9 +188,7 @@ class ImageFolder(FileDomain):
 
     origin: Literal["image_folder"]
     folder: Annotated[Path, Field(description="folder of class folders of images")]
-    group_pattern: Annotated[
-        str | None, Field(description="regular expression whose one group names a file's group")
-    ] = None
+    group_pattern: GroupPattern = None
 
 
 class ClipFolder(ClipDomain):
@@ -195,9 +196,7 @@ class ClipFolder(ClipDomain):
 
     origin: Literal["clip_folder"]
     folder: Annotated[Path, Field(description="folder of class folders of clips")]
-    group_pattern: Annotated[
-        str | None, Field(description="regular expression whose one group names a file's group")
-    ] = None
+    group_pattern: GroupPattern = None
 
 
 class Manifest(ClipDomain):

@@ -69,7 +69,9 @@ def prepare_domain(
     rows = np.flatnonzero(labels >= 0)
     notes = [*raw.notes, *left_out_note(left_out, "images")]
     cut, taken = Cut(settings, classes), []
-    groups, clips = (_texts(values, len(labels)) for values in (raw.groups, raw.clips))
+    no_names = np.full(len(labels), "")
+    groups = no_names if raw.groups is None else np.asarray(raw.groups, dtype=str)
+    originals = np.asarray(raw.originals, dtype=str)
 
     def chunks() -> Iterator[Chunk]:
         for start in range(0, len(rows), _CHUNK):
@@ -77,7 +79,7 @@ def prepare_domain(
             images = raw.images[some]
             if resize == "bilinear":
                 images = resize_bilinear(images, *image)
-            kept, chunk = cut.take(images, labels[some], groups[some], clips[some])
+            kept, chunk = cut.take(images, labels[some], groups[some], no_names[some])
             taken.append(some[kept])
             yield chunk
 
@@ -87,8 +89,8 @@ def prepare_domain(
             "label": labels[kept],
             "class_name": np.asarray(classes, dtype=str)[labels[kept]],
             "group": groups[kept],
-            "clip": clips[kept],
-            "original": _texts(raw.originals, len(labels))[kept],
+            "clip": no_names[kept],
+            "original": originals[kept],
         }
         index = cut.finished(pd.DataFrame(table))
         notes.extend(cut.notes(index))
@@ -119,16 +121,7 @@ def _check_raw(raw: RawImages) -> None:
         raise ValueError(
             f"images must be (N,H,W,C) uint8 with C = 1 or 3, but are {images.shape} {images.dtype}"
         )
-    lists = {
-        "class names": raw.class_names,
-        "originals": raw.originals,
-        "groups": raw.groups,
-        "clips": raw.clips,
-    }
+    lists = {"class names": raw.class_names, "originals": raw.originals, "groups": raw.groups}
     for what, values in lists.items():
         if values is not None and len(values) != len(images):
             raise ValueError(f"{len(images)} images, but {len(values)} {what}")
-
-
-def _texts(values: Sequence[str] | np.ndarray | None, count: int) -> np.ndarray:
-    return np.full(count, "") if values is None else np.asarray(values, dtype=str)

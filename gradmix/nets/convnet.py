@@ -5,11 +5,10 @@ normalisation and pooling after every convolution reproduce its Target-only row.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from torch import Tensor, nn
 
-from gradmix.nets.heads import HeadKind, Heads
+from gradmix.nets.heads import HeadKind, Heads, Normalise
 from gradmix.nets.inputs import check_images
 from gradmix.nets.norm import Statistics, make_norm, normalised
 
@@ -111,7 +110,7 @@ class ConvNet(nn.Module):
         width: int = 64,
         hidden: int = 128,
         norm_statistics: Statistics = "shared",
-        normalise: Literal["convolutions", "all"] = "convolutions",
+        normalise: Normalise = "convolutions",
         head: HeadKind = "linear",
         temperature: float = 0.05,
         domains: Sequence[str] = (),
@@ -125,18 +124,15 @@ class ConvNet(nn.Module):
         self.label_spaces = list(label_spaces)
         self.in_channels = in_channels
         self.image_size = image_size
-        if normalise not in ("convolutions", "all"):
-            raise ValueError(f'normalise must be "convolutions" or "all", but got {normalise!r}')
-        everywhere = normalise == "all"
         self.backbone = Backbone(
-            in_channels, image_size, width, hidden, norm_statistics, domains, everywhere
+            in_channels, image_size, width, hidden, norm_statistics, domains, normalise == "all"
         )
         self.heads = Heads(
             hidden,
             label_spaces,
             kind=head,
             temperature=temperature,
-            normalise_scores=everywhere,
+            normalise=normalise,
             statistics=norm_statistics,
             domains=domains,
         )

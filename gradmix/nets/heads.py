@@ -9,6 +9,7 @@ from torch.nn import functional
 from gradmix.nets.norm import Statistics, make_norm, normalised
 
 HeadKind = Literal["linear", "cosine"]
+Normalise = Literal["convolutions", "all"]
 
 
 class Heads(nn.Module):
@@ -20,7 +21,7 @@ class Heads(nn.Module):
         kind: ``"linear"``, or ``"cosine"``: a linear map without bias of the features at unit length, divided by
             ``temperature`` (Saito et al. 2019).
         temperature: of the cosine head.
-        normalise_scores: normalise the scores over the mini-batch (Mancini et al. 2018).
+        normalise: ``"convolutions"`` only, or ``"all"``: the scores over the mini-batch too (Mancini et al. 2018).
         statistics: whether all domains share that normalisation's statistics.
         domains: names of the domains, for statistics per domain.
 
@@ -35,7 +36,7 @@ class Heads(nn.Module):
         *,
         kind: HeadKind = "linear",
         temperature: float = 0.05,
-        normalise_scores: bool = False,
+        normalise: Normalise = "convolutions",
         statistics: Statistics = "shared",
         domains: Sequence[str] = (),
     ) -> None:
@@ -45,6 +46,8 @@ class Heads(nn.Module):
                 raise ValueError(f"label space {name} needs at least 2 classes, but has {classes}")
         if kind not in ("linear", "cosine"):
             raise ValueError(f'head must be "linear" or "cosine", but got {kind!r}')
+        if normalise not in ("convolutions", "all"):
+            raise ValueError(f'normalise must be "convolutions" or "all", but got {normalise!r}')
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, but got {temperature}")
         # Lists, because a ModuleDict refuses names with dots, which are fine for a label space.
@@ -55,7 +58,7 @@ class Heads(nn.Module):
         self.norms = nn.ModuleList(
             make_norm(classes, statistics, domains, spatial=False)
             for classes in label_spaces.values()
-            if normalise_scores
+            if normalise == "all"
         )
         self._kind = kind
         self._temperature = temperature

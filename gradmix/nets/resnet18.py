@@ -4,7 +4,6 @@ Layers and names are torchvision's, so that its ImageNet weights, and files in i
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.models.resnet import BasicBlock
 
 from gradmix.nets.energy import EnergyNet, rescored
-from gradmix.nets.heads import HeadKind, Heads
+from gradmix.nets.heads import HeadKind, Heads, Normalise
 from gradmix.nets.inputs import check_images
 from gradmix.nets.norm import DomainBatchNorm, Statistics, make_norm, normalised
 
@@ -105,7 +104,7 @@ class ResNet18(nn.Module):
         image_size: tuple[int, int] = (224, 224),
         in_channels: int = 3,
         norm_statistics: Statistics = "shared",
-        normalise: Literal["convolutions", "all"] = "convolutions",
+        normalise: Normalise = "convolutions",
         head: HeadKind = "linear",
         temperature: float = 0.05,
         domains: Sequence[str] = (),
@@ -116,8 +115,6 @@ class ResNet18(nn.Module):
             raise ValueError(f"image_size must be at least {SMALLEST}, but got {image_size}")
         if in_channels != 3:
             raise ValueError(f"in_channels must be 3 for ResNet-18, but got {in_channels}")
-        if normalise not in ("convolutions", "all"):
-            raise ValueError(f'normalise must be "convolutions" or "all", but got {normalise!r}')
         self.label_spaces = list(label_spaces)
         self.in_channels = in_channels
         self.image_size = image_size
@@ -135,7 +132,7 @@ class ResNet18(nn.Module):
             label_spaces,
             kind=head,
             temperature=temperature,
-            normalise_scores=normalise == "all",
+            normalise=normalise,
             statistics=norm_statistics,
             domains=domains,
         )
