@@ -48,7 +48,7 @@ GRID_RECIPE = "gradmix"
 
 
 class Config(Section):
-    """An experiment."""
+    """A whole experiment: domains, sources and target, methods, and how each stage works."""
 
     title: str = "GradMix"
     output_dir: Annotated[str, Field(min_length=1)] = "results"
@@ -264,7 +264,7 @@ class Config(Section):
         return len(self.method_settings(method).candidates) or 1
 
     def grid_settings(self) -> RunSettings:
-        """The same for the members of the grid, whose beta and gamma come from `grid_member`."""
+        """Collect the same for the members of the grid; `grid_member` adds beta and gamma."""
         settings = self._training_settings("grid", self.grid_recipe())
         gradmix = {k: v for k, v in settings.gradmix.items() if k not in ("beta", "gamma")}
         return replace(settings, gradmix=gradmix)

@@ -54,7 +54,7 @@ class Cut:
         groups: Sequence[str] | np.ndarray,
         clips: Sequence[str] | np.ndarray,
     ) -> tuple[np.ndarray, Chunk]:
-        """Take M of N images.
+        """Take the M of N images that are in the share, changed where the settings say so.
 
         Args:
             images_NHWC: (N,H,W,C) uint8, of their final size.

@@ -47,7 +47,7 @@ Chunk = np.ndarray | tuple[np.ndarray, Sequence[str]]
 
 @dataclass(frozen=True)
 class Domain:
-    """An opened domain: N images with their labels.
+    """An opened domain: N images on disk with their labels in memory.
 
     Attributes:
         folder: where it lies.

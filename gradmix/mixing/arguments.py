@@ -40,7 +40,7 @@ def refuse_overlap(layers: Sequence[Layer]) -> None:
 
 
 def refuse_unknown_kinds(layers: Sequence[Layer]) -> None:
-    """Raise ValueError for parameters whose gradients cannot be mixed."""
+    """Raise ValueError for parameters with gradients that cannot be mixed."""
     for layer in layers:
         for p in layer.parameters:
             kind = None

@@ -25,7 +25,7 @@ class Reached:
 
 
 def reached_by(loss: Tensor) -> Reached:
-    """Walk the graph of ``loss``.
+    """Walk the graph of ``loss`` down to its leaves and joint forward passes.
 
     Torch's own ``autograd.grad`` needs a list of the parameters to look at; users who had to list every head would
     forget one.

@@ -16,7 +16,7 @@ _NAMED_NORM = re.compile(r"Norm(\dd)?$")
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """The parameters whose gradients are compared, and mixed, as one vector."""
+    """Parameters that are compared and mixed as one vector."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]

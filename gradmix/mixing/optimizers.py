@@ -48,7 +48,7 @@ def take_step(
 
 @lru_cache(maxsize=64)
 def needs_closure(optimizer: type) -> bool:
-    """Whether a step of this class calls the loss by itself (LBFGS)."""
+    """Say whether a step of this class calls the loss itself (LBFGS)."""
     step = getattr(optimizer, "step", None)
     closure = inspect.signature(step).parameters.get("closure") if callable(step) else None
     return closure is not None and closure.default is inspect.Parameter.empty

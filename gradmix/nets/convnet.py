@@ -138,11 +138,11 @@ class ConvNet(nn.Module):
         )
 
     def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits.
+        """Classify images: (N, classes) logits.
 
         Args:
             images: (N, in_channels, *image_size) float in [-1, 1].
-            label_space: whose classes.
+            label_space: name of the head.
             domain: where the images come from; only per-domain statistics need it.
 
         Raises:
@@ -151,13 +151,13 @@ class ConvNet(nn.Module):
         return self.classify(self.features(images, domain), label_space, domain)
 
     def features(self, images: Tensor, domain: str | None = None) -> Tensor:
-        """(N, hidden) features of the images; arguments and errors as in `forward`."""
+        """Compute (N, hidden) features of the images; arguments and errors as in `forward`."""
         check_images(images, self.in_channels, self.image_size, domain)
         features: Tensor = self.backbone(images, domain)
         return features
 
     def classify(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits of (N, hidden) features."""
+        """Classify (N, hidden) features: (N, classes) logits."""
         logits: Tensor = self.heads(features, label_space, domain)
         return logits
 

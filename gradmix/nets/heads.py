@@ -13,7 +13,7 @@ Normalise = Literal["convolutions", "all"]
 
 
 class Heads(nn.Module):
-    """Classifiers by label space.
+    """A classifier for every label space.
 
     Args:
         features: size of the backbone's output.
@@ -64,7 +64,7 @@ class Heads(nn.Module):
         self._temperature = temperature
 
     def forward(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits of (N, features) in the classes of ``label_space``."""
+        """Classify (N, features) in the classes of ``label_space``: (N, classes) logits."""
         index = self._index(label_space)
         if self._kind == "cosine":
             features = functional.normalize(features) / self._temperature
@@ -74,13 +74,13 @@ class Heads(nn.Module):
         return logits
 
     def parameters_of(self, label_space: str) -> list[nn.Parameter]:
-        """The parameters that only this label space uses."""
+        """List the parameters that only this label space uses."""
         index = self._index(label_space)
         parts = [self.linear[index], *([self.norms[index]] if self.norms else [])]
         return [parameter for part in parts for parameter in part.parameters()]
 
     def weight_of(self, label_space: str) -> Tensor:
-        """(classes, features), of the label space's linear map."""
+        """Look up the weight (classes, features) of the label space's linear map."""
         weight: Tensor = self.linear[self._index(label_space)].weight  # type: ignore[assignment]
         return weight
 

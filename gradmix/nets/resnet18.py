@@ -28,7 +28,7 @@ _NO_WEIGHT = "num_batches_tracked"
 
 
 def _places(image_size: tuple[int, int]) -> int:
-    """Number of places of the last feature maps."""
+    """Count the places of the last feature maps."""
     return -(-image_size[0] // SMALLEST) * -(-image_size[1] // SMALLEST)
 
 
@@ -141,11 +141,11 @@ class ResNet18(nn.Module):
         )
 
     def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits; in evaluation with energies, log scores.
+        """Classify images: (N, classes) logits, or log scores in evaluation with energies.
 
         Args:
             images: (N, 3, *image_size) float in [-1, 1]; ImageNet's normalisation happens inside.
-            label_space: whose classes.
+            label_space: name of the head.
             domain: where the images come from; only per-domain statistics need it.
 
         Raises:
@@ -165,7 +165,7 @@ class ResNet18(nn.Module):
         return energies
 
     def features(self, images: Tensor, domain: str | None = None) -> Tensor:
-        """(N, 512) features of the images, ``pool(feature_maps(images))``; arguments and errors as in `forward`."""
+        """Compute (N, 512) features, ``pool(feature_maps(images))``; arguments and errors as in `forward`."""
         return self.pool(self.feature_maps(images, domain))
 
     def feature_maps(self, images: Tensor, domain: str | None = None) -> Tensor:
@@ -175,11 +175,11 @@ class ResNet18(nn.Module):
         return maps
 
     def pool(self, maps: Tensor) -> Tensor:
-        """(N, 512) means of (N, 512, h, w) maps over their places."""
+        """Average (N, 512, h, w) maps over their places, (N, 512)."""
         return functional.adaptive_avg_pool2d(maps, 1).flatten(1)
 
     def classify(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits of (N, 512) features."""
+        """Classify (N, 512) features: (N, classes) logits."""
         logits: Tensor = self.heads(features, label_space, domain)
         return logits
 
@@ -207,7 +207,7 @@ class ResNet18(nn.Module):
 
 
 def backbone_state(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
-    """The part of a state dict in torchvision's layout that belongs to the backbone, in float32.
+    """Take the backbone's part of a state dict in torchvision's layout, in float32.
 
     Leaves out the classifier (``fc.*``), which has other classes, and the counters of batches, which nothing reads.
 

@@ -79,7 +79,7 @@ def _batch_norm(
 
 
 class _Normalise(torch.autograd.Function):
-    """Normalisation by given statistics, whose gradient knows that all ranks' images made them."""
+    """Normalisation by given statistics, with the gradient for statistics over all ranks' images."""
 
     @staticmethod
     def forward(
@@ -118,7 +118,7 @@ class _Normalise(torch.autograd.Function):
 
 
 def _over(x: Tensor, values_C: Tensor) -> Tensor:
-    """A value per channel, shaped to go with all of x."""
+    """Shape one value per channel to go with all of x."""
     return values_C.view(1, -1, *[1] * (x.ndim - 2))
 
 

@@ -70,25 +70,25 @@ class Context:
         return self.classify(self.features_BF)
 
     def classify(self, features_BF: Tensor) -> Tensor:
-        """Logits of features, float32, by this stream's head."""
+        """Classify features by this stream's head: logits, float32."""
         with self.autocast:
             logits: Tensor = self.network.classify(features_BF, self.label_space, self.domain)
         return logits.float()
 
     def changed_logits(self, inputs: Tensor) -> Tensor:
-        """Logits of this mini-batch's images after a random change, float32; running statistics follow them."""
+        """Classify this mini-batch's images after a random change: logits, float32; running statistics follow them."""
         with self.autocast:
             logits: Tensor = self.network(inputs, self.label_space, self.domain)
         return logits.float()
 
     def extra_logits(self, inputs: Tensor) -> Tensor:
-        """Logits of other images (perturbed, mixed, ...), float32; running statistics stay as they are."""
+        """Classify other images (perturbed, mixed, ...): logits, float32; running statistics stay as they are."""
         with frozen_statistics(self.network), self.autocast:
             logits: Tensor = self.network(inputs, self.label_space, self.domain)
         return logits.float()
 
     def evaluated_logits(self) -> Tensor:
-        """Logits as in evaluation, float32: running statistics used and left as they are, no dropout, no graph."""
+        """Classify as in evaluation: logits, float32; running statistics are used and stay, no dropout, no graph."""
         training = self.network.training
         self.network.eval()
         try:

@@ -15,7 +15,7 @@ from gradmix.terms.discriminators import Discriminators, hardest
 
 
 class DCTN:
-    """Features of the hardest source and the target made alike, and cross entropy with confident predictions.
+    """Makes features of the hardest source and the target alike, and trains on confident predictions.
 
     One call trains a discriminator per source on detached features; then the features of the source whose
     discriminator does worst, and those of the unlabelled images, learn to leave that discriminator undecided.
@@ -96,19 +96,19 @@ class DCTN:
 
 
 def weighted_votes(votes_JBC: Tensor, losses_J: Tensor) -> Tensor:
-    """(B, C) mean of the voters' probabilities, weighted by their accumulated discriminator losses.
+    """Average the voters' probabilities, (B, C), weighted by their accumulated discriminator losses.
 
-    A source whose discriminator errs much is close to the target, and so counts for more.
+    Where a discriminator errs much, its source is close to the target, and so counts for more.
     """
     weights_J = losses_J / losses_J.sum().clamp(min=torch.finfo(losses_J.dtype).tiny)
     return (weights_J[:, None, None] * votes_JBC).sum(dim=0)
 
 
 def pseudo_label_loss(logits_BC: Tensor, voted_BC: Tensor, threshold: float) -> Tensor:
-    """Mean cross entropy of the images whose largest vote reaches the threshold; 0 if there is none.
+    """Average the cross entropy of images with a vote that reaches the threshold; 0 if there is none.
 
     Args:
-        logits_BC: what is trained.
+        logits_BC: the network's, which are trained.
         voted_BC: probabilities that label the images, without a graph.
         threshold: smallest probability that is accepted.
     """

@@ -1,4 +1,4 @@
-"""Discriminators that tell each source's features from the target's, trained by least squares (Xu et al. 2018).
+"""Discriminators between each source's features and the target's, trained by least squares (Xu et al. 2018).
 
 Shapes: J sources, B images of a mini-batch, F features.
 """
@@ -98,7 +98,7 @@ class Discriminators:
 
 
 def discriminator_loss(source_B: Tensor, target_B: Tensor) -> Tensor:
-    """Least squares of the scores: 0 for the source, 1 for the target; 0 at best, 1/2 undecided."""
+    """Measure least squares of the scores: 0 for the source, 1 for the target; 0 at best, 1/2 undecided."""
     return source_B.square().mean() + (target_B - 1).square().mean()
 
 
@@ -108,7 +108,7 @@ def confusion_loss(source_B: Tensor, target_B: Tensor) -> Tensor:
 
 
 def hardest(losses_J: Tensor) -> Tensor:
-    """One-hot mask_J of the largest loss (of the first, where several are), made on the device."""
+    """Mark the largest loss (the first of several) by a one-hot mask_J, made on the device."""
     return torch.zeros_like(losses_J).scatter_(0, losses_J.argmax(dim=0, keepdim=True), 1.0)
 
 
