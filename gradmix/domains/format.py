@@ -126,7 +126,9 @@ def write_domain(
         OSError: the disk is full, or the like; the folder then holds no domain.json.
     """
     _check_index(index, info)
-    chunks = _chunks_of(images) if isinstance(images, np.ndarray) else iter(images)
+    chunks: Iterable[np.ndarray] = images
+    if isinstance(images, np.ndarray):
+        chunks = (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))
     stream_domain(folder, chunks, lambda: (index, info))
 
 
@@ -191,11 +193,6 @@ def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
             f"{folder / IMAGES}: not the content that {INFO} was written for (SHA-256 differs)"
         )
     return Domain(folder, images, labels, info)
-
-
-def _chunks_of(images_NHWC: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(images_NHWC), _CHUNK):
-        yield images_NHWC[start : start + _CHUNK]
 
 
 def _check_index(index: pd.DataFrame, info: Mapping[str, Any]) -> None:

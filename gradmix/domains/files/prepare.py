@@ -126,9 +126,12 @@ def decoder(
 ) -> Callable[[MediaFile], Decoded]:
     """Make the function that decodes one of the listing's files; it raises `UndecodableError`."""
     how: Fit = settings.get("resize") or "cover"
-    if listing.kind == "images":
-        return partial(_decode_image, size=image, how=how)
-    return partial(_decode_clip, sampling=_sampling(settings), size=image, how=how)
+    height, width = image
+    decode = partial(decode_picture, height=height, width=width, how=how)
+    if listing.kind == "clips":
+        sampling = _sampling(settings)
+        decode = partial(decode_clip, sampling=sampling, height=height, width=width, how=how)
+    return partial(_decode, decode)
 
 
 def expected_cost(
@@ -153,12 +156,8 @@ def _sampling(settings: Mapping[str, Any]) -> Sampling:
     return Sampling(None if every else settings.get("frames_per_clip"), every)
 
 
-def _decode_image(file: MediaFile, size: tuple[int, int], how: Fit) -> Decoded:
-    return decode_picture(file.path, *size, how)
-
-
-def _decode_clip(file: MediaFile, sampling: Sampling, size: tuple[int, int], how: Fit) -> Decoded:
-    return decode_clip(file.path, sampling, *size, how)
+def _decode(decode: Callable[[Path], Decoded], file: MediaFile) -> Decoded:
+    return decode(file.path)
 
 
 class _Progress:

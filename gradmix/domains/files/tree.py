@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradmix.domains.files.listing import Kind, LeftOut, MediaFile
+from gradmix.files import sha256_of
 
 EXTENSIONS: dict[Kind, frozenset[str]] = {
     "images": frozenset({"jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff"}),
@@ -95,7 +96,7 @@ def copies_elsewhere(
     copies = {}
     for file in kept:
         for part, other in sizes.get(_size(file.path), []):
-            if _content(file.path) == _content(other.path):
+            if sha256_of(file.path) == sha256_of(other.path):
                 reason = f"the same file as {other.original} of {part}"
                 copies[file.original] = LeftOut(file.original, reason)
                 break
@@ -129,8 +130,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _content(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
