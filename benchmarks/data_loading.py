@@ -19,14 +19,13 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.measuring import machine
+from benchmarks.measuring import Nowhere, machine
 from gradmix.domains.format import open_domain, write_domain
 
 CLIPS, FRAMES, SIZE, CROP, CLASSES = 200, 10, 128, 64, 10
@@ -79,15 +78,19 @@ def training(folder: Path, steps: int) -> dict[str, float]:
     import torch
 
     from gradmix import GradMix, layers_of
-    from gradmix.methods.recipe import Stream
+    from gradmix.methods.method import Stream
     from gradmix.nets import inputs
     from gradmix.nets.build import build_network
     from gradmix.terms.cross_entropy import CrossEntropy
-    from gradmix.training import loop
-    from gradmix.training.batches import Shuffled
+    from gradmix.training import alone
+    from gradmix.training.alone import Alone
+    from gradmix.training.batches import gathered
     from gradmix.training.curves import Curves
     from gradmix.training.data import ImageSet, LoadedStream
     from gradmix.training.images import located_images
+    from gradmix.training.samplers import Shuffled
+    from gradmix.training.settings import Schedule
+    from gradmix.training.state import RunState
 
     torch.set_num_threads(1)
     device = torch.device("cpu")
@@ -114,26 +117,34 @@ def training(folder: Path, steps: int) -> dict[str, float]:
         {"name": "resnet18"}, {"noise": CLASSES}, {"height": CROP, "width": CROP}, [], seed=0
     ).to(memory_format=torch.channels_last)
     mixer = GradMix(layers_of(network.backbone), source_names=["S1", "S2"], rho="scaled")
-    # Two steps to warm up, then those that are measured, each an interval of the loop.
-    schedule = loop.Schedule("sgd", steps + 2, 2, 0.01, 0.9, 0.0, "float32", True)
-    curves = Curves(["S1", "S2", "V"], [layer.name for layer in mixer.layers], ["S1", "S2"])
-    run = loop._Run(network, mixer, streams, [CrossEntropy()] * 3, schedule, curves)
-    run.advance(lambda: None)
-    run.state.taken, run.schedule = 0, replace(schedule, evaluate_every=steps)
-    plain = loop.gathered
+    run = RunState(
+        network=network,
+        mixer=mixer,
+        streams=streams,
+        terms=[CrossEntropy()] * 3,
+        validation=streams[-1].set,
+        schedule=Schedule("sgd", steps, steps, 0.01, 0.9, flip=True),
+        curves=Curves(["S1", "S2", "V"], [layer.name for layer in mixer.layers], ["S1", "S2"]),
+        store=Nowhere(),
+    )
+    step = Alone([run])
+    alone.training_input = timed("input", inputs.training_input)  # type: ignore[attr-defined]
 
-    def waited(*arguments: Any) -> Any:
-        batches = plain(*arguments)
-        fetch = timed("wait", lambda: next(batches, None))
-        while (batch := fetch()) is not None:
-            yield batch
+    def interval(count: int) -> None:
+        """The loop's way through an interval, without the look at H."""
+        rows, labels, factors = zip(*(each.draw(count, 0) for each in step.batches), strict=True)
+        batches = gathered(step.batches, rows, count)
+        fetch = timed("wait", lambda: next(batches))
+        for number in range(count):
+            step(fetch(), [labels_TMB[number] for labels_TMB in labels], factors)
+        step.check()
 
-    loop.gathered = waited
-    loop.training_input = timed("input", inputs.training_input)  # type: ignore[attr-defined]
+    interval(2)  # warms up
+    spent.update(wait=0.0, input=0.0)
     watch = Peak()
     watch.start()
     started = time.perf_counter()
-    run.advance(lambda: None)
+    interval(steps)
     seconds = time.perf_counter() - started
     watch.done.set()
     return {

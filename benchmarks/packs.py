@@ -2,11 +2,11 @@
 
     python -m benchmarks.packs [--device cuda] [--sizes 1 2 4] [--steps 10] [--repeats 5] [--record]
 
-GradMix with two sources and V (batches of 64, 64 and 15 images of 32 x 32), through the project's own loops: one model
-after the other; packs, in which one call computes all models. On a GPU two further ways are measured, which the
-project does not use: a CUDA graph per model on streams, and several processes. At every size the ways follow each
-other; the first interval of steps warms up. On a CPU a second is one of the processor's, which other work on the
-machine changes less; on a GPU it is the clock's.
+GradMix with two sources and V (batches of 64, 64 and 15 images of 32 x 32), through the project's own loop: one model
+after the other ("loop"); packs of stacked models, which one call computes ("pack"). On a GPU two further ways are
+measured, which the project does not use: a CUDA graph per model on streams, and several processes. At every size the
+ways follow each other; the first interval of steps warms up. On a CPU a second is one of the processor's, which other
+work on the machine changes less; on a GPU it is the clock's.
 """
 
 import argparse
@@ -20,29 +20,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gradmix.training.packed import train_members
-from gradmix.training.packed_member import Member
-from gradmix.training.packed_network import PackedNetwork
-from gradmix.training.packed_sgd import PackedSGD
-from gradmix.training.prepared import Prepared
 from torch import Tensor, multiprocessing
 from torch.nn import functional
 
-from benchmarks.measuring import machine
-from gradmix.methods.recipe import Stream
-from gradmix.methods.recipes import recipe_of
+from benchmarks.measuring import Nowhere, machine
+from gradmix.methods.method import Stream
 from gradmix.mixing.gradmix import GradMix
 from gradmix.mixing.layers import Layer, layers_of
 from gradmix.nets.convnet import ConvNet
 from gradmix.terms.cross_entropy import CrossEntropy
-from gradmix.training.batches import Shuffled, Whole
-from gradmix.training.checkpoints import Pace
+from gradmix.training.alone import Alone
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
-from gradmix.training.job import Job
-from gradmix.training.loop import Schedule, train
+from gradmix.training.loop import train
+from gradmix.training.samplers import Shuffled, Whole
+from gradmix.training.settings import Pace, Schedule
 from gradmix.training.sgd import SGD
-from gradmix.training.stop import Stop
+from gradmix.training.stacked import Stacked
+from gradmix.training.stacked_network import StackedNetwork
+from gradmix.training.state import RunState
+from gradmix.training.step import MakeStep
 
 CPU_SIZES = (1, 2, 4, 8, 16)
 CUDA_SIZES = (1, 2, 4, 8, 16, 32, 54, 108, 216, 540)
@@ -148,25 +145,23 @@ class _Clock:
 
 
 def _loop(device: str, width: int, steps: int, repeats: int) -> list[float]:
-    run, clock = _prepared(device, width, 0, steps, repeats), _Clock(device)
-    train(
-        run.network, run.mixer, run.streams, run.terms, run.validation, run.schedule, run.curves,
-        store=_Nowhere(), log=_silent, progress=clock, pace=Pace(1e9),
-    )  # fmt: skip
+    clock = _Clock(device)
+    _train([_run(device, width, 0, steps, repeats)], Alone, clock)
     return clock.rates(steps)
 
 
 def _pack(device: str, width: int, models: int, steps: int, repeats: int) -> list[float]:
     images: dict[str, Tensor] = {}
     clock = _Clock(device)
-    members = [
-        Member.of(
-            _prepared(device, width, seed, steps, repeats, images), _Nowhere(), str(seed), _silent
-        )
-        for seed in range(models)
-    ]
-    train_members(members, log=_silent, progress=clock, pace=Pace(1e9), stop=Stop())
+    runs = [_run(device, width, seed, steps, repeats, images) for seed in range(models)]
+    _train(runs, Stacked, clock)
     return clock.rates(models * steps)
+
+
+def _train(
+    runs: Sequence[RunState], make_step: MakeStep, progress: Callable[[int, str], None]
+) -> None:
+    train(runs, make_step, log=_silent, progress=progress, pace=Pace(1e9))
 
 
 def _processes(device: str, width: int, models: int, steps: int, repeats: int) -> list[float]:
@@ -189,17 +184,13 @@ def _process(
     device: str, width: int, steps: int, repeats: int, rank: int, barrier: Any, found: Any
 ) -> None:
     torch.set_num_threads(1)
-    run = _prepared(device, width, rank, steps, repeats)
     times: list[float] = []
 
     def meet(step: int, text: str) -> None:
         barrier.wait()
         times.append(time.perf_counter())
 
-    train(
-        run.network, run.mixer, run.streams, run.terms, run.validation, run.schedule, run.curves,
-        store=_Nowhere(), log=_silent, progress=meet, pace=Pace(1e9),
-    )  # fmt: skip
+    _train([_run(device, width, rank, steps, repeats)], Alone, meet)
     if rank == 0:
         found.put([barrier.parties * steps / (end - start) for start, end in pairwise(times)])
 
@@ -221,8 +212,7 @@ def _graphs(width: int, models: int, steps: int, repeats: int) -> list[float]:
 
 
 def _captured(width: int, seed: int) -> tuple[torch.cuda.CUDAGraph, torch.cuda.Stream]:
-    run = _prepared("cuda", width, seed, 1, 1)
-    step = one_step(run)
+    step = one_step(_run("cuda", width, seed, 1, 1))
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -234,14 +224,13 @@ def _captured(width: int, seed: int) -> tuple[torch.cuda.CUDAGraph, torch.cuda.S
     return graph, stream
 
 
-def one_step(run: Prepared) -> Callable[[], None]:
+def one_step(run: RunState) -> Callable[[], None]:
     """A model's step on one batch that stays, without anything that waits for the device or reads a value."""
-    network = PackedNetwork([run.network])
-    network.train()
-    assert run.mixer is not None
+    network = StackedNetwork([run.network])
+    network.module.train()
     mixer = run.mixer.stack([run.mixer], network.of_first)
-    own = SGD(run.network.parameters(), lr=0.05, momentum=0.9, weight_decay=0.0)
-    optimizer = PackedSGD(network.parameters, [own])
+    assert isinstance(run.optimizer, SGD)
+    optimizer = SGD.stack([run.optimizer], network.parameters)
     batches = []
     for stream in run.streams:
         rows = stream.sampler.take(1)[0].to(run.validation.device)
@@ -262,14 +251,14 @@ def one_step(run: Prepared) -> Callable[[], None]:
     return step
 
 
-def _prepared(
+def _run(
     device: str,
     width: int,
     seed: int,
     steps: int,
     repeats: int,
     images: dict[str, Tensor] | None = None,
-) -> Prepared:
+) -> RunState:
     """A run on images made up here, which the models of a pack share."""
     torch.manual_seed(seed)
     spaces = {"digits_5_9": 5, "digits_0_4": 5}
@@ -288,22 +277,15 @@ def _prepared(
     streams.append(LoadedStream(Stream("V", role="guide"), sets[2], Whole(GUIDES), "V"))
     heads = [Layer(f"head {name}", tuple(network.heads.parameters_of(name))) for name in spaces]
     mixer = GradMix(layers_of(network.backbone), heads=heads, source_names=["S1", "S2"])
-    return Prepared(
-        settings={"name": "gradmix"},
-        job=Job({}, Path(), 3, 0, 0, "", Path()),
-        recipe=recipe_of("gradmix").method(),
-        inputs=None,  # type: ignore[arg-type]  # the streams are made here
+    return RunState(
         network=network,
         mixer=mixer,
         streams=streams,
         terms=[CrossEntropy() for _ in streams],
         validation=_images("H", 20, "digits_5_9", device, images),
-        schedule=Schedule("sgd", steps * (repeats + 1), steps, 0.05, 0.9, 0.0, "float32"),
+        schedule=Schedule("sgd", steps * (repeats + 1), steps, 0.05, 0.9),
         curves=Curves(["S1", "S2", "V"], [layer.name for layer in mixer.layers], ["S1", "S2"]),
-        seeds={"batches": seed},
-        notes=[],
-        label_spaces=spaces,
-        domains=[],
+        store=Nowhere(),
     )
 
 
@@ -315,18 +297,6 @@ def _images(
         made[name] = torch.randint(0, 256, (count, 32, 32, 3), dtype=torch.uint8).to(device)
     labels = (torch.arange(count) % 5).to(device)
     return ImageSet(name, made[name], labels, space, name)
-
-
-class _Nowhere:
-    """A store that keeps nothing."""
-
-    folder = Path()
-
-    def save(self, tensors: Any, state: Any) -> None:
-        pass
-
-    def load(self) -> None:
-        return None
 
 
 def _silent(*values: Any) -> None:

@@ -44,8 +44,8 @@ from snakemake import script
 from gradmix.config import load_config
 call = json.load(sys.stdin)
 config = load_config(call["config"])
-from gradmix.training.launch import train_method
-from gradmix.training.run import Job
+from gradmix.training.launch import train_runs
+from gradmix.training.job import Job, Run
 folder = Path(call["folder"])
 domains = {name: folder / name for name in call["domains"]}
 job = Job(domains=domains, split=folder / "split.json", store=folder / "store", labels_per_class=5,
@@ -54,7 +54,7 @@ told = {}
 def log(line):
     if line.startswith("step "):
         told[line.split("/")[0]] = (time.process_time(), time.time())
-train_method(config.method_settings("gradmix"), job, folder / f"run-{time.time()}", log)
+train_runs([Run(config.method_settings("gradmix"), job, folder / f"run-{time.time()}")], log)
 print(json.dumps(told))
 """
 OPENING = """

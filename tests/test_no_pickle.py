@@ -2,6 +2,7 @@
 
 import ast
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,13 +10,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from debug_experiment import make_experiment, settings_of
+from debug_experiment import settings_of, train
 
 from gradmix.domains.arrays import load as load_arrays
 from gradmix.domains.format import open_domain
 from gradmix.nets.weights import write_weights
 from gradmix.training.predict import load_network
-from gradmix.training.run import train_method
 from gradmix.training.store import CHECKPOINT, RunStore
 
 REPOSITORY = Path(__file__).parents[1]
@@ -132,33 +132,19 @@ def harm(tmp_path):
     assert not trace.exists(), "code of a file was run"
 
 
-@pytest.fixture
-def experiment(tmp_path):
-    return make_experiment(tmp_path / "experiment")
-
-
 def test_a_checkpoint(harm, experiment, tmp_path):
     # Interrupted by the process that asks for the record, so that there is a folder to lay it into.
     def interrupt(line):
         if line.startswith("step 3"):
             raise KeyboardInterrupt
 
+    job = experiment.job(tmp_path / "store")
     with pytest.raises(KeyboardInterrupt):
-        train_method(
-            settings_of("pooled"),
-            experiment.job(experiment.root / "store"),
-            tmp_path / "run",
-            interrupt,
-        )
-    (checkpoint,) = (experiment.root / "store").rglob(CHECKPOINT)
+        train(settings_of("pooled"), job, tmp_path / "run", interrupt)
+    (checkpoint,) = job.store.rglob(CHECKPOINT)
     checkpoint.write_bytes(harm)
     with pytest.raises(ValueError, match=rf"{checkpoint}: not a readable checkpoint .*; delete it"):
-        train_method(
-            settings_of("pooled"),
-            experiment.job(experiment.root / "store"),
-            tmp_path / "run",
-            print,
-        )
+        train(settings_of("pooled"), job, tmp_path / "run")
 
 
 def test_a_checkpoint_made_by_torch(harm, tmp_path):
@@ -171,15 +157,13 @@ def test_a_checkpoint_made_by_torch(harm, tmp_path):
 
 def test_a_model_that_a_training_starts_from(harm, experiment, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(harm)
-    job = experiment.job(experiment.root / "store", initial=tmp_path / "model.safetensors")
+    job = experiment.job(tmp_path / "store", initial=tmp_path / "model.safetensors")
     with pytest.raises(Exception, match="header"):
-        train_method(settings_of("fine_tune"), job, tmp_path / "run", print)
+        train(settings_of("fine_tune"), job, tmp_path / "run")
 
 
 def test_a_model_that_is_evaluated(harm, experiment, tmp_path):
-    train_method(
-        settings_of("pooled"), experiment.job(experiment.root / "store"), tmp_path / "run", print
-    )
+    train(settings_of("pooled"), experiment.job(tmp_path / "store"), tmp_path / "run")
     model = tmp_path / "run" / "model.safetensors"
     model.write_bytes(harm)
     with pytest.raises(Exception, match="header"):
@@ -212,14 +196,15 @@ def test_arrays(kind, harm, tmp_path):
 @pytest.mark.parametrize("kind", ["objects", "pickle"])
 @pytest.mark.parametrize("name", ["images.npy", "index.parquet", "domain.json"])
 def test_a_domain(name, kind, harm, experiment, tmp_path):
-    path = experiment.domains["near"] / name
+    shutil.copytree(experiment.domains["near"], tmp_path / "near")
+    path = tmp_path / "near" / name
     if kind == "objects":
         with open(path, "wb") as file:
             np.save(file, np.array([Harm(tmp_path / "trace")] * 60, dtype=object))
     else:
         path.write_bytes(harm)
     with pytest.raises(ValueError, match=str(path)):
-        open_domain(experiment.domains["near"]).labels.sum()
+        open_domain(tmp_path / "near").labels.sum()
 
 
 def test_a_configuration(harm, tmp_path):

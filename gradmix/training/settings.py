@@ -93,6 +93,14 @@ _SIZES = {
     "target_batch_size": "target",
     "unlabelled_batch_size": "unlabelled",
 }
+_IN_TRAINING = {"schedule", "fine_tuning", "batch_sizes", "selection_per_class"}
+_OF_EVERY_SCHEDULE = ("weight_decay", "precision", "forward", "momentum")
+_TRAINING_KEYS = {
+    *(key for keys in SCHEDULES.values() for key in keys),
+    *_OF_EVERY_SCHEDULE,
+    *_SIZES,
+    "selection_per_class",
+}
 
 
 @dataclass(frozen=True)
@@ -207,8 +215,9 @@ class RunSettings:
 
     @classmethod
     def _read(cls, values: Mapping[str, Any]) -> "RunSettings":
-        known = {field.name for field in fields(cls)} | {"training", "mixer"}
-        if unknown := values.keys() - known:
+        known = {field.name for field in fields(cls)} - _IN_TRAINING | {"training", "mixer"}
+        unknown = (values.keys() - known) | (values["training"].keys() - _TRAINING_KEYS)
+        if unknown:
             raise ValueError(f"settings of {values['name']}: unknown key {min(unknown)!r}")
         method = Method.from_json(values["method"])
         training, image = values["training"], Image(**values["image"])
@@ -241,7 +250,7 @@ def schedule_of(training: Mapping[str, Any], name: ScheduleName, *, flip: bool) 
     """The schedule by that name among the keys of ``training``."""
     steps, evaluate_every, learning_rate = (training[key] for key in SCHEDULES[name])
     adam = name == "adam"
-    known = ("weight_decay", "precision", "forward", *(() if adam else ("momentum",)))
+    known = [key for key in _OF_EVERY_SCHEDULE if key != "momentum" or not adam]
     return Schedule(
         "adam" if adam else "sgd",
         steps,

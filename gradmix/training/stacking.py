@@ -40,8 +40,6 @@ def grouped(runs: Sequence[Prepared]) -> tuple[list[list[Prepared]], dict[str, i
 def why_not(run: Prepared) -> str | None:
     """What keeps a run from being stacked; ``None``: nothing."""
     state, settings = run.state, run.run.settings
-    if state.ranks.count > 1:
-        return "several ranks train each"
     if state.schedule.optimizer != "sgd":
         return f"their optimizer is {state.schedule.optimizer}"
     if state.schedule.forward != "separate":

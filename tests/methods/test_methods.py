@@ -7,37 +7,42 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from debug_experiment import SCALE, make_experiment, needs_resnet, settings_of
+from debug_experiment import make_experiment, needs_resnet, settings_of, train
 from safetensors.numpy import load_file
 
 from gradmix.domains.format import open_domain, write_domain
 from gradmix.methods.recipes import METHODS, recipe_of
+from gradmix.training.job import Run
 from gradmix.training.predict import evaluate_run
-from gradmix.training.run import train_method, train_pack
+from gradmix.training.run import train_runs
+from gradmix.training.settings import Image
 
 DOCS = Path(__file__).parents[2] / "docs" / "methods.md"
 
 
-@pytest.fixture(scope="module")
-def small_experiment(tmp_path_factory):
-    return make_experiment(tmp_path_factory.mktemp("experiment"))
+def settings_for(method):
+    steps = {"steps": 30, "target_only_steps": 30, "fine_tune_steps": 30}
+    every = {"evaluate_every": 10, "target_only_evaluate_every": 10, "fine_tune_evaluate_every": 10}
+    # MixMatch's weight rises over a run, and its shifts would change these classes.
+    has_mixmatch = "mixmatch" in recipe_of(method).default_options()
+    options = {"mixmatch": {"weight": 1.0, "ramp": 0.0, "shift": 0}} if has_mixmatch else {}
+    return settings_of(method, resnet=needs_resnet(method), training=steps | every, options=options)
 
 
 @pytest.fixture(scope="module")
-def large_experiment(tmp_path_factory):
-    return make_experiment(tmp_path_factory.mktemp("large"), scale=SCALE)
+def run_of(experiments, tmp_path_factory):
+    """Where a method's record is, for all tests that want it."""
+    made = {}
 
+    def folder_of(method):
+        if method not in made:
+            folder = tmp_path_factory.mktemp("run")
+            job = experiments(method).job_of(method, folder / "store")
+            train(settings_for(method), job, folder / "run", quiet)
+            made[method] = folder / "run"
+        return made[method]
 
-@pytest.fixture
-def experiment(request):
-    """Of a size that the method's network takes."""
-    method = getattr(request.node, "callspec", None) and request.node.callspec.params.get("method")
-    size = "large" if method and needs_resnet(method) else "small"
-    return request.getfixturevalue(f"{size}_experiment")
-
-
-def settings_for(method, **sections):
-    return settings_of(method, resnet=needs_resnet(method), **sections)
+    return folder_of
 
 
 def quiet(line):
@@ -53,16 +58,10 @@ def same(first, second):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_trains_records_predicts_and_is_deterministic(method, experiment, tmp_path):
-    steps = {"steps": 30, "target_only_steps": 30, "fine_tune_steps": 30}
-    every = {"evaluate_every": 10, "target_only_evaluate_every": 10, "fine_tune_evaluate_every": 10}
-    # MixMatch's weight rises over a run, and its shifts would change these classes.
-    has_mixmatch = "mixmatch" in recipe_of(method).default_options()
-    options = {"mixmatch": {"weight": 1.0, "ramp": 0.0, "shift": 0}} if has_mixmatch else {}
-    settings = settings_for(method, training=steps | every, options=options)
-    train_method(settings, experiment.job_of(method, tmp_path / "1"), tmp_path / "run", quiet)
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    curves = pd.read_parquet(tmp_path / "run" / "curves.parquet")
+def test_trains_records_and_predicts(method, experiments, run_of, tmp_path):
+    run, experiment = run_of(method), experiments(method)
+    record = json.loads((run / "run.json").read_text())
+    curves = pd.read_parquet(run / "curves.parquet")
     assert curves["step"].tolist() == [0, 10, 20, 30]
     assert record["hyper_validation_accuracy"] == curves["hyper_validation_accuracy"].max()
     assert (record["method"], record["labels_per_class"], record["draw"]) == (method, 2, 0)
@@ -82,11 +81,8 @@ def test_trains_records_predicts_and_is_deterministic(method, experiment, tmp_pa
         else:
             np.testing.assert_allclose(total, 1)
 
-    train_method(settings, experiment.job_of(method, tmp_path / "2"), tmp_path / "again", quiet)
-    assert same(weights(tmp_path / "run"), weights(tmp_path / "again"))
-
     evaluate_run(
-        run=tmp_path / "run",
+        run=run,
         target=experiment.domains["target"],
         test=experiment.domains["target"],
         split=experiment.split,
@@ -118,8 +114,11 @@ def poisoned(experiment, tmp_path, keep_sources, keep_target_rows):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_sees_only_the_sets_that_its_recipe_names(method, experiment, tmp_path):
-    """Noise in all other sets changes not one bit of the trained network."""
+def test_is_deterministic_and_sees_only_the_sets_that_its_recipe_names(
+    method, experiments, run_of, tmp_path
+):
+    """Trained again, with noise in all other sets: not one bit of the network or its curves is another."""
+    experiment = experiments(method)
     recipe = recipe_of(method)
     split = json.loads(experiment.split.read_text())
     enlarged = json.loads(experiment.enlarged.read_text())
@@ -130,18 +129,14 @@ def test_sees_only_the_sets_that_its_recipe_names(method, experiment, tmp_path):
     seen = {"sources": ["near", "other"], "target_sources": ["near"]}
     keep = [source for name in recipe.sees for source in seen.get(name, [])]
     folders = poisoned(experiment, tmp_path, keep, sorted(rows))
-    clean = experiment.job_of(method, tmp_path / "1")
-    train_method(settings_for(method), clean, tmp_path / "clean", quiet)
-    train_method(
-        settings_for(method),
-        replace(clean, domains=folders, store=tmp_path / "2"),
-        tmp_path / "dirty",
-        quiet,
-    )
-    assert same(weights(tmp_path / "clean"), weights(tmp_path / "dirty"))
+    job = replace(experiment.job_of(method, tmp_path / "store"), domains=folders)
+    train(settings_for(method), job, tmp_path / "run", quiet)
+    assert same(weights(run_of(method)), weights(tmp_path / "run"))
+    curves = [pd.read_parquet(run / "curves.parquet") for run in (run_of(method), tmp_path / "run")]
+    pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
-def test_labels_of_u_and_test_reach_no_training(experiment, tmp_path):
+def test_labels_of_u_and_test_reach_no_training(experiment, run_of, tmp_path):
     """The unlabelled and test images' labels exchanged on disk: the network stays the same, bit for bit."""
     target = open_domain(experiment.domains["target"])
     split = json.loads(experiment.split.read_text())
@@ -150,18 +145,16 @@ def test_labels_of_u_and_test_reach_no_training(experiment, tmp_path):
     index.loc[hidden, "label"] = (index.loc[hidden, "label"] + 1) % 3
     write_domain(tmp_path / "target", np.array(target.images), index, target.info)
     folders = {**experiment.domains, "target": tmp_path / "target"}
-    clean = experiment.job_of("gradmix_hard", tmp_path / "1")
-    train_method(settings_of("gradmix_hard"), clean, tmp_path / "clean", quiet)
-    dirty = replace(clean, domains=folders, store=tmp_path / "2")
-    train_method(settings_of("gradmix_hard"), dirty, tmp_path / "dirty", quiet)
-    assert same(weights(tmp_path / "clean"), weights(tmp_path / "dirty"))
+    job = replace(experiment.job_of("gradmix_hard", tmp_path / "store"), domains=folders)
+    train(settings_for("gradmix_hard"), job, tmp_path / "run", quiet)
+    assert same(weights(run_of("gradmix_hard")), weights(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("method", ["gradmix_hard", "gradmix_soft"])
 def test_without_any_accepted_pseudo_label_training_goes_on_and_says_so(method, tmp_path):
     experiment = make_experiment(tmp_path / "experiment", confident=False)
     lines = []
-    train_method(
+    train(
         settings_of(method),
         experiment.job_of(method, tmp_path / "s"),
         tmp_path / "run",
@@ -179,17 +172,20 @@ def test_without_any_accepted_pseudo_label_training_goes_on_and_says_so(method, 
 
 def test_a_pack_gives_the_records_of_single_runs(experiment, tmp_path):
     members = [
-        {
-            **settings_of("gradmix", gradmix={"beta": beta}),
-            "name": "grid",
-            "member": f"beta{beta:g}-gamma0.6",
-        }
+        replace(
+            settings_of("gradmix", gradmix={"beta": beta}),
+            name="grid",
+            member=f"beta{beta:g}-gamma0.6",
+        )
         for beta in (5.0, 10.0)
     ]
     job = experiment.job_of("gradmix", tmp_path / "store")
-    train_pack(members, [tmp_path / "pack5", tmp_path / "pack10"], job, quiet)
+    names = ("pack5", "pack10")
+    train_runs(
+        [Run(one, job, tmp_path / name) for one, name in zip(members, names, strict=True)], quiet
+    )
     single = replace(job, store=tmp_path / "other")
-    train_method(members[1], single, tmp_path / "single", quiet)
+    train(members[1], single, tmp_path / "single", quiet)
     assert same(weights(tmp_path / "pack10"), weights(tmp_path / "single"))
     assert not same(weights(tmp_path / "pack5"), weights(tmp_path / "pack10"))
     frames = [pd.read_parquet(tmp_path / name / "curves.parquet") for name in ("pack10", "single")]
@@ -198,31 +194,29 @@ def test_a_pack_gives_the_records_of_single_runs(experiment, tmp_path):
 
 def test_members_that_were_finished_are_not_trained_again(experiment, tmp_path):
     job, lines = experiment.job_of("gradmix", tmp_path / "store"), []
-    train_method(settings_of("gradmix"), job, tmp_path / "run", quiet)
+    train(settings_of("gradmix"), job, tmp_path / "run", quiet)
     before = (tmp_path / "run" / "run.json").read_bytes()
     for name in ("run.json", "model.safetensors", "curves.parquet"):
         (tmp_path / "run" / name).unlink()
-    train_method(settings_of("gradmix"), job, tmp_path / "run", lines.append)
+    train(settings_of("gradmix"), job, tmp_path / "run", lines.append)
     assert "restored" in lines[0]
     assert (tmp_path / "run" / "run.json").read_bytes() == before
 
 
 def test_h2_fine_tunes_after_the_mixing(experiment, tmp_path):
     settings = settings_of("gradmix", gradmix={"last_layer": "H2"})
-    train_method(settings, experiment.job_of("gradmix", tmp_path / "s"), tmp_path / "run", quiet)
+    train(settings, experiment.job_of("gradmix", tmp_path / "s"), tmp_path / "run", quiet)
     curves = pd.read_parquet(tmp_path / "run" / "curves.parquet")
     assert curves["step"].tolist() == [0, 3, 6, 9, 12]
     assert curves["loss/V"].iloc[-1] < curves["loss/V"].iloc[2]
 
 
 def test_a_wrong_image_size_names_what_the_network_takes_and_the_domain(experiment, tmp_path):
-    settings = {**settings_of("gradmix"), "image": {"height": 16, "width": 16}}
+    settings = replace(settings_of("gradmix"), image=Image(16, 16))
     with pytest.raises(
         ValueError, match=r"takes images of .*\(3, 16, 16\), but got \(3, 8, 8\) from target"
     ):
-        train_method(
-            settings, experiment.job_of("gradmix", tmp_path / "s"), tmp_path / "run", quiet
-        )
+        train(settings, experiment.job_of("gradmix", tmp_path / "s"), tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()
 
 

@@ -7,19 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from debug_experiment import make_experiment, settings_of
+from debug_experiment import settings_of, train
 from safetensors.numpy import load_file, save_file
 
 from gradmix.nets.convnet import ConvNet
 from gradmix.training.predict import evaluate_run
-from gradmix.training.run import train_method
 
 TRAINING = {"steps": 12, "evaluate_every": 3}
-
-
-@pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
-    return make_experiment(tmp_path_factory.mktemp("experiment"))
 
 
 @pytest.fixture
@@ -52,7 +46,7 @@ def test_a_run_broken_off_resumes_bit_for_bit(method, combined, job, tmp_path):
     # A low threshold, so that pseudo-labels matter in so short a run.
     low = {"dctn": {"threshold": 0.4}} if "dctn" in (method, *combined.get("terms", ())) else {}
     settings = settings_of(method, training=TRAINING, options=low, **combined)
-    train_method(settings, job, tmp_path / "whole", quiet)
+    train(settings, job, tmp_path / "whole", quiet)
 
     def break_off(line):
         if line.startswith("step 9/"):
@@ -60,9 +54,9 @@ def test_a_run_broken_off_resumes_bit_for_bit(method, combined, job, tmp_path):
 
     broken = replace(job, store=tmp_path / "broken")
     with pytest.raises(KeyboardInterrupt):
-        train_method(settings, broken, tmp_path / "resumed", break_off)
+        train(settings, broken, tmp_path / "resumed", break_off)
     lines = []
-    train_method(settings, broken, tmp_path / "resumed", lines.append)
+    train(settings, broken, tmp_path / "resumed", lines.append)
     assert "resumed at step 6" in lines
     (weights, curves), (expected, whole) = (outcome(tmp_path / n) for n in ("resumed", "whole"))
     pd.testing.assert_frame_equal(curves, whole, check_exact=True)
@@ -73,9 +67,9 @@ def test_a_run_broken_off_resumes_bit_for_bit(method, combined, job, tmp_path):
 
 def test_full_mixmatch_leaves_the_guide_its_gradient(job, tmp_path):
     """U comes before the guide, whose images full MixMatch passes through the network too."""
-    settings = settings_of("gradmix_mixmatch", training=TRAINING)
-    settings["options"]["mixmatch"] |= {"labelled": True}
-    train_method(settings, job, tmp_path / "run", quiet)
+    labelled = {"mixmatch": {"labelled": True}}
+    settings = settings_of("gradmix_mixmatch", training=TRAINING, options=labelled)
+    train(settings, job, tmp_path / "run", quiet)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["sources"] == ["near", "other", "S_u"]
     curves = outcome(tmp_path / "run")[1]
@@ -84,7 +78,7 @@ def test_full_mixmatch_leaves_the_guide_its_gradient(job, tmp_path):
 
 def test_dctn_mixed_by_gradmix_weighs_u_like_a_source(job, tmp_path):
     settings = settings_of("dctn", training=TRAINING, mixer="gradmix")
-    train_method(settings, job, tmp_path / "run", quiet)
+    train(settings, job, tmp_path / "run", quiet)
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["sources"] == ["near", "other", "U"]
     curves = outcome(tmp_path / "run")[1]
@@ -109,7 +103,7 @@ def test_statistics_per_domain_of_one_domain_are_plain_batch_normalisation_every
 
 def test_mdda_is_evaluated_by_the_target_s_statistics(experiment, job, tmp_path):
     """Statistics of the sources replaced by nonsense change no prediction; those of the target do."""
-    train_method(settings_of("mdda", training=TRAINING), job, tmp_path / "run", quiet)
+    train(settings_of("mdda", training=TRAINING), job, tmp_path / "run", quiet)
     weights, _ = outcome(tmp_path / "run")
     record = json.loads((tmp_path / "run" / "run.json").read_text())
 

@@ -4,11 +4,13 @@ import hashlib
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import debug_experiment
 import pytest
 import torch
+from debug_experiment import SCALE, make_experiment, train
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torchvision.models import resnet18
@@ -16,7 +18,6 @@ from torchvision.models import resnet18
 from gradmix.nets import weights
 from gradmix.nets.resnet18 import WEIGHTS_URL
 from gradmix.training.predict import load_network
-from gradmix.training.run import train_method
 
 
 @pytest.fixture(scope="module")
@@ -159,10 +160,9 @@ def test_without_file_and_network_the_error_says_all_ways_on(data_dir, monkeypat
 # ---- training
 
 
-@pytest.fixture
-def experiment(tmp_path, monkeypatch):
-    monkeypatch.setattr(debug_experiment, "SIZE", 32)
-    return debug_experiment.make_experiment(tmp_path / "experiment")
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    return make_experiment(tmp_path_factory.mktemp("experiment"), scale=SCALE)
 
 
 def settings_of(method="pooled", **network):
@@ -170,10 +170,8 @@ def settings_of(method="pooled", **network):
     rates = {"learning_rate": 1e-12, "fine_tune_learning_rate": 1e-12}
     training = {"steps": 1, "evaluate_every": 1, "fine_tune_steps": 1} | rates
     training |= {"fine_tune_evaluate_every": 1}
-    settings = debug_experiment.settings_of(method, training=training)
-    return settings | {
-        "network": {"name": "resnet18", "weights": "file", "norm_statistics": "shared"} | network
-    }
+    settings = debug_experiment.settings_of(method, resnet=True, training=training)
+    return replace(settings, network={**settings.network, "weights": "file", **network})
 
 
 def convolution(folder):
@@ -186,11 +184,11 @@ def test_training_starts_from_the_weights(statistics, state, experiment, tmp_pat
     file = write(str(tmp_path / "net.safetensors"), tmp_path)
     settings = settings_of(norm_statistics=statistics)
     run = tmp_path / "run"
-    train_method(settings, experiment.job(experiment.root / "store", weights=file), run, print)
+    train(settings, experiment.job(tmp_path / "store", weights=file), run)
     torch.testing.assert_close(convolution(run), state["layer2.0.conv1.weight"])
     record = json.loads((run / "run.json").read_text())
     assert record["inputs"]["weights"] == hashlib.sha256(file.read_bytes()).hexdigest()
-    assert record["settings"]["network"] == settings["network"]
+    assert record["settings"]["network"] == settings.network
     assert len(record["layers"]) in (0, 20)
     # A finished run is all that its network needs; and a method that starts from it needs no weights.
     file.unlink()
@@ -198,32 +196,28 @@ def test_training_starts_from_the_weights(statistics, state, experiment, tmp_pat
     assert network(torch.zeros(2, 3, 32, 32), "letters", "target").shape == (2, 3)
     tuned = settings_of("fine_tune", norm_statistics=statistics)
     initial = run / "model.safetensors"
-    train_method(
-        tuned, experiment.job(experiment.root / "store", initial=initial), tmp_path / "tuned", print
-    )
+    train(tuned, experiment.job(tmp_path / "store", initial=initial), tmp_path / "tuned")
     torch.testing.assert_close(convolution(tmp_path / "tuned"), convolution(run))
 
 
 def test_training_from_no_weights_is_random_and_from_missing_ones_an_error(
     state, experiment, tmp_path
 ):
-    train_method(
+    train(
         settings_of(weights="none"),
-        experiment.job(experiment.root / "store"),
+        experiment.job(tmp_path / "store"),
         tmp_path / "run",
-        print,
     )
     assert not torch.allclose(convolution(tmp_path / "run"), state["layer2.0.conv1.weight"])
     with pytest.raises(ValueError, match="no file of weights is given"):
-        train_method(
+        train(
             settings_of(weights="imagenet"),
-            experiment.job(experiment.root / "store"),
+            experiment.job(tmp_path / "store"),
             tmp_path / "no",
-            print,
         )
     save_file({"conv1.weight": torch.ones(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"other\.safetensors: not the weights of a ResNet-18"):
-        train_method(
-            settings_of(), experiment.job(experiment.root / "store", weights=tmp_path / "other.safetensors"),
-            tmp_path / "no", print,
+        train(
+            settings_of(), experiment.job(tmp_path / "store", weights=tmp_path / "other.safetensors"),
+            tmp_path / "no",
         )  # fmt: skip

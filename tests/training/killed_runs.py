@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -20,11 +21,10 @@ import torch
 
 from gradmix.files import TEMPORARY_MARK
 from gradmix.methods.mixers import MIXERS
-from gradmix.methods.recipes import recipe_of
 from gradmix.nets.registry import NETWORKS
 from gradmix.terms.registry import TERMS
-from gradmix.training.checkpoints import Pace
-from gradmix.training.run import Job, train_method
+from gradmix.training.job import Run
+from gradmix.training.run import train_runs
 from gradmix.training.store import CHECKPOINT
 
 FILES = ("model.safetensors", "curves.parquet")
@@ -34,19 +34,9 @@ class Case:
     """One method's runs below a folder."""
 
     def __init__(self, call, name, folder, chance):
-        self.call, self.name, self.folder, self.chance = call, name, folder, chance
-        self.settings = call["cases"][name]
+        self.name, self.folder, self.chance = name, folder, chance
+        self.run = Run.from_json(call["runs"][name])
         self.found = {"kills": 0, "inside_writes": 0, "runs": 0, "resumed_at": []}
-
-    def job(self, store):
-        paths = {key: Path(path) for key, path in self.call["files"].items()}
-        domains = {key: Path(path) for key, path in self.call["domains"].items()}
-        enlarged = recipe_of(self.settings["recipe"]).needs_pseudo_labels
-        return Job(
-            domains=domains, labels_per_class=2, draw=0, seed=0, code="test", device="cpu",
-            store=store, pace=Pace(seconds=1e9, steps=2), split=paths["split"],
-            enlarged=paths["enlarged"] if enlarged else None,
-        )  # fmt: skip
 
     def start(self, run):
         """A child that trains; its number."""
@@ -56,8 +46,9 @@ class Case:
         status = 1
         try:
             with open(run / "log", "a", buffering=1) as log:
-                job = self.job(run / "store")
-                train_method(self.settings, job, run / "run", lambda line: print(line, file=log))
+                job = replace(self.run.job, store=run / "store")
+                this = replace(self.run, job=job, output=run / "run")
+                train_runs([this], lambda line: print(line, file=log))
             status = 0
         except BaseException:
             traceback.print_exc()
@@ -144,7 +135,7 @@ def main():
     gc.disable()
     cases = [
         Case(call, name, Path(call["folder"], name), random.Random(f"{call['seed']}-{name}"))
-        for name in call["cases"]
+        for name in call["runs"]
     ]
     print(json.dumps({case.name: case.torture(call["kills"]) for case in cases}))
 

@@ -1,58 +1,97 @@
-"""Which images make up each batch."""
+"""Batches of one run and of several, from memory and straight from the domain's file."""
 
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from gradmix.training.batches import Balanced, Shuffled, Whole, target_sampler
+from gradmix.domains.format import open_domain, write_domain
+from gradmix.methods.method import Stream
+from gradmix.training.batches import Batches, gathered
+from gradmix.training.data import ImageSet, LoadedStream
+from gradmix.training.images import located_images, mapped
+from gradmix.training.samplers import Shuffled
 
 
-def test_every_image_once_per_permutation():
-    sampler = Shuffled(torch.arange(10) + 100, 4, seed=1)
-    drawn = sampler.take(5).flatten().tolist()
-    assert sorted(drawn[:10]) == list(range(100, 110))
-    assert sorted(drawn[10:]) == list(range(100, 110))
-    assert drawn[:10] != drawn[10:]
+def domain_of(tmp_path, count=30):
+    images = np.random.default_rng(0).integers(0, 256, (count, 6, 5, 3), dtype=np.uint8)
+    index = pd.DataFrame({"label": np.arange(count) % 2, "class_name": "a"})
+    for column in ("group", "clip", "original"):
+        index[column] = ""
+    info = {"name": "d", "origin": "test", "label_space": "two", "classes": ["0", "1"]}
+    write_domain(tmp_path / "d", images, index, info)
+    return open_domain(tmp_path / "d"), images
 
 
-def test_how_many_are_taken_at_once_does_not_matter():
-    whole = Shuffled(torch.arange(7), 3, seed=1).take(6)
-    sampler = Shuffled(torch.arange(7), 3, seed=1)
-    assert torch.equal(whole, torch.cat([sampler.take(1), sampler.take(5)]))
+def test_the_tensor_is_the_file_and_never_writes_to_it(tmp_path):
+    domain, images = domain_of(tmp_path)
+    tensor = mapped(domain)
+    assert torch.equal(tensor, torch.from_numpy(images))
+    tensor[0] = 7
+    assert np.array_equal(open_domain(tmp_path / "d", check_content=True).images, images)
 
 
-def test_a_small_source_gives_smaller_batches():
-    assert Shuffled(torch.arange(3), 64, seed=0).take(2).shape == (2, 3)
+def test_a_set_takes_its_own_rows(tmp_path):
+    domain, images = domain_of(tmp_path)
+    rows = np.array([4, 29, 7, 7, 0])
+    located, chosen = located_images(domain, rows, torch.device("cpu"))
+    labels = torch.from_numpy(domain.labels[rows])
+    these = ImageSet("S", located, labels, "two", "d", chosen)
+    assert len(these) == 5
+    taken = these.take(torch.tensor([1, 4, 2]))
+    assert np.array_equal(taken.numpy(), images[[29, 0, 7]])
 
 
-def test_balanced_batches_hold_each_class_equally():
-    labels = torch.tensor([0] * 50 + [1] * 5 + [2] * 20)
-    for batch in Balanced(labels, 9, seed=0).take(20):
-        assert torch.bincount(labels[batch]).tolist() == [3, 3, 3]
+def streams_of(images, count, size=4):
+    """One set's stream of two runs, each with an order of its own."""
+    return [
+        LoadedStream(Stream("sources"), images, Shuffled(torch.arange(count), size, seed), "S")
+        for seed in (1, 2)
+    ]
 
 
-def test_state_continues_the_very_sequence():
-    labels = torch.tensor([0, 1] * 20)
-    for make in (lambda: Balanced(labels, 6, 3), lambda: Shuffled(torch.arange(40), 6, 3)):
-        first = make()
-        first.take(3)
-        state = {name: tensor.clone() for name, tensor in first.state().items()}
-        second = make()
-        second.load(state)
-        assert torch.equal(first.take(9), second.take(9))
+def test_batches_gathered_ahead_are_the_same_and_errors_reach_the_loop(tmp_path):
+    domain, images = domain_of(tmp_path)
+    located, chosen = located_images(domain, np.arange(5, 25), torch.device("cpu"))
+    filed = ImageSet("S", located, torch.from_numpy(domain.labels[5:25].copy()), "two", "d", chosen)
+    held = ImageSet("T", torch.from_numpy(images[:7]), torch.zeros(7, dtype=torch.long), "two", "d")
+    first, second = Batches(streams_of(filed, 20)[:1]), Batches(streams_of(held, 7, 3)[:1])
+    assert (first.in_file, second.in_file) == (True, False)
+    rows = [torch.randint(5, 25, (6, 1, 4)), torch.randint(0, 7, (6, 1, 3))]
+    both = list(gathered([first, second], rows, 6))
+    assert len(both) == 6
+    for step, batches in enumerate(both):
+        for batch, rows_TMB in zip(batches, rows, strict=True):
+            assert np.array_equal(batch.numpy(), images[rows_TMB[step, 0].numpy()])
+    (alone,) = next(gathered([second], rows[1:], 6))
+    assert torch.equal(alone, both[0][1])
+    with pytest.raises(IndexError):
+        list(gathered([first], [torch.full((2, 1, 1), 99)], 2))
 
 
-def test_target_set_is_whole_while_it_is_small():
-    assert isinstance(target_sampler(torch.zeros(25), 128, 0), Whole)
-    assert isinstance(target_sampler(torch.zeros(500), 128, 0), Balanced)
-    assert Whole(3).take(2).tolist() == [[0, 1, 2], [0, 1, 2]]
-
-
-def test_a_class_with_fewer_images_than_its_share_repeats_them():
-    labels = torch.tensor([0] * 100 + [1] * 100 + [2] * 2)
-    for batch in Balanced(labels, 60, seed=0).take(5):
-        assert torch.bincount(labels[batch]).tolist() == [20, 20, 20]
-
-
-def test_a_batch_without_room_for_every_class():
-    with pytest.raises(ValueError, match="target_batch_size is 2, but there are 3 classes"):
-        Balanced(torch.tensor([0, 1, 2]), 2, seed=0)
+@pytest.mark.parametrize("shared", [True, False])
+def test_batches_of_several_runs_are_those_of_each(shared, tmp_path):
+    """Of the same images, and of images of their own; those that a resumed run has seen are left out."""
+    domain, images = domain_of(tmp_path)
+    located, chosen = located_images(domain, np.arange(5, 25), torch.device("cpu"))
+    labels = torch.from_numpy(domain.labels[5:25].copy())
+    filed = ImageSet("S", located, labels, "two", "d", chosen)
+    streams = streams_of(filed, 20)
+    if not shared:
+        own = ImageSet("S", torch.from_numpy(255 - images), 1 - labels, "two", "d", chosen)
+        streams[1] = replace(streams[1], set=own)
+    whole = [Batches([stream]).draw(6, 0) for stream in streams_of(filed, 20)]
+    rows_TMB, labels_TMB, factor = Batches(streams).draw(6, taken=2)
+    assert rows_TMB.shape == labels_TMB.shape == (4, 2, 4)
+    assert factor == 1
+    together = list(gathered([Batches(streams)], [rows_TMB], 4))
+    for model, (rows, own_labels, _) in enumerate(whole):
+        assert torch.equal(rows_TMB[:, model], rows[2:, 0])
+        expected_labels, expected = own_labels[2:, 0], images[rows[2:, 0].numpy()]
+        if model == 1 and not shared:
+            expected_labels, expected = 1 - expected_labels, 255 - expected
+        assert torch.equal(labels_TMB[:, model], expected_labels)
+        for step, (batch,) in enumerate(together):
+            assert np.array_equal(batch.unflatten(0, (2, 4))[model].numpy(), expected[step])

@@ -8,39 +8,41 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from debug_experiment import make_experiment, settings_of
+from debug_experiment import settings_of
 from safetensors.numpy import load_file
 
-from gradmix.training.run import train_method
+from gradmix.training.job import Run
+from gradmix.training.run import train_runs
 
 PROGRAM = """
 import json, signal, sys
-from pathlib import Path
-from gradmix.training.run import Job, train_method
+from gradmix.training.job import Run
+from gradmix.training.run import train_runs
 
 # A shell's background jobs are born deaf to Ctrl-C; whoever runs the tests may be one.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-call = json.loads(sys.argv[1])
-paths = {name: Path(call[name]) for name in ("split", "store")}
-domains = {name: Path(folder) for name, folder in call["domains"].items()}
-job = Job(domains=domains, labels_per_class=2, draw=0, seed=0, code="test", device="cpu", **paths)
-train_method(call["settings"], job, Path(call["output"]), lambda line: print(line, flush=True))
+train_runs([Run.from_json(json.loads(sys.argv[1]))], lambda line: print(line, flush=True))
 """
 
 
+SETTINGS = settings_of("gradmix", training={"steps": 120, "evaluate_every": 10})
+
+
+@pytest.fixture(scope="module")
+def expected(experiment, tmp_path_factory):
+    """Weights of the uninterrupted training."""
+    folder = tmp_path_factory.mktemp("whole")
+    train_runs([Run(SETTINGS, experiment.job(folder / "store"), folder / "run")], print)
+    return load_file(folder / "run" / "model.safetensors")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_process_that_gets_a_signal_is_resumed_bit_for_bit(tmp_path, number):
-    experiment = make_experiment(tmp_path / "experiment")
-    settings = settings_of("gradmix", training={"steps": 120, "evaluate_every": 10})
-    call = {
-        "settings": settings,
-        "domains": {name: str(folder) for name, folder in experiment.domains.items()},
-        "split": str(experiment.split),
-        "store": str(tmp_path / "store"),
-        "output": str(tmp_path / "run"),
-    }
+def test_a_process_that_gets_a_signal_is_resumed_bit_for_bit(
+    experiment, expected, tmp_path, number
+):
+    run = Run(SETTINGS, experiment.job(tmp_path / "store"), tmp_path / "run")
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, json.dumps(call)],
+        [sys.executable, "-c", PROGRAM, json.dumps(run.to_json())],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -55,13 +57,8 @@ def test_a_process_that_gets_a_signal_is_resumed_bit_for_bit(tmp_path, number):
     assert process.returncode != 0
     assert not (tmp_path / "run" / "run.json").exists()
 
-    job = experiment.job(tmp_path / "store")
     lines: list[str] = []
-    train_method(settings, job, tmp_path / "run", lines.append)
+    train_runs([run], lines.append)
     assert any(line.startswith("resumed at step ") for line in lines), lines
-    whole = experiment.job(tmp_path / "another")
-    train_method(settings, whole, tmp_path / "whole", lines.append)
-    resumed, expected = (
-        load_file(tmp_path / name / "model.safetensors") for name in ("run", "whole")
-    )
+    resumed = load_file(tmp_path / "run" / "model.safetensors")
     assert all(np.array_equal(resumed[name], tensor) for name, tensor in expected.items())

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from debug_experiment import make_experiment, settings_of
+from debug_experiment import settings_of
+
+from gradmix.methods.recipes import recipe_of
+from gradmix.training.job import Run
+from gradmix.training.settings import Pace
 
 KILLS = 15  # of every case
 STEPS = {"steps": 12, "evaluate_every": 5, "target_only_steps": 12, "target_only_evaluate_every": 5}
@@ -31,16 +35,14 @@ def cases():
     }
 
 
-def test_a_hundred_kills_change_no_bit(tmp_path):
-    experiment = make_experiment(tmp_path / "experiment")
-    call = {
-        "cases": cases(),
-        "domains": {name: str(folder) for name, folder in experiment.domains.items()},
-        "files": {name: str(getattr(experiment, name)) for name in ("split", "enlarged")},
-        "folder": str(tmp_path / "runs"),
-        "kills": KILLS,
-        "seed": 1,
-    }
+def test_a_hundred_kills_change_no_bit(experiment, tmp_path):
+    runs = {}
+    for name, settings in cases().items():
+        enlarged = experiment.enlarged if recipe_of(settings.recipe).needs_pseudo_labels else None
+        pace = Pace(seconds=1e9, steps=2)
+        job = experiment.job(tmp_path / "store", enlarged=enlarged, pace=pace)
+        runs[name] = Run(settings, job, tmp_path / "run").to_json()
+    call = {"runs": runs, "folder": str(tmp_path / "runs"), "kills": KILLS, "seed": 1}
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("killed_runs.py")), json.dumps(call)],
         capture_output=True,

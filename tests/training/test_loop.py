@@ -1,34 +1,33 @@
 """The loop on tensors made up here: learning, choosing, resuming bit for bit, failing."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from gradmix.methods.recipe import Stream
+from gradmix.methods.method import Stream
 from gradmix.mixing.gradmix import GradMix
 from gradmix.mixing.layers import layers_of
+from gradmix.mixing.sum import Sum
 from gradmix.nets.convnet import ConvNet
 from gradmix.terms.augmented_cross_entropy import AugmentedCrossEntropy
 from gradmix.terms.cross_entropy import CrossEntropy
 from gradmix.terms.vat import VAT
 from gradmix.training import joint
-from gradmix.training.batches import Shuffled, Whole
+from gradmix.training.alone import Alone
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream
-from gradmix.training.loop import Schedule, TrainingError, gradient_groups, train
+from gradmix.training.loop import train
+from gradmix.training.prepare import logged_layers, source_names
+from gradmix.training.samplers import Shuffled, Whole
+from gradmix.training.settings import Schedule
+from gradmix.training.state import RunState, TrainingError
+from gradmix.training.step import gradient_groups
 from gradmix.training.store import RunStore
 
-SCHEDULE = Schedule(
-    optimizer="sgd",
-    steps=12,
-    evaluate_every=3,
-    learning_rate=0.05,
-    momentum=0.9,
-    weight_decay=0.0,
-    precision="float32",
-)
+SCHEDULE = Schedule("sgd", steps=12, evaluate_every=3, learning_rate=0.05, momentum=0.9)
 
 
 def image_set(name, n, seed, space="a", classes=2):
@@ -40,33 +39,50 @@ def image_set(name, n, seed, space="a", classes=2):
     return ImageSet(name, images, labels, space, name)
 
 
-def parts(schedule=SCHEDULE, statistics="shared"):
+def network_of(statistics="shared"):
     torch.manual_seed(0)
-    network = ConvNet(
+    return ConvNet(
         {"a": 2, "b": 3}, image_size=(8, 8), width=4, hidden=8,
         norm_statistics=statistics, domains=["S1", "S2", "V", "H"],
     )  # fmt: skip
+
+
+def streams_of():
     sets = [image_set("S1", 40, 1), image_set("S2", 30, 2, "b", 3), image_set("V", 6, 3)]
-    streams = [
+    return [
         LoadedStream(Stream("sources"), sets[0], Shuffled(torch.arange(40), 8, 1), "S1"),
         LoadedStream(Stream("sources"), sets[1], Shuffled(torch.arange(30), 8, 2), "S2"),
         LoadedStream(Stream("V", role="guide"), sets[2], Whole(6), "V"),
     ]
-    mixer = GradMix(layers_of(network.backbone), source_names=["S1", "S2"])
-    curves = Curves(["S1", "S2", "V"], [layer.name for layer in mixer.layers], ["S1", "S2"])
-    terms = [CrossEntropy() for _ in streams]
-    return network, mixer, streams, terms, image_set("H", 20, 4), schedule, curves
 
 
-def run(store, log=lambda line: None, progress=lambda step, text: None, mutate=None):
-    arguments = parts()
-    if mutate:
-        mutate(*arguments)
-    return train(*arguments, store=store, log=log, progress=progress)
+def state_of(store, schedule=SCHEDULE, *, network=None, mixer=None, streams=None, terms=None):
+    """A run of GradMix on two sources and V, unless other parts are given."""
+    network = network or network_of()
+    streams = streams or streams_of()
+    sources = source_names(streams)
+    mixer = mixer or GradMix(layers_of(network.backbone), source_names=sources)
+    return RunState(
+        network=network,
+        mixer=mixer,
+        streams=streams,
+        terms=terms or [CrossEntropy() for _ in streams],
+        validation=image_set("H", 20, 4),
+        schedule=schedule,
+        curves=Curves([stream.name for stream in streams], logged_layers(mixer), sources),
+        store=store,
+    )
+
+
+def trained(state, progress=lambda step, text: None):
+    together = state.schedule.forward == "together"
+    make_step = partial(Alone, joint=joint.features_together if together else None)
+    train([state], make_step, log=lambda line: None, progress=progress)
+    return state.outcome()
 
 
 def test_learns_and_chooses_the_best_checkpoint_on_h(tmp_path):
-    outcome = run(RunStore(tmp_path, {}))
+    outcome = trained(state_of(RunStore(tmp_path, {})))
     assert [row["step"] for row in outcome.rows] == [0, 3, 6, 9, 12]
     best = max(
         outcome.rows, key=lambda r: (r["hyper_validation_accuracy"], -r["hyper_validation_loss"])
@@ -79,29 +95,37 @@ def test_learns_and_chooses_the_best_checkpoint_on_h(tmp_path):
     assert outcome.rows[-1][layer + "S1"] + outcome.rows[-1][layer + "S2"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
-def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, interruption):
-    whole = run(RunStore(tmp_path / "whole", {}))
+def assert_equal(outcome, other):
+    """Bit for bit."""
+    assert [str(row) for row in outcome.rows] == [str(row) for row in other.rows]
+    assert all(torch.equal(outcome.state[name], tensor) for name, tensor in other.state.items())
+    assert outcome.step == other.step
 
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted training."""
+    return trained(state_of(RunStore(tmp_path_factory.mktemp("whole"), {})))
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path, whole, interruption):
     def interrupt(step, text):
         if step == 6:
             raise interruption
 
-    store = RunStore(tmp_path / "broken", {})
+    store = RunStore(tmp_path, {})
     with pytest.raises(interruption):
-        run(store, progress=interrupt)
+        trained(state_of(store), interrupt)
     assert store.load()[1]["step"] == 3  # the last state that was whole
-    lines = []
-    resumed = run(store, log=lines.append)
-    assert lines[0] == "resumed at step 3"
-    assert [str(row) for row in resumed.rows] == [str(row) for row in whole.rows]
-    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
-    assert resumed.step == whole.step
+    again = state_of(store)
+    assert again.resume()
+    assert again.step == 3
+    assert_equal(trained(again), whole)
 
 
-def test_two_runs_are_equal(tmp_path):
-    first, second = run(RunStore(tmp_path / "1", {})), run(RunStore(tmp_path / "2", {}))
-    assert all(torch.equal(first.state[name], tensor) for name, tensor in second.state.items())
+def test_two_runs_are_equal(tmp_path, whole):
+    assert_equal(trained(state_of(RunStore(tmp_path, {}))), whole)
 
 
 class Explodes(nn.Module):
@@ -127,14 +151,16 @@ class Explodes(nn.Module):
 
 @pytest.mark.parametrize("mixing", [True, False])
 def test_a_nan_names_step_and_source_and_keeps_the_last_state(tmp_path, mixing):
-    network, mixer, streams, terms, validation, schedule, curves = parts()
-    store = RunStore(tmp_path, {})
+    store, network = RunStore(tmp_path, {}), network_of()
+    mixer = (
+        GradMix(layers_of(network.backbone), source_names=["S1", "S2"])
+        if mixing
+        else Sum(source_names=["S1", "S2"])
+    )
+    run = state_of(store, network=Explodes(network, "b"), mixer=mixer)
+    train([run], Alone, log=lambda line: None, progress=lambda step, text: None)
     with pytest.raises(TrainingError, match=r"step 4: .* S2 is NaN .*the state of step 3 is kept"):
-        train(
-            Explodes(network, "b"), mixer if mixing else None, streams, terms, validation,
-            schedule, curves,
-            store=store, log=lambda line: None, progress=lambda step, text: None,
-        )  # fmt: skip
+        raise run.error
     tensors, state = store.load()
     assert state["step"] == 3
     assert all(
@@ -143,32 +169,31 @@ def test_a_nan_names_step_and_source_and_keeps_the_last_state(tmp_path, mixing):
 
 
 def test_bfloat16_trains_with_float32_weights(tmp_path):
-    network, mixer, streams, terms, validation, schedule, curves = parts()
-    schedule = Schedule(**{**schedule.__dict__, "precision": "bfloat16", "steps": 3})
-    outcome = train(
-        network, mixer, streams, terms, validation, schedule, curves,
-        store=RunStore(tmp_path, {}), log=lambda line: None, progress=lambda step, text: None,
-    )  # fmt: skip
+    schedule = replace(SCHEDULE, precision="bfloat16", steps=3)
+    outcome = trained(state_of(RunStore(tmp_path, {}), schedule))
     assert outcome.state["backbone.hidden.weight"].dtype == torch.float32
     assert outcome.rows[-1]["hyper_validation_loss"] < 5
 
 
-@pytest.mark.parametrize("statistics", ["shared", "per_domain"])
-def test_one_forward_pass_for_all_sets_trains_alike(statistics, tmp_path, monkeypatch):
+@pytest.fixture
+def joint_passes(monkeypatch):
+    """The numbers of mini-batches of each joint pass."""
     calls = []
     real = joint.forward_together
     monkeypatch.setattr(joint, "forward_together", lambda *a: calls.append(len(a[1])) or real(*a))
-    outcomes = {}
+    return calls
+
+
+@pytest.mark.parametrize("statistics", ["shared", "per_domain"])
+def test_one_forward_pass_for_all_sets_trains_alike(statistics, tmp_path, joint_passes):
+    outcomes = []
     for how in ("separate", "together"):
-        network, mixer, streams, terms, validation, schedule, curves = parts(statistics=statistics)
-        schedule = replace(schedule, forward=how)
-        outcomes[how] = train(
-            network, mixer, streams, terms, validation, schedule, curves,
-            store=RunStore(tmp_path / how, {}), log=lambda line: None, progress=lambda *a: None,
-        )  # fmt: skip
+        schedule = replace(SCHEDULE, forward=how)
+        store = RunStore(tmp_path / how, {})
+        outcomes.append(trained(state_of(store, schedule, network=network_of(statistics))))
     # A set's own running statistics need its own pass.
-    assert calls == ([3] * 12 if statistics == "shared" else [])
-    first, second = outcomes.values()
+    assert joint_passes == ([3] * 12 if statistics == "shared" else [])
+    first, second = outcomes
     for one, two in zip(first.rows, second.rows, strict=True):
         assert two == pytest.approx(one, rel=1e-3, abs=1e-3, nan_ok=True)
     assert second.step == first.step
@@ -180,27 +205,19 @@ def test_one_forward_pass_for_all_sets_trains_alike(statistics, tmp_path, monkey
     ("term", "joined"),
     [(VAT(1.0, 5.0, 0.01, 1), 4), (AugmentedCrossEntropy(1.0, 5.0, 0.1, 0.1), 2)],
 )
-def test_running_statistics_follow_the_order_of_the_streams(term, joined, tmp_path, monkeypatch):
+def test_running_statistics_follow_the_order_of_the_streams(term, joined, tmp_path, joint_passes):
     """Whether the term's own passes update them or not."""
-    calls = []
-    real = joint.forward_together
-    monkeypatch.setattr(joint, "forward_together", lambda *a: calls.append(len(a[1])) or real(*a))
     states = []
     for how in ("separate", "together"):
-        network, _, streams, terms, validation, schedule, _ = parts()
+        network, streams = network_of(), streams_of()
         more = Shuffled(torch.arange(20), 8, 3)
         streams.insert(2, LoadedStream(Stream("U"), image_set("U", 20, 5), more, "U"))
-        terms.insert(2, term)
-        mixer = GradMix(layers_of(network.backbone))
-        names = [stream.name for stream in streams]
-        curves = Curves(names, [layer.name for layer in mixer.layers], names[:3])
-        train(
-            network, mixer, streams, terms, validation,
-            replace(schedule, forward=how, steps=1, evaluate_every=1), curves,
-            store=RunStore(tmp_path / how, {}), log=lambda line: None, progress=lambda *a: None,
-        )  # fmt: skip
+        terms = [CrossEntropy(), CrossEntropy(), term, CrossEntropy()]
+        schedule = replace(SCHEDULE, forward=how, steps=1, evaluate_every=1)
+        store = RunStore(tmp_path / how, {})
+        trained(state_of(store, schedule, network=network, streams=streams, terms=terms))
         states.append({name: value.clone() for name, value in network.named_buffers()})
-    assert calls == [joined]
+    assert joint_passes == [joined]
     torch.testing.assert_close(*states, rtol=1e-5, atol=1e-6)
 
 
@@ -231,49 +248,38 @@ def test_a_joined_loss_is_part_of_the_same_gradient(tmp_path):
 
     outcomes = []
     for joined in (True, False):
-        network, mixer, streams, terms, validation, schedule, _ = parts()
+        network, streams = network_of(), streams_of()
         if joined:
-            again = Stream("U", joins="S_u_hard")
-            first = LoadedStream(
-                Stream("S_u_hard"), streams[0].set, Shuffled(torch.arange(40), 8, 1), "S1"
-            )
-            second = LoadedStream(again, streams[0].set, Shuffled(torch.arange(40), 8, 1), "S1:U")
-            streams, terms = [first, second, *streams[1:]], [CrossEntropy() for _ in range(4)]
+            images = streams[0].set
+            streams[:1] = [
+                LoadedStream(Stream("S_u_hard"), images, Shuffled(torch.arange(40), 8, 1), "S1"),
+                LoadedStream(
+                    Stream("U", joins="S_u_hard"), images, Shuffled(torch.arange(40), 8, 1), "S1:U"
+                ),
+            ]
             # Batch normalisation sees the images twice; only the gradients are compared.
+            terms = [CrossEntropy() for _ in streams]
         else:
-            terms = [Twice(), *terms[1:]]
-        curves = Curves(
-            [s.name for s in streams], [layer.name for layer in mixer.layers], ["S1", "S2"]
-        )
-        one = Schedule(**{**schedule.__dict__, "steps": 1, "evaluate_every": 1})
-        train(
-            network, mixer, streams, terms, validation, one, curves,
-            store=RunStore(tmp_path / str(joined), {}), log=lambda line: None,
-            progress=lambda step, text: None,
-        )  # fmt: skip
+            terms = [Twice(), CrossEntropy(), CrossEntropy()]
+        schedule = replace(SCHEDULE, steps=1, evaluate_every=1)
+        store = RunStore(tmp_path / str(joined), {})
+        trained(state_of(store, schedule, network=network, streams=streams, terms=terms))
         outcomes.append({name: p.detach().clone() for name, p in network.named_parameters()})
     for name, parameter in outcomes[0].items():
         torch.testing.assert_close(parameter, outcomes[1][name], msg=name)
 
 
 def test_adam_resumes_bit_for_bit(tmp_path):
-    def with_adam(store, stop=None):
-        network, mixer, streams, terms, validation, schedule, curves = parts()
-        adam = Schedule(**{**schedule.__dict__, "optimizer": "adam", "learning_rate": 0.01})
+    adam = replace(SCHEDULE, optimizer="adam", learning_rate=0.01)
 
-        def progress(step, text):
-            if step == stop:
-                raise KeyboardInterrupt
+    def interrupt(step, text):
+        if step == 6:
+            raise KeyboardInterrupt
 
-        return train(
-            network, mixer, streams, terms, validation, adam, curves,
-            store=store, log=lambda line: None, progress=progress,
-        )  # fmt: skip
-
-    whole = with_adam(RunStore(tmp_path / "whole", {}))
+    whole = trained(state_of(RunStore(tmp_path / "whole", {}), adam))
     store = RunStore(tmp_path / "broken", {})
     with pytest.raises(KeyboardInterrupt):
-        with_adam(store, stop=6)
-    resumed = with_adam(store)
-    assert all(torch.equal(resumed.state[name], tensor) for name, tensor in whole.state.items())
-    assert [str(row) for row in resumed.rows] == [str(row) for row in whole.rows]
+        trained(state_of(store, adam), interrupt)
+    again = state_of(store, adam)
+    assert again.resume()
+    assert_equal(trained(again), whole)

@@ -1,49 +1,20 @@
-"""A run that SIGTERM stops at any step, inside an interval too, goes on bit for bit; for every method."""
+"""A run that SIGTERM stops at any step, inside an interval too, resumes bit for bit; for every method."""
 
 import signal
 from dataclasses import replace
 
 import pytest
 import torch
-from debug_experiment import SCALE, make_experiment, needs_resnet, settings_of
+from debug_experiment import needs_resnet, settings_of, train
 
 from gradmix.methods.recipes import METHODS
-from gradmix.training import loop
+from gradmix.training import job as job_module
 from gradmix.training import stop as stop_module
-from gradmix.training.checkpoints import Checkpoints, Pace
-from gradmix.training.loop import TrainingError
-from gradmix.training.run import train_method
+from gradmix.training.settings import Pace
+from gradmix.training.state import TrainingError
+from gradmix.training.step import Step
 from gradmix.training.stop import STATUS, Stop, Terminated
 from gradmix.training.store import CHECKPOINT, RunStore
-
-
-@pytest.fixture(scope="module")
-def experiments(tmp_path_factory):
-    made = {}
-
-    def of(method):
-        scale = SCALE if needs_resnet(method) else 1
-        if scale not in made:
-            made[scale] = make_experiment(tmp_path_factory.mktemp("experiment"), scale=scale)
-        return made[scale]
-
-    return of
-
-
-@pytest.fixture
-def sigterm_after(monkeypatch):
-    """Sends SIGTERM behind the n-th step that is taken from now on; 0: never."""
-    left = [0]
-    original = Checkpoints.after_step
-
-    def after_step(self):
-        left[0] -= 1
-        if left[0] == 0:
-            signal.raise_signal(signal.SIGTERM)
-        original(self)
-
-    monkeypatch.setattr(Checkpoints, "after_step", after_step)
-    return lambda steps: left.__setitem__(0, steps)
 
 
 def content(folder):
@@ -56,23 +27,23 @@ def in_pieces(settings, job, output, sigterm_after, pieces):
     for steps in pieces:
         sigterm_after(steps)
         with pytest.raises(Terminated) as caught:
-            train_method(settings, job, output, lines.append)
+            train(settings, job, output, lines.append)
         assert caught.value.code == STATUS == 143
         assert not output.exists()
     sigterm_after(0)
-    train_method(settings, job, output, lines.append)
+    train(settings, job, output, lines.append)
     return lines
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_goes_on_bit_for_bit(method, experiments, sigterm_after, tmp_path):
+def test_every_method_resumes_bit_for_bit(method, experiments, sigterm_after, tmp_path):
     settings = settings_of(method, resnet=needs_resnet(method))
     job = experiments(method).job_of(method, tmp_path / "store")
     whole = replace(job, store=tmp_path / "another")
-    train_method(settings, whole, tmp_path / "whole", print)
+    train(settings, whole, tmp_path / "whole")
     lines = in_pieces(settings, job, tmp_path / "run", sigterm_after, [1, 1, 1, 2])
     for step in (1, 2, 3, 5):
-        stopped = f"stopped by SIGTERM at step {step}; goes on from there when started again"
+        stopped = f"stopped by SIGTERM at step {step}; started again, training goes on from there"
         assert lines.count(stopped) == lines.count(f"resumed at step {step}") == 1
     assert content(tmp_path / "run") == content(tmp_path / "whole")
 
@@ -80,7 +51,7 @@ def test_every_method_goes_on_bit_for_bit(method, experiments, sigterm_after, tm
 def test_h2_keeps_both_parts(experiments, sigterm_after, tmp_path):
     settings = settings_of("gradmix", gradmix={"last_layer": "H2"})
     job = experiments("gradmix").job_of("gradmix", tmp_path / "store")
-    train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
+    train(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole")
     # Six steps, then six of the fine-tuning.
     lines = in_pieces(settings, job, tmp_path / "run", sigterm_after, [2, 6, 1, 2])
     resumed = [line for line in lines if line.startswith("resumed")]
@@ -104,7 +75,7 @@ def test_checkpoints_by_the_clock_and_by_steps_change_nothing(experiments, tmp_p
     steps = {}
     for name, pace in paces.items():
         job = experiments("pooled").job_of("guided_sum_self", tmp_path / name)
-        train_method(settings, replace(job, pace=pace), tmp_path / f"run-{name}", print)
+        train(settings, replace(job, pace=pace), tmp_path / f"run-{name}")
         assert content(tmp_path / f"run-{name}") == content(tmp_path / "run-never")
         steps[name] = list(written)
         written.clear()
@@ -123,8 +94,8 @@ def test_it_is_noticed_if_a_part_does_not_come_back(
     )
     job = experiments("pooled").job_of("guided_sum_self", tmp_path / "store")
     if part == "best":  # of equal ones the first, long before the end
-        monkeypatch.setattr(loop, "evaluate_on_device", lambda network, images, ranks: (1.0, 0.5))
-    train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
+        monkeypatch.setattr(Step, "evaluate", lambda self: [(1.0, 0.5)])
+    train(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole")
     in_pieces(
         settings, replace(job, store=tmp_path / "store2"), tmp_path / "right", sigterm_after, [2]
     )
@@ -152,23 +123,21 @@ def test_a_nan_in_the_fine_tuning_keeps_what_it_says(experiments, tmp_path):
     settings = settings_of("gradmix", gradmix={"last_layer": "H2"}, training=changes)
     job = experiments("gradmix").job_of("gradmix", tmp_path / "store")
     with pytest.raises(TrainingError, match=r"NaN or infinite; the state of step \d is kept in"):
-        train_method(settings, job, tmp_path / "run", print)
+        train(settings, job, tmp_path / "run")
     kept = [path.name for path in (tmp_path / "store").rglob(f"*{CHECKPOINT}")]
     assert sorted(kept) == [f"H2.{CHECKPOINT}", CHECKPOINT]
 
 
 def test_outside_the_loop_sigterm_leaves_at_once(experiments, tmp_path, monkeypatch):
-    from gradmix.training import runs
-
     def loading(*arguments):
         signal.raise_signal(signal.SIGTERM)
         raise AssertionError
 
-    monkeypatch.setattr(runs, "open_inputs", loading)
+    monkeypatch.setattr(job_module, "open_inputs", loading)
     job = experiments("pooled").job_of("pooled", tmp_path / "store")
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Terminated) as caught:
-        train_method(settings_of("pooled"), job, tmp_path / "run", print)
+        train(settings_of("pooled"), job, tmp_path / "run")
     assert caught.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
 
@@ -190,7 +159,7 @@ def test_a_second_sigterm_inside_the_writing_leaves_the_checkpoint_before(
 
     settings = settings_of("gradmix")
     job = experiments("gradmix").job_of("gradmix", tmp_path / "store")
-    train_method(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole", print)
+    train(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole")
     original, lines = store.save_file, []
 
     def save_file(tensors, path, metadata):
@@ -203,9 +172,9 @@ def test_a_second_sigterm_inside_the_writing_leaves_the_checkpoint_before(
     sigterm_after(4)
     every = replace(job, pace=Pace(steps=1))
     with pytest.raises(Terminated):
-        train_method(settings, every, tmp_path / "run", print)
+        train(settings, every, tmp_path / "run")
     monkeypatch.undo()
     assert not list((tmp_path / "store").rglob("*.unfinished-*"))
-    train_method(settings, job, tmp_path / "run", lines.append)
+    train(settings, job, tmp_path / "run", lines.append)
     assert "resumed at step 3" in lines
     assert content(tmp_path / "run") == content(tmp_path / "whole")

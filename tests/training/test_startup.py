@@ -5,59 +5,59 @@ import subprocess
 import sys
 
 import pytest
-from debug_experiment import make_experiment, settings_of
+from debug_experiment import settings_of
+
+from gradmix.training.job import Run
 
 HEAVY = (
     *("pandas", "scipy", "sklearn", "matplotlib", "PIL", "cv2", "nlopt", "jinja2", "pydantic"),
     *("torchvision", "torch._dynamo", "torch._inductor", "sympy", "snakemake"),
 )
-TRAIN = """
+# From the lightest to the heaviest: what one has not imported, those before it have not either.
+PROGRAM = """
 import json, sys
-from pathlib import Path
-from gradmix.training.launch import train_method
-from gradmix.training.run import Job
-call = json.load(sys.stdin)
-files = {name: Path(file) for name, file in call["files"].items()}
-domains = {name: Path(folder) for name, folder in call["domains"].items()}
-job = Job(domains=domains, **files, labels_per_class=2, draw=0, seed=0, code="test", device="cpu")
-train_method(call["settings"], job, Path(call["output"]), lambda line: None)
+heavy, runs = json.load(sys.stdin)
+def tell():
+    print(json.dumps([name for name in (*heavy, "numpy") if name in sys.modules]))
+import gradmix.training.select
+tell()
+from gradmix.training.job import Run
+from gradmix.training.launch import train_runs
+for run in runs:
+    train_runs([Run.from_json(run)], lambda line: None)
+    tell()
+import gradmix.training.predict
+tell()
 """
-TELL = "\nprint([name for name in {} if name in sys.modules])"
 
 
-def imported_by(code: str, call: object = None) -> str:
-    """Which of the heavy modules a process with this code has imported when it is done."""
+@pytest.fixture(scope="module")
+def imported(experiment, tmp_path_factory):
+    """Heavy modules that a process has imported by what it has done."""
+    folder = tmp_path_factory.mktemp("startup")
+    runs = [
+        Run(settings_of(method), experiment.job_of(method, folder / "store"), folder / method)
+        for method in ("target_only", "gradmix_soft")
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", code + TELL.format(HEAVY)],
-        input=json.dumps(call), capture_output=True, text=True,
+        [sys.executable, "-c", PROGRAM],
+        input=json.dumps([HEAVY, [run.to_json() for run in runs]]), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    assert all((run.output / "run.json").exists() for run in runs)
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    return dict(zip(("select", "target_only", "gradmix_soft", "predict"), told, strict=True))
 
 
 @pytest.mark.parametrize("method", ["target_only", "gradmix_soft"])
-def test_a_digits_training_job_imports_no_more_than_it_uses(tmp_path, method):
+def test_a_digits_training_job_imports_no_more_than_it_uses(imported, method):
     """From its start to its finished record, pseudo-labels and the exact solver included."""
-    job = make_experiment(tmp_path / "data").job_of(method, tmp_path / "store")
-    files = {
-        name: str(path)
-        for name in ("split", "store", "enlarged", "predictions")
-        if (path := getattr(job, name)) is not None
-    }
-    call = {
-        "settings": settings_of(method),
-        "files": files,
-        "domains": {name: str(folder) for name, folder in job.domains.items()},
-        "output": str(tmp_path / "run"),
-    }
-    assert imported_by(TRAIN, call) == "[]"
-    assert (tmp_path / "run" / "run.json").exists()
+    assert imported[method] == ["numpy"]
 
 
-def test_predictions_are_made_without_what_only_tables_need():
-    assert imported_by("import sys\nimport gradmix.training.predict") == "[]"
+def test_predictions_are_made_without_what_only_tables_need(imported):
+    assert imported["predict"] == ["numpy"]
 
 
-def test_choosing_models_needs_nothing_heavy_at_all():
-    code = "import sys\nimport gradmix.training.select"
-    assert imported_by(code + "\nassert 'numpy' not in sys.modules") == "[]"
+def test_choosing_models_needs_nothing_heavy_at_all(imported):
+    assert imported["select"] == []

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from debug_experiment import make_experiment, settings_of
+from debug_experiment import Experiment, settings_of
 from safetensors.numpy import load_file
 
 from gradmix.files import read_json
 from gradmix.training import launch
-from gradmix.training.job import Job
+from gradmix.training.job import Job, Run
 from gradmix.training.ranks import ALONE, Ranks
-from gradmix.training.runs import Run, identity_of
 
 # Batches of 7 are uneven for two ranks. What float32 rounds grows with the rate: to 2e-6 in six steps of 0.05.
 UNEVEN = {"batch_size": 7, "learning_rate": 0.005}
@@ -33,10 +32,9 @@ SAME = ("gradmix", "source_only", "target_only")
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory) -> Job:
-    root = tmp_path_factory.mktemp("ranks")
-    experiment = make_experiment(root / "experiment")
-    return experiment.job(root / "store", enlarged=experiment.enlarged, ranks=2)
+def job(experiment: Experiment, tmp_path_factory) -> Job:
+    store = tmp_path_factory.mktemp("ranks") / "store"
+    return experiment.job(store, enlarged=experiment.enlarged, ranks=2, models_at_once=5)
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +43,16 @@ def trained(job) -> Path:
     folder = job.store.parent / "two"
     lines: list[str] = []
     with pytest.raises(ValueError, match="method dctn: a term of it trains parameters of its own"):
-        launch.train_pack(
-            list(SETTINGS.values()), [folder / name for name in SETTINGS], job, lines.append
+        launch.train_runs(
+            [Run(settings, job, folder / name) for name, settings in SETTINGS.items()], lines.append
         )
     assert lines[0] == "2 ranks on cpu, cpu"
+    assert "1 of 5 models done" in lines, "several ranks train one model after another"
     assert sum("6 steps on cpu" in line for line in lines) == 3, "the others' lines are logged, too"
     one = replace(job, ranks=1)
     for name in SAME:
         output = folder.parent / "one" / name
-        launch.train_method(SETTINGS[name], one, output, lambda line: None)
+        launch.train_runs([Run(SETTINGS[name], one, output)], lambda line: None)
     return folder.parent
 
 
@@ -73,14 +72,13 @@ def test_two_ranks_train_what_one_process_trains(trained, method):
 def test_the_identity_of_one_process_does_not_speak_of_ranks(trained, job):
     found = [read_json(path) for path in job.store.glob("*/identity.json")]
     assert {identity.get("ranks") for identity in found} <= {None, 2}
-    own = identity_of(
-        Run(SETTINGS["gradmix"], replace(job, ranks=1), Path()), {}, torch.device("cpu")
-    )
-    assert "ranks" not in own
+    run = Run(SETTINGS["gradmix"], replace(job, ranks=1), Path())
+    assert "ranks" not in run.identity({}, torch.device("cpu"))
 
 
 def test_ranks_that_get_sigterm_are_resumed_bit_for_bit(trained, job, tmp_path):
-    again, output = replace(job, store=tmp_path / "store"), tmp_path / "run"
+    output = tmp_path / "run"
+    run = Run(SETTINGS["gradmix_vat"], replace(job, store=tmp_path / "store"), output)
     lines: list[str] = []
 
     def terminate(line):
@@ -89,12 +87,12 @@ def test_ranks_that_get_sigterm_are_resumed_bit_for_bit(trained, job, tmp_path):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(SystemExit) as left:
-        launch.train_method(SETTINGS["gradmix_vat"], again, output, terminate)
+        launch.train_runs([run], terminate)
     assert left.value.code == 143
     assert lines[-1].startswith("stopped by SIGTERM at step ")
     assert not output.exists()
 
-    launch.train_method(SETTINGS["gradmix_vat"], again, output, lines.append)
+    launch.train_runs([run], lines.append)
     assert any(line.startswith("resumed at step ") for line in lines), lines
     folders = (output, trained / "two" / "gradmix_vat")
     found, whole = (load_file(folder / "model.safetensors") for folder in folders)

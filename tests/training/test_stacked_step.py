@@ -5,8 +5,6 @@ import sys
 
 import pytest
 import torch
-from gradmix.training.packed_network import PackedNetwork
-from gradmix.training.packed_sgd import PackedSGD
 from torch.nn import functional
 
 from gradmix.mixing.fixed_weights import FixedWeights
@@ -19,6 +17,7 @@ from gradmix.mixing.sum import Sum
 from gradmix.nets.convnet import ConvNet
 from gradmix.nets.resnet18 import ResNet18
 from gradmix.training.sgd import SGD
+from gradmix.training.stacked_network import StackedNetwork
 
 STREAMS = ("a", "b", "a", "a")  # label spaces of three sources and of the target
 MODELS = [(10.0, 0.6, 0.05), (5.0, 0.0, 0.02), (2.0, 0.3, 0.01)]  # beta, gamma, learning rate
@@ -73,10 +72,10 @@ def each_alone(kind, options, steps, weight_decay=0.0, net_kind=ConvNet):
 def all_together(kind, options, steps, weight_decay=0.0, net_kind=ConvNet):
     nets = [network(seed, net_kind) for seed in range(len(MODELS))]
     mixers = [mixer_of(net, kind, model, options) for model, net in enumerate(nets)]
-    pack = PackedNetwork(nets)
+    stacked = StackedNetwork(nets)
     optimizers = [sgd(net, model, weight_decay) for model, net in enumerate(nets)]
-    mixer = mixers[0].stack(mixers, pack.of_first)
-    optimizer = PackedSGD(pack.parameters, optimizers)
+    mixer = mixers[0].stack(mixers, stacked.of_first)
+    optimizer = SGD.stack(optimizers, stacked.parameters)
 
     def losses_of(net, images, labels):
         return [
@@ -86,7 +85,9 @@ def all_together(kind, options, steps, weight_decay=0.0, net_kind=ConvNet):
 
     for step in range(steps):
         batches = [batch(step, model, nets[0].image_size[0]) for model in range(len(MODELS))]
-        losses = pack.each(losses_of, *(torch.stack(each) for each in zip(*batches, strict=True)))
+        losses = stacked.each(
+            losses_of, *(torch.stack(each) for each in zip(*batches, strict=True))
+        )
         optimizer.zero_grad()
         guide = losses[-1:] if mixer.layers else []
         mixed = mixer.backward(losses[:3], *guide)
@@ -117,9 +118,9 @@ def compare(alone, together, tolerance=1e-9):
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "-".join(map(str, value)),
 )
-def test_many_steps_of_a_pack_are_those_of_each_model(kind, options):
-    alone, reports = each_alone(kind, options, steps=40)
-    together, mixed, _ = all_together(kind, options, steps=40)
+def test_many_steps_of_stacked_models_are_those_of_each(kind, options):
+    alone, reports = each_alone(kind, options, steps=20)
+    together, mixed, _ = all_together(kind, options, steps=20)
     compare(alone, together)
     assert any(
         not torch.equal(a, b)
@@ -154,8 +155,8 @@ def test_a_model_that_is_not_finite_disturbs_no_other():
     nets = [network(seed) for seed in range(3)]
     mixers = [mixer_of(net, GradMix, model, {}) for model, net in enumerate(nets)]
     before = [copy.deepcopy(net.state_dict()) for net in nets]
-    pack = PackedNetwork(nets)
-    mixer = mixers[0].stack(mixers, pack.of_first)
+    stacked = StackedNetwork(nets)
+    mixer = mixers[0].stack(mixers, stacked.of_first)
     images, labels = batch(0, 0)
 
     def losses_of(net, factor):
@@ -166,9 +167,9 @@ def test_a_model_that_is_not_finite_disturbs_no_other():
         return [losses[0], losses[1] * factor, losses[2], losses[3]]
 
     factor = torch.tensor([1.0, torch.nan, 1.0], dtype=torch.float64)
-    *sources, target = pack.each(losses_of, factor)
+    *sources, target = stacked.each(losses_of, factor)
     step = mixer.backward(sources, target)
-    mixer.step(PackedSGD(pack.parameters, [sgd(net, 0, 0.0) for net in nets]))
+    mixer.step(SGD.stack([sgd(net, 0, 0.0) for net in nets], stacked.parameters))
     assert step.finite.flatten(1).all(dim=1).tolist() == [True, False, True]
     assert step.eta[1] == 0
     assert step.eta[0] > 0

@@ -2,7 +2,7 @@
 
 import torch
 
-from benchmarks.packs import _prepared, knee, measure, one_step
+from benchmarks.packs import _run, knee, measure, one_step
 
 
 def test_every_way_has_a_row_and_packs_have_a_knee():
@@ -29,7 +29,7 @@ def test_the_knee_is_the_smallest_pack_near_the_best():
 
 
 def test_the_step_that_a_graph_captures_trains():
-    run = _prepared("cpu", 2, 0, 1, 1)
+    run = _run("cpu", 2, 0, 1, 1)
     before = [parameter.clone() for parameter in run.network.parameters()]
     step = one_step(run)
     step()

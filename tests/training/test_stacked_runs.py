@@ -1,34 +1,33 @@
-"""Runs trained together, from files to files: the records of single runs, resumed alone or in another pack."""
+"""Runs whose models are stacked, from files to files: the records of single runs, resumed alone or with others."""
 
 import json
-import signal
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from debug_experiment import make_experiment, needs_resnet, settings_of
+import torch
+from debug_experiment import needs_resnet, settings_of, train
 from safetensors.numpy import load_file
 
 from gradmix.domains.format import open_domain
 from gradmix.files import read_json, write_json
+from gradmix.nets import inputs
+from gradmix.nets.build import build_network
+from gradmix.nets.inputs import to_input
 from gradmix.splits import make_split
-from gradmix.training import packed
-from gradmix.training.checkpoints import Checkpoints
+from gradmix.training import prepare as preparation
 from gradmix.training.device import device_for_run
-from gradmix.training.job import open_inputs
+from gradmix.training.job import Files, Run, open_inputs
 from gradmix.training.lock import RunInUseError, run_lock
-from gradmix.training.loop import TrainingError
-from gradmix.training.packed_runs import kind_of, train_together, why_not
-from gradmix.training.prepared import prepare
-from gradmix.training.ranks import Ranks
-from gradmix.training.run import train_draws, train_method, train_pack
-from gradmix.training.runs import Files, Run, identity_of
-from gradmix.training.stop import Stop, Terminated
+from gradmix.training.run import train_runs
+from gradmix.training.stacking import kind_of, why_not
+from gradmix.training.state import TrainingError
+from gradmix.training.stop import Terminated
 from gradmix.training.store import RunStore
 
 # Float32 only: a step changes the rounding of sums by 1e-7, which training then amplifies; at these rates and so few
-# steps by less than this. (In float64 a pack and single runs agree to 1e-14, see test_packed_step.py.)
+# steps by less than this. (In float64 they agree to 1e-14, see test_stacked_step.py.)
 TOLERANCE = 1e-3
 TRAINING = {"steps": 20, "evaluate_every": 5, "fine_tune_steps": 6, "fine_tune_evaluate_every": 3}
 MEMBERS = [
@@ -40,11 +39,6 @@ MEMBERS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def experiment(tmp_path_factory):
-    return make_experiment(tmp_path_factory.mktemp("experiment"))
-
-
 def members(method="gradmix", count=5, **sections):
     """Runs that differ in beta, gamma, learning rate and, by their names, in weights and batches."""
     made = []
@@ -52,14 +46,19 @@ def members(method="gradmix", count=5, **sections):
         training = {**TRAINING, "learning_rate": rate, **sections.get("training", {})}
         mixing = {"beta": beta, "gamma": gamma, **sections.get("gradmix", {})}
         settings = settings_of(method, training=training, gradmix=mixing)
-        made.append({**settings, "member": f"{beta}-{gamma}"})
+        made.append(replace(settings, member=f"{beta}-{gamma}"))
     return made
 
 
+def at_rate(settings, rate):
+    return replace(settings, schedule=replace(settings.schedule, learning_rate=rate))
+
+
 def trained(settings, job, folder, at_once, log=lambda line: None):
-    outputs = [folder / one["member"] for one in settings]
-    train_pack(settings, outputs, replace(job, models_at_once=at_once), log)
-    return outputs
+    job = replace(job, models_at_once=at_once)
+    runs = [Run(one, job, folder / one.member) for one in settings]
+    train_runs(runs, log)
+    return [run.output for run in runs]
 
 
 def differences(one, other):
@@ -89,7 +88,7 @@ def assert_same(ones, others):
     "method",
     ["gradmix", "gradmix_fixed_rate", "gradmix_sgd", "gradmix_soft", "pooled", "source_only_mean"],
 )
-def test_a_pack_trains_what_single_runs_train(method, experiment, tmp_path):
+def test_stacked_models_train_what_single_runs_train(method, experiment, tmp_path):
     job, settings = experiment.job_of(method, tmp_path / "store"), members(method, 3)
     alone = trained(settings, job, tmp_path / "alone", 1)
     lines = []
@@ -111,6 +110,34 @@ def test_a_pack_trains_what_single_runs_train(method, experiment, tmp_path):
     )
 
 
+@pytest.fixture
+def in_float64(monkeypatch):
+    """Images, networks and losses in float64, whose rounding hides no difference."""
+
+    def inputs_in_float64(images, *, channels):
+        return to_input(images, channels=channels).double()
+
+    def network_in_float64(*arguments, **options):
+        return build_network(*arguments, **options).double()
+
+    monkeypatch.setattr(inputs, "to_input", inputs_in_float64)
+    monkeypatch.setattr(preparation, "build_network", network_in_float64)
+    monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+
+
+@pytest.mark.parametrize("method", ["gradmix", "gradmix_sgd", "source_only"])
+def test_in_float64_stacked_models_train_what_single_runs_train(
+    method, experiment, in_float64, tmp_path
+):
+    settings = [at_rate(one, 30 * one.schedule.learning_rate) for one in members(method, 3)]
+    alone = trained(settings, experiment.job(tmp_path / "1"), tmp_path / "alone", 1)
+    stacked = trained(settings, experiment.job(tmp_path / "2"), tmp_path / "stacked", 3)
+    for one, other in zip(alone, stacked, strict=True):
+        assert load_file(other / "model.safetensors")["backbone.hidden.weight"].dtype == float
+        assert max(differences(one, other)) < 1e-6
+        assert read_json(one / "run.json")["chosen_step"] > 0
+
+
 @pytest.fixture(scope="module")
 def in_fives(experiment, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fives")
@@ -118,25 +145,25 @@ def in_fives(experiment, tmp_path_factory):
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_a_record_does_not_depend_on_the_size_of_its_pack(at_once, in_fives, experiment, tmp_path):
+def test_a_record_does_not_depend_on_how_many_were_stacked(at_once, in_fives, experiment, tmp_path):
     assert_same(in_fives, trained(members(), experiment.job(tmp_path / "s"), tmp_path, at_once))
 
 
-def test_the_same_pack_twice_is_the_same_bit_for_bit(in_fives, experiment, tmp_path):
+def test_the_same_models_twice_are_the_same_bit_for_bit(in_fives, experiment, tmp_path):
     again = trained(members(), experiment.job(tmp_path / "store"), tmp_path, 54)
     assert [differences(a, b) for a, b in zip(in_fives, again, strict=True)] == [(0, 0)] * 5
 
 
-def test_the_identity_says_nothing_of_the_pack(experiment, tmp_path):
+def test_the_identity_says_nothing_of_the_others(experiment, tmp_path):
     with device_for_run("cpu", 1) as device:
         runs = [
             Run(members()[0], replace(experiment.job(tmp_path), models_at_once=n), tmp_path)
             for n in (1, 5)
         ]
-        assert len({json.dumps(identity_of(run, {}, device)) for run in runs}) == 1
+        assert len({json.dumps(run.identity({}, device)) for run in runs}) == 1
 
 
-def test_h2_fine_tunes_all_of_a_pack(experiment, tmp_path):
+def test_h2_fine_tunes_all_stacked_models(experiment, tmp_path):
     settings = members(count=3, gradmix={"last_layer": "H2"})
     alone = trained(settings, experiment.job(tmp_path / "1"), tmp_path / "alone", 1)
     together = trained(settings, experiment.job(tmp_path / "2"), tmp_path / "together", 3)
@@ -181,52 +208,43 @@ def test_draws_are_trained_together(draws, tmp_path):
     folders = {}
     for at_once in (1, 10):
         lines = []
-        jobs = [
-            replace(job, store=tmp_path / f"store{at_once}", models_at_once=at_once)
+        runs = [
+            Run(
+                settings,
+                replace(job, store=tmp_path / f"store{at_once}", models_at_once=at_once),
+                tmp_path / str(at_once) / str(job.draw),
+            )
             for job in draws
         ]
-        folders[at_once] = [tmp_path / str(at_once) / str(draw) for draw in range(3)]
-        train_draws(settings, jobs, folders[at_once], lines.append)
+        folders[at_once] = [run.output for run in runs]
+        train_runs(runs, lines.append)
     assert lines[0].startswith("3 models together")
     assert_same(folders[1], folders[10])
 
 
 def test_candidates_of_all_draws_are_trained_together(draws, tmp_path):
     settings = settings_of("gradmix", training=TRAINING)
-    tried = {
-        str(rate): settings_of("gradmix", training={**TRAINING, "learning_rate": rate})
-        for rate in (0.001, 0.0005)
-    }
-    jobs = [replace(job, store=tmp_path / "store", models_at_once=10) for job in draws]
-    outputs = [tmp_path / str(draw) for draw in range(3)]
+    tried = {str(rate): at_rate(settings, rate) for rate in (0.001, 0.0005)}
+    runs = [
+        Run(
+            replace(settings, candidates=tried),
+            replace(job, store=tmp_path / "store", models_at_once=10),
+            tmp_path / str(job.draw),
+        )
+        for job in draws
+    ]
     lines = []
-    train_draws({**settings, "candidates": tried}, jobs, outputs, lines.append)
+    train_runs(runs, lines.append)
     assert lines[0].startswith("6 models together")
-    for output in outputs:
-        assert len(read_json(output / "run.json")["candidates"]) == 2
+    for run in runs:
+        assert len(read_json(run.output / "run.json")["candidates"]) == 2
 
 
 # Broken off.
 
 
-@pytest.fixture
-def sigterm_after(monkeypatch):
-    """Sends SIGTERM behind the n-th step of a pack, or of a single run, that is taken from now on; 0: never."""
-    left = [0]
-    for owner in (packed._Writer, Checkpoints):
-
-        def after_step(self, original=owner.after_step):
-            left[0] -= 1
-            if left[0] == 0:
-                signal.raise_signal(signal.SIGTERM)
-            original(self)
-
-        monkeypatch.setattr(owner, "after_step", after_step)
-    return lambda steps: left.__setitem__(0, steps)
-
-
 @pytest.mark.parametrize("steps", [3, 5, 12])
-def test_a_pack_goes_on_bit_for_bit(steps, in_fives, experiment, sigterm_after, tmp_path):
+def test_stacked_models_go_on_bit_for_bit(steps, in_fives, experiment, sigterm_after, tmp_path):
     job, lines = experiment.job(tmp_path / "store"), []
     sigterm_after(steps)
     with pytest.raises(Terminated) as caught:
@@ -234,7 +252,7 @@ def test_a_pack_goes_on_bit_for_bit(steps, in_fives, experiment, sigterm_after, 
     assert caught.value.code == 143
     assert not (tmp_path / "run").exists()
     assert lines[-1] == (
-        f"5 models stopped by SIGTERM at step {steps}; go on from there when started again"
+        f"5 models stopped by SIGTERM at step {steps}; started again, training goes on from there"
     )
     sigterm_after(0)
     again = trained(members(), job, tmp_path / "run", 5, lines.append)
@@ -243,7 +261,7 @@ def test_a_pack_goes_on_bit_for_bit(steps, in_fives, experiment, sigterm_after, 
 
 
 @pytest.mark.parametrize(("before", "behind"), [(5, 1), (1, 5), (5, 2), (2, 5)])
-def test_a_member_goes_on_alone_or_in_another_pack(
+def test_a_member_goes_on_alone_or_with_others(
     before, behind, in_fives, experiment, sigterm_after, tmp_path
 ):
     job, lines = experiment.job(tmp_path / "store"), []
@@ -266,19 +284,21 @@ def test_finished_members_are_not_trained_again(in_fives, experiment, tmp_path):
     assert_same(in_fives, again)
 
 
-def test_a_nan_in_one_member_leaves_the_others(in_fives, experiment, tmp_path):
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_a_nan_in_one_member_leaves_the_others(at_once, in_fives, experiment, tmp_path):
     settings, job, lines = members(), experiment.job(tmp_path / "store"), []
-    settings[1]["training"] = {**settings[1]["training"], "learning_rate": 1e30}
+    settings[1] = at_rate(settings[1], 1e30)
     with pytest.raises(
         TrainingError,
         match=r"member 10.0-0.6: step \d: the gradient of \w+ is NaN or infinite in layer .*; "
         r"the state of step 0 is kept in .*store",
     ):
-        trained(settings, job, tmp_path / "run", 5, lines.append)
-    assert sum(line.endswith("the others go on") for line in lines) == 1
+        trained(settings, job, tmp_path / "run", at_once, lines.append)
+    assert sum(line.endswith("the others go on") for line in lines) == (at_once > 1)
+    assert lines[-1] == "4 of 5 models done"
     others = [0, 2, 3, 4]
     assert not (tmp_path / "run" / "10.0-0.6").exists()
-    folders = [tmp_path / "run" / settings[index]["member"] for index in others]
+    folders = [tmp_path / "run" / settings[index].member for index in others]
     assert_same([in_fives[index] for index in others], folders)
     kept = [path.name for path in (tmp_path / "store").rglob("*.safetensors")]
     assert kept.count("checkpoint.safetensors") == 1
@@ -291,11 +311,21 @@ def test_a_nan_in_every_member(experiment, tmp_path):
         trained(settings, experiment.job(tmp_path / "store"), tmp_path / "run", 5)
 
 
+def test_a_nan_in_the_fine_tuning_of_one_member_leaves_the_others(experiment, tmp_path):
+    settings = members(count=3, gradmix={"last_layer": "H2"})
+    diverges = replace(settings[1].fine_tuning, learning_rate=1e30)
+    settings[1] = replace(settings[1], fine_tuning=diverges)
+    with pytest.raises(TrainingError, match=r"member 10.0-0.6: step \d: .* is NaN or infinite"):
+        trained(settings, experiment.job(tmp_path / "store"), tmp_path / "run", 3)
+    done = sorted(path.parent.name for path in (tmp_path / "run").glob("*/run.json"))
+    assert done == ["5.0-0.0", "8.0-0.3"]
+
+
 def test_a_member_of_another_process_is_named(experiment, tmp_path, monkeypatch):
     settings, job = members(count=2), experiment.job(tmp_path / "store")
     with device_for_run("cpu", 1) as device:
         run = Run(settings[1], job, tmp_path)
-        identity = identity_of(run, Files(shared=False).hashes(job), device)
+        identity = run.identity(Files(shared=False).hashes(job), device)
     held = RunStore.held
     monkeypatch.setattr(RunStore, "held", lambda self, log: held(self, log, wait=0.0))
     with (
@@ -310,9 +340,9 @@ def test_a_member_of_another_process_is_named(experiment, tmp_path, monkeypatch)
 
 def ready(experiment, method, store, **sections):
     settings = settings_of(method, resnet=needs_resnet(method), **sections)
-    job = experiment.job_of(method, store)
+    run = Run(settings, experiment.job_of(method, store), store / "run")
     with device_for_run("cpu", 1) as device:
-        return prepare(settings, job, open_inputs(settings, job), device)
+        return preparation.prepare(run, open_inputs(run), RunStore(store, {}), device)
 
 
 @pytest.mark.parametrize(
@@ -331,20 +361,18 @@ def ready(experiment, method, store, **sections):
         ("gradmix", {"training": {"forward": "together"}}, "training.forward is together"),
     ],
 )
-def test_why_runs_are_not_trained_together(method, sections, reason, experiment, tmp_path):
+def test_why_runs_are_not_stacked(method, sections, reason, experiment, tmp_path):
     why = why_not(ready(experiment, method, tmp_path, **sections))
     assert why is None if reason is None else why.startswith(reason), why
 
 
-def test_cut_or_mirrored_images_are_not_trained_together(experiment, tmp_path):
+def test_cut_or_mirrored_images_are_not_stacked(experiment, tmp_path):
     run = ready(experiment, "gradmix", tmp_path)
-    mirrored = replace(run, schedule=replace(run.schedule, flip=True))
-    assert why_not(mirrored) == "their images are cut and mirrored at random"
-    adam = replace(run, schedule=replace(run.schedule, optimizer="adam"))
-    assert why_not(adam) == "their optimizer is adam"
+    run.state.schedule = replace(run.state.schedule, flip=True)
+    assert why_not(run) == "their images are cut and mirrored at random"
 
 
-def test_only_runs_of_one_kind_share_a_pack(experiment, tmp_path):
+def test_only_runs_of_one_kind_are_stacked(experiment, tmp_path):
     one = kind_of(ready(experiment, "gradmix", tmp_path))
     assert one == kind_of(
         ready(experiment, "gradmix", tmp_path, gradmix={"beta": 2}, training={"learning_rate": 0.1})
@@ -359,7 +387,7 @@ def test_only_runs_of_one_kind_share_a_pack(experiment, tmp_path):
         assert one != kind_of(ready(experiment, "gradmix", tmp_path, **sections))
 
 
-def test_what_cannot_be_trained_together_is_trained_all_the_same(experiment, tmp_path):
+def test_what_cannot_be_stacked_is_trained_all_the_same(in_fives, experiment, tmp_path):
     settings = members("gradmix", 2) + members("gradmix", 3, gradmix={"solver": "slsqp"})[2:]
     lines = []
     outputs = trained(
@@ -368,25 +396,20 @@ def test_what_cannot_be_trained_together_is_trained_all_the_same(experiment, tmp
     assert lines[0] == (
         "1 of 3 models one after another: the mixer gradmix keeps a memory or solves on the host"
     )
-    assert all((output / "run.json").exists() for output in outputs)
+    assert lines[-1] == "3 of 3 models done"
+    assert_same(in_fives[:2], outputs[:2])
+    assert (outputs[2] / "run.json").exists()
     assert "models_at_once" not in read_json(outputs[2] / "run.json")
 
 
-def test_a_network_of_its_own_kind_is_trained_by_itself_bit_for_bit(experiment, tmp_path):
-    settings, lines = settings_of("gradmix"), []
+@pytest.mark.parametrize("methods", [["gradmix"], ["gradmix", "pooled"]])
+def test_a_network_of_its_own_kind_is_trained_by_itself_bit_for_bit(methods, experiment, tmp_path):
+    lines = []
     job = experiment.job(tmp_path / "store", models_at_once=5)
-    train_method(settings, job, tmp_path / "run", lines.append)
-    assert lines[0] == "1 of 1 models one after another: no other is of their kind"
+    train_runs([Run(settings_of(m), job, tmp_path / m) for m in methods], lines.append)
+    said = "2 of 2 models one after another: no other is of their kind"
+    assert lines.count(said) == (len(methods) > 1)
     plain = replace(job, store=tmp_path / "other", models_at_once=1)
-    train_method(settings, plain, tmp_path / "plain", print)
-    assert differences(tmp_path / "run", tmp_path / "plain") == (0, 0)
-
-
-def test_several_ranks_train_one_model_after_another(experiment, tmp_path):
-    lines, job = [], experiment.job(tmp_path / "store", models_at_once=5)
-    runs = [Run(one, job, tmp_path / "run") for one in members()]
-    with device_for_run("cpu", 1) as device:
-        ranks = Ranks(0, 2, None, device)
-        left, failed = train_together(runs, Files(shared=True), device, Stop(), lines.append, ranks)
-    assert (left, failed) == (runs, [])
-    assert lines == ["one model after another: several ranks train each"]
+    for method in methods:
+        train(settings_of(method), plain, tmp_path / "plain" / method)
+        assert differences(tmp_path / method, tmp_path / "plain" / method) == (0, 0)
