@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from gradmix.mixing.gram import LayerStatistics
     from gradmix.mixing.guarded_sum import GuardedSum
     from gradmix.mixing.guided_sum import GuidedSum
+    from gradmix.mixing.joint.forward import forward_together
     from gradmix.mixing.layers import layers_of
     from gradmix.mixing.mean import Mean
     from gradmix.mixing.meta_gradient import MetaGradient
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from gradmix.mixing.solvers.exact import exact_weights
     from gradmix.mixing.solvers.slsqp import slsqp_weights
     from gradmix.mixing.sum import Sum
-    from gradmix.mixing.together.forward import forward_together
     from gradmix.nets.convnet import ConvNet
     from gradmix.nets.synchronised import SynchronisedStatistics
 
@@ -65,7 +65,7 @@ _HOME = {
     "Sum": "gradmix.mixing.sum",
     "SynchronisedStatistics": "gradmix.nets.synchronised",
     "exact_weights": "gradmix.mixing.solvers.exact",
-    "forward_together": "gradmix.mixing.together.forward",
+    "forward_together": "gradmix.mixing.joint.forward",
     "layers_of": "gradmix.mixing.layers",
     "mix": "gradmix.mixing.functional",
     "slsqp_weights": "gradmix.mixing.solvers.slsqp",

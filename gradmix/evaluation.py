@@ -1,4 +1,4 @@
-"""Predictions and accuracy of a network on images that stay on disk."""
+"""Predicts with a network on images that stay on disk, and measures its accuracy."""
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +23,7 @@ def logits_by_pass(
     models: int = 1,
     turn: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Logits of images in evaluation mode, pass by pass, as many at once as the device handles well.
+    """Compute logits in evaluation mode, pass by pass, as many images at once as the device handles well.
 
     Args:
         network: its mode is put back afterwards.
@@ -31,7 +31,7 @@ def logits_by_pass(
         images_of: the images of a slice of ``range(count)``.
         count: number of images.
         device: where the network is.
-        models: computed by one call.
+        models: number of models that one call computes.
         turn: this rank and the number of ranks, which take turns in passes.
 
     Yields:
@@ -50,7 +50,7 @@ def logits_by_pass(
 
 
 def summed_scores(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
-    """Summed cross entropy and number of correct predictions, (2,) on the device."""
+    """Sum the cross entropy and count correct predictions, (2,) on the device."""
     loss = functional.cross_entropy(logits_BC, labels_B, reduction="sum")
     return torch.stack([loss, (logits_BC.argmax(dim=1) == labels_B).sum().to(loss.dtype)])
 
@@ -63,14 +63,14 @@ def predict_logits(
     domain: str | None,
     device: torch.device,
 ) -> Tensor:
-    """Logits of the chosen rows in evaluation mode, (n, classes) float32 on the CPU.
+    """Compute logits of the chosen rows in evaluation mode, (n, classes) float32 on the CPU.
 
     Args:
         network: its mode is put back afterwards.
         images: (N, H, W, C) uint8, may be memory-mapped; only one pass is read at a time.
-        rows: which images.
-        label_space: whose head.
-        domain: whose normalisation statistics, where the network keeps them by domain.
+        rows: rows of the chosen images.
+        label_space: name of the head.
+        domain: name of the normalisation statistics, where the network keeps them by domain.
         device: where the network is.
 
     Raises:
@@ -103,17 +103,17 @@ def evaluate(
     classes: int,
     clips: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Accuracy (a fraction) and confusion ([true][predicted] counts) on the chosen rows.
+    """Measure accuracy (a fraction) and confusion ([true][predicted] counts) on the chosen rows.
 
     Args:
         network: its mode is put back afterwards.
         images: (N, H, W, C) uint8.
         labels: (N,) of all images.
-        rows: which images.
-        label_space: whose head.
-        domain: whose normalisation statistics.
+        rows: rows of the chosen images.
+        label_space: name of the head.
+        domain: as in `predict_logits`.
         device: where the network is.
-        classes: of the label space.
+        classes: number of classes of the label space.
         clips: (N,) names of the clips that the images are frames of; adds video_count and accuracy_per_video, for
             which a clip's class is the largest mean probability over its frames (Li et al. 2020, section 4.3).
     """
@@ -145,7 +145,7 @@ def _per_video(logits_NC: Tensor, truth_N: np.ndarray, clips_N: np.ndarray) -> d
 def reestimate_statistics(
     network: nn.Module, images: np.ndarray, label_space: str, domain: str | None
 ) -> nn.Module:
-    """A copy whose batch-normalisation statistics are those of the given images.
+    """Copy the network, with batch-normalisation statistics of the given images.
 
     No training and no label: scale and bias stay. Layer by layer as in training mode; images that are too many for
     one pass are parted evenly, and the statistics of the passes averaged.
@@ -153,8 +153,8 @@ def reestimate_statistics(
     Args:
         network: stays as it is.
         images: (n, H, W, C) uint8.
-        label_space: whose head.
-        domain: whose statistics are replaced, where the network keeps them by domain.
+        label_space: name of the head.
+        domain: the domain with the statistics to replace, where the network keeps them by domain.
 
     Raises:
         ValueError: if there is no image, or the images do not fit the network.

@@ -26,7 +26,7 @@ TEMPORARY_MARK = ".unfinished-"
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a temporary path; when the block ends well, the file there takes the name `path`.
+    """Yield a temporary path; when the block ends well, the file there takes the name `path`.
 
     The temporary name keeps the suffix of `path`, because libraries choose formats by it. Missing
     folders are made.
@@ -53,24 +53,24 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
-    """Removes the temporary files of a killed process (for folders with one writer only)."""
+    """Remove the temporary files of a killed process (for folders with one writer only)."""
     for leftover in Path(folder).glob(f".*{TEMPORARY_MARK}*"):
         leftover.unlink(missing_ok=True)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes bytes atomically."""
+    """Write bytes atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes UTF-8 text atomically, with the line ends that `text` has."""
+    """Write UTF-8 text atomically, with the line ends that `text` has."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Writes JSON atomically, indented, keys in the given order; NumPy values are converted.
+    """Write JSON atomically, indented, keys in the given order; NumPy values are converted.
 
     Raises:
         ValueError: `content` holds NaN or infinity (which JSON lacks: write null), or something
@@ -84,7 +84,7 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Reads JSON.
+    """Read JSON.
 
     Raises:
         ValueError: names the file that is not readable as JSON.
@@ -96,13 +96,13 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def write_parquet(path: str | os.PathLike[str], frame: pd.DataFrame) -> None:
-    """Writes a data frame atomically as Parquet, without its row index."""
+    """Write a data frame atomically as Parquet, without its row index."""
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, engine="pyarrow", index=False)
 
 
 def write_columns(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
-    """Writes columns of equal length atomically as Parquet; columns of numbers without importing pandas."""
+    """Write columns of equal length atomically as Parquet; columns of numbers without importing pandas."""
     import pyarrow
     from pyarrow import parquet
 
@@ -112,7 +112,7 @@ def write_columns(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> N
 
 
 def read_columns(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Reads columns without missing values from a Parquet file, without importing pandas; strings are objects.
+    """Read columns without missing values from a Parquet file, without importing pandas; strings are objects.
 
     Raises:
         OSError, ValueError: the file cannot be read, lacks a column, or a value is missing.
@@ -129,7 +129,7 @@ def read_columns(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str
 
 
 def _to_arrow(values: Any) -> Any:
-    """Pyarrow's own conversion imports pandas, which takes a process longer to start with than all it writes here."""
+    """Convert without pandas, which pyarrow's own conversion imports: slower than all that is written here."""
     import numpy as np
     import pyarrow
 
@@ -141,7 +141,7 @@ def _to_arrow(values: Any) -> Any:
 
 
 def _to_numpy(column: Any) -> np.ndarray:
-    """As `_to_arrow`, the other way; a column of numbers in one chunk is not copied."""
+    """Convert the other way than `_to_arrow`; a column of numbers in one chunk is not copied."""
     import numpy as np
     from pyarrow import types
 
@@ -153,22 +153,14 @@ def _to_numpy(column: Any) -> np.ndarray:
     return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
 
-def write_npy(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    """Writes an array atomically as .npy (never a pickle)."""
-    import numpy as np
-
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, array, allow_pickle=False)
-
-
 def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file's bytes, as hex; reads in blocks, so that its size does not matter."""
+    """Hash a file's bytes by SHA-256, as hex; reads in blocks, so that its size does not matter."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars and arrays and paths as what JSON knows."""
+    """Convert NumPy scalars and arrays, and paths, to what JSON knows."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if hasattr(value, "tolist"):

@@ -1,4 +1,4 @@
-"""A hash of the code that a stage depends on, found by reading imports, without importing anything.
+"""A hash of the code that a stage depends on, from reading its imports, without importing anything.
 
 Snakemake sees changes of a rule's script, not of the package that the script imports. Each rule
 therefore carries the fingerprint of the modules it uses as a parameter. Comments, docstrings and
@@ -18,7 +18,7 @@ _SCOPES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def fingerprint(*modules: str) -> str:
-    """Hash over modules of the package and all that they import of it, at the top or inside functions.
+    """Hash modules of the package and all that they import of it, at the top or inside functions.
 
     Args:
         modules: dotted names, such as ``"gradmix.splits"``. Order and repetitions do not matter.
@@ -41,21 +41,32 @@ def closure(*modules: str) -> set[str]:
     The package's own ``__init__`` is left out: it holds public names that load on first use, and a
     new one changes no result.
     """
-    found: set[str] = set()
+    covered: set[str] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module in found or module == PACKAGE:
+        if module in covered or module == PACKAGE:
             continue
-        found.add(module)
-        waiting += _read(module)[1]
+        covered.add(module)
+        waiting += direct_imports(module)
         waiting.append(module.rpartition(".")[0])
-    return found
+    return covered
+
+
+def direct_imports(module: str) -> tuple[str, ...]:
+    """Names of the package's modules that one module imports itself, at the top or inside functions.
+
+    Imports for type checkers alone do not count, and neither does ``gradmix`` itself.
+
+    Raises:
+        ValueError: as in `fingerprint`.
+    """
+    return tuple(name for name in _read(module)[1] if name != PACKAGE)
 
 
 @cache
 def _read(module: str) -> tuple[str, tuple[str, ...]]:
-    """Hash of one module's code, and the modules of the package that it imports."""
+    """Hash one module's code, and list the modules of the package that it imports."""
     path = _path(module)
     if path is None:
         raise ValueError(f"fingerprint: there is no module {module} in {_ROOT}")
@@ -72,7 +83,7 @@ def _read(module: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _path(module: str) -> Path | None:
-    """File of a module; `None` if there is none."""
+    """Locate the file of a module; `None` if there is none."""
     head, *rest = module.split(".")
     base = _ROOT.joinpath(*rest)
     for path in (base.with_suffix(".py") if rest else None, base / "__init__.py"):
@@ -135,7 +146,7 @@ def _is_type_checking(node: ast.AST) -> bool:
 
 
 def _targets(node: ast.AST, package: str, path: Path) -> set[str]:
-    """Modules of the package that an import statement runs."""
+    """List the modules of the package that an import statement runs."""
     if isinstance(node, ast.Import):
         return {a.name for a in node.names if a.name.split(".")[0] == PACKAGE}
     assert isinstance(node, ast.ImportFrom)
@@ -146,13 +157,13 @@ def _targets(node: ast.AST, package: str, path: Path) -> set[str]:
         base = ".".join([*above, base]) if base else ".".join(above)
     if base.split(".")[0] != PACKAGE:
         return set()
-    found = {base}
+    modules = {base}
     for alias in node.names:
         if _path(f"{base}.{alias.name}") is not None:
-            found.add(f"{base}.{alias.name}")
+            modules.add(f"{base}.{alias.name}")
         elif base == PACKAGE and not alias.name.startswith("__"):
             # A public name loads its module at run time, unseen by this file.
             raise ValueError(
                 f"{path}, line {node.lineno}: import {alias.name} from the module that defines it"
             )
-    return found
+    return modules

@@ -1,4 +1,4 @@
-"""What may not be parted by a split: images with equal content, images of one group, and frames of one clip.
+"""Units that a split may not part: images with equal content, images of one group, and frames of one clip.
 
 Groups (clips of one recording, near-duplicate photographs) have names that mean something within the files that they
 were read from; two domains share group names only if they were cut from a common file.
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def units_of(index: pd.DataFrame) -> np.ndarray:
-    """Number of each image's unit, (N,): images of equal content, of one group or of one clip are in one.
+    """Number each image's unit, (N,): images of equal content, of one group or of one clip are in one.
 
     The relations chain: if a and b have equal content, and b and c are of one group, all three are one unit.
     """
@@ -42,7 +42,7 @@ def units_of(index: pd.DataFrame) -> np.ndarray:
 
 
 def samples_of(index: pd.DataFrame) -> np.ndarray:
-    """Number of what counts as one labelled sample, (N,): an image, or the clip that a frame belongs to."""
+    """Number what counts as one labelled sample, (N,): an image, or the clip that a frame belongs to."""
     import pandas as pd
 
     clip_N = index["clip"].to_numpy(dtype=object)
@@ -58,12 +58,12 @@ def samples_of(index: pd.DataFrame) -> np.ndarray:
 
 
 def whole_units(units: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Which images belong to a unit of the given rows (indices or a mask), (N,) bool."""
+    """Mark the images that belong to a unit of the given rows (indices or a mask), (N,) bool."""
     return np.isin(units, units[rows])
 
 
 def group_scopes(domains: Sequence[Domain]) -> list[int]:
-    """A number per domain; domains with equal numbers were read, directly or by a chain, from common files."""
+    """Number the domains; those with equal numbers were read, directly or by a chain, from common files."""
     scopes = list(range(len(domains)))
     reader: dict[str, int] = {}
     for number, domain in enumerate(domains):
@@ -75,13 +75,13 @@ def group_scopes(domains: Sequence[Domain]) -> list[int]:
 
 
 def identities(contents: Iterable[str], groups: Iterable[str], scope: int) -> set[str]:
-    """All by which images could be found again in another set: contents, and groups within their scope."""
-    found = {f"content {content}" for content in contents}
-    return found | {f"group {group!r} of files {scope}" for group in set(groups) if group}
+    """Name all by which images are recognised in another set: contents, and groups within their scope."""
+    named = {f"content {content}" for content in contents}
+    return named | {f"group {group!r} of files {scope}" for group in set(groups) if group}
 
 
-def found_again(index: pd.DataFrame, scope: int, known: set[str]) -> np.ndarray:
-    """Which images, or any image of their unit, have one of the known `identities`, (N,) bool."""
+def recognised(index: pd.DataFrame, scope: int, known: set[str]) -> np.ndarray:
+    """Mark images that have, or whose unit has, one of the known `identities`, (N,) bool."""
     hit = np.array([f"content {content}" in known for content in index["content"]], dtype=bool)
     hit |= np.array(
         [bool(group) and f"group {group!r} of files {scope}" in known for group in index["group"]],

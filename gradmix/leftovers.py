@@ -1,4 +1,4 @@
-"""Jobs that a killed `snakemake` left in a SLURM queue.
+"""Cancels jobs that a killed `snakemake` left in a SLURM queue.
 
 The controller's end does not end its jobs: started again, it would submit those that still wait or run a second time.
 They are cancelled first. A training that is cancelled writes a checkpoint, from which its successor goes on.
@@ -14,15 +14,15 @@ _PATIENCE = 180.0  # seconds that SLURM may take to end a job
 
 
 def run_id_in(log_files: Iterable[str]) -> str | None:
-    """The name of a controller's jobs, from the logs of `snakemake`; ``None`` where it does not submit to SLURM."""
+    """Read the name of a controller's jobs from the logs of `snakemake`; ``None`` where it does not use SLURM."""
     for path in log_files:
         try:
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
-        found = re.search(r"^SLURM run ID: (\S+)$", text, flags=re.MULTILINE)
-        if found:
-            return found[1]
+        match = re.search(r"^SLURM run ID: (\S+)$", text, flags=re.MULTILINE)
+        if match:
+            return match[1]
     return None
 
 
@@ -62,7 +62,7 @@ def cancel_leftovers(folder: Path, run_id: str, say: Callable[[str], None]) -> N
 
 
 def _jobs_named(names: list[str]) -> list[str]:
-    """IDs of jobs of these names that wait, run or are about to end."""
+    """List IDs of jobs of these names that wait, run or are about to end."""
     if not names:
         return []
     return _slurm(

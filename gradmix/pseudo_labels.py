@@ -1,4 +1,4 @@
-"""Hard and soft pseudo-labels of U, and V enlarged with some of them (Li et al. 2020, section 3.5)."""
+"""Gives U hard and soft pseudo-labels, and enlarges V with some of them (Li et al. 2020, section 3.5)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def label_unlabelled(
     probabilities_RNC: np.ndarray, rows: np.ndarray, threshold: float
 ) -> pd.DataFrame:
-    """Labels of N images by R models over C classes.
+    """Label N images by R models over C classes.
 
     Hard: the class that all models give the largest probability, if every one of these is above the
     threshold; else -1. Soft: the mean of the models' probabilities.
@@ -47,8 +47,8 @@ def label_unlabelled(
     best_RN = probabilities_RNC.max(axis=2)
     agreed_N = (labels_RN == labels_RN[0]).all(axis=0) & (best_RN > threshold).all(axis=0)
     soft_NC = probabilities_RNC.mean(axis=0)
-    of_mean_N = soft_NC.argmax(axis=1)
-    confidence_N = probabilities_RNC[:, np.arange(count), of_mean_N].min(axis=0)
+    mean_label_N = soft_NC.argmax(axis=1)
+    confidence_N = probabilities_RNC[:, np.arange(count), mean_label_N].min(axis=0)
     columns: dict[str, Any] = {
         "row": np.asarray(rows, dtype=np.int64),
         "label": np.where(agreed_N, labels_RN[0], -1).astype(np.int64),
@@ -78,7 +78,7 @@ def enlarge(
         split: this draw's split.
         v_labels: labels of ``split["V"]``, in its order.
         predictions: from `label_unlabelled`.
-        to: images per class wanted.
+        to: number of images per class to reach.
         seed: the experiment's seed.
 
     Returns:
@@ -133,7 +133,7 @@ def enlarge(
 
 
 def quality(predictions: pd.DataFrame, truth: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """How right the pseudo-labels are; for reading only, since it looks at the labels of U.
+    """Measure how right the pseudo-labels are; for reading only, since it looks at the labels of U.
 
     Args:
         predictions: from `label_unlabelled`.

@@ -1,4 +1,4 @@
-"""Which target images are V, H, U and test, and which are left out so that nothing leaks between them.
+"""Parts the target's images into V, H, U and test, and leaves some out so that nothing leaks between them.
 
 A unit (see `gradmix.grouping`) is what is never parted: images with equal content, of one group or of one clip.
 Numbers per class count samples: images, or clips with all their frames. N images of the target domain.
@@ -11,9 +11,9 @@ import numpy as np
 
 from gradmix.domains.format import Domain
 from gradmix.grouping import (
-    found_again,
     group_scopes,
     identities,
+    recognised,
     samples_of,
     units_of,
     whole_units,
@@ -34,7 +34,7 @@ def make_split(
     hyper_validation_per_class: int,
     test_per_class: int | None = None,
 ) -> Split:
-    """The split of one draw, as it is written to disk.
+    """Make the split of one draw, as it is written to disk.
 
     Test and H depend on the seed alone, so they are the same for all draws and k. V depends on seed and draw, and
     grows with k: V at k = 2 is part of V at k = 3. U is the rest. A unit goes to one set only; what a set does
@@ -79,7 +79,7 @@ def make_split(
         held = _identities(target, scopes[0])
     else:
         test_rows, test_ids = _from_test_domain(target, test, test_per_class, seed, scopes[1])
-        free &= ~found_again(target.index, scopes[0], test_ids)
+        free &= ~recognised(target.index, scopes[0], test_ids)
         held = _identities(target, scopes[0]) | test_ids
 
     key = "target.hyper_validation_per_class"
@@ -107,7 +107,7 @@ def make_split(
         "test": test_rows.tolist(),
     }
     source_left_out = {
-        name: np.flatnonzero(found_again(source.index, scope, held)).tolist()
+        name: np.flatnonzero(recognised(source.index, scope, held)).tolist()
         for (name, source), scope in zip(sources.items(), scopes[first_source:], strict=True)
     }
     return {
@@ -175,7 +175,7 @@ def check_split(
 
 
 def labels_for_training(split: Mapping[str, Any], domain: Domain) -> np.ndarray:
-    """The target's labels with all but those of V and H as -1: what training may see, (N,) int64."""
+    """Give the labels that training may see, (N,) int64: those of V and H, and -1 for all others."""
     labels = np.full(len(domain), -1, dtype=np.int64)
     known = [*split["V"], *split["H"]]
     labels[known] = np.asarray(domain.labels)[known]
@@ -196,7 +196,7 @@ def _pick(
     *,
     spread: bool = False,
 ) -> np.ndarray:
-    """``per_class`` free samples of each class, in the given order of preference; sorted rows, frames and all.
+    """Pick ``per_class`` free samples of each class, in the given order of preference; sorted rows, all frames.
 
     ``spread``: of distinct units while there are any (the few labels should not be copies of one image);
     otherwise unit by unit, so that as few units as possible are touched and little is left out.
@@ -230,7 +230,7 @@ def _pick(
 def _from_test_domain(
     target: Domain, test: Domain, per_class: int | None, seed: int, scope: int
 ) -> tuple[np.ndarray, set[str]]:
-    """Test rows of a test domain of its own, and the identities of all images of the units that they touch."""
+    """Pick test rows from a test domain, with the identities of all images of the units that they touch."""
     if test.classes != target.classes:
         raise ValueError(
             f"target.test_domain {test.name} has the classes {', '.join(test.classes)}, "

@@ -51,15 +51,15 @@ def cases() -> dict[str, dict[str, Any]]:
         settings = settings_of(*arguments, **options)
         return settings if isinstance(settings, dict) else settings.to_json()
 
-    found = {
+    cases = {
         method: as_json(method, resnet=needs_resnet(method), training=STEPS) for method in METHODS
     }
     for name, sections in CHANGES.items():
         training = STEPS | sections.get("training", {})
-        found[f"gradmix, {name}"] = as_json("gradmix", **{**sections, "training": training})
+        cases[f"gradmix, {name}"] = as_json("gradmix", **{**sections, "training": training})
     for method in PACKS:
-        found[f"pack of {method}"] = as_json(method, training=STEPS)
-    return found
+        cases[f"pack of {method}"] = as_json(method, training=STEPS)
+    return cases
 
 
 def train(folder: Path, output: IO[str]) -> None:
@@ -152,17 +152,17 @@ def arrays_of(run: Path) -> dict[str, Any]:
     import pandas as pd
     from safetensors.numpy import load_file
 
-    found: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for model in sorted(run.rglob("model.safetensors")):
         folder = model.parent
         part = "" if folder == run else f"{folder.name}/"
         weights = load_file(model)
         curves = pd.read_parquet(folder / "curves.parquet")
         metrics = json.loads((folder / "metrics.json").read_text())
-        found |= {f"weight {part}{name}": array for name, array in weights.items()}
-        found |= {f"curve {part}{name}": curves[name].to_numpy() for name in curves}
-        found |= {f"metric {part}{name}": np.array(value) for name, value in leaves(metrics)}
-    return found
+        arrays |= {f"weight {part}{name}": array for name, array in weights.items()}
+        arrays |= {f"curve {part}{name}": curves[name].to_numpy() for name in curves}
+        arrays |= {f"metric {part}{name}": np.array(value) for name, value in leaves(metrics)}
+    return arrays
 
 
 def distance(old: Any, new: Any) -> float | None:
@@ -192,10 +192,10 @@ def verdict(old: Path, new: Path) -> tuple[bool, str]:
     more = f"; in one alone: {', '.join(alone)}" if alone else ""
     kinds = []
     for kind in ("weight", "curve", "metric"):
-        found = {n: d for n, d in apart.items() if d is not None and n.startswith(kind)}
-        if found:
-            worst = max(found, key=lambda name: found[name])
-            kinds.append(f"{len(found)} x {kind}, at most {found[worst]:.3g} in {worst!r}")
+        differing = {n: d for n, d in apart.items() if d is not None and n.startswith(kind)}
+        if differing:
+            worst = max(differing, key=lambda name: differing[name])
+            kinds.append(f"{len(differing)} x {kind}, at most {differing[worst]:.3g} in {worst!r}")
     # A column or metric more is no difference of a run; a weight more is.
     if kinds or any(name.startswith("weight") for name in alone):
         return False, f"DIFFERENT: {'; '.join(kinds) or 'other parameters'}{more}"

@@ -115,15 +115,15 @@ def test_actions_is_the_papers_experiment(repository):
 def test_mistakes_in_domains_of_files(repository, change, path, message):
     values = yaml.safe_load((repository / "config" / "actions.yaml").read_text())
     values["domains"]["ucf101_train"] |= change
-    found = dict(problems(values))
-    assert message in found[path]
+    faults = dict(problems(values))
+    assert message in faults[path]
 
 
 def test_auto_is_for_the_label_space_of_one_domain(repository):
     values = yaml.safe_load((repository / "config" / "actions.yaml").read_text())
     values["label_spaces"]["ucf101"] = "auto"
-    found = dict(problems(values))
-    assert "list them" in found["label_spaces.ucf101"]
+    faults = dict(problems(values))
+    assert "list them" in faults["label_spaces.ucf101"]
     values["domains"]["mpii"]["classes"] = {"a": "b"}
     assert "no effect" in dict(problems(values))["domains.mpii.classes"]
 
@@ -199,8 +199,8 @@ def test_the_network_sees_no_more_than_the_images_have(repository):
 )
 def test_mistakes_are_named(default_config, path, value, message):
     put(default_config, path, value)
-    found = problems(default_config)
-    assert [message in what for _, what in found].count(True) == 1, found
+    faults = problems(default_config)
+    assert [message in what for _, what in faults].count(True) == 1, faults
 
 
 def test_a_joint_forward_pass_is_for_one_gpu_and_may_be_one_methods(default_config):
@@ -228,8 +228,8 @@ def test_all_problems_are_told_at_once(default_config):
 
 def test_missing_keys_are_named(default_config):
     del default_config["labels_per_class"], default_config["target"]["domain"]
-    found = problems(default_config)
-    assert set(found) == {("labels_per_class", "is missing"), ("target.domain", "is missing")}
+    faults = problems(default_config)
+    assert set(faults) == {("labels_per_class", "is missing"), ("target.domain", "is missing")}
 
 
 @pytest.mark.parametrize("classes", [list("56789"), list("98765")])
@@ -241,8 +241,8 @@ def test_one_label_space_under_two_names(default_config, classes):
 
 def test_renaming_into_a_class_that_does_not_exist(default_config):
     default_config["domains"]["sklearn_5_9"]["classes"] = {"4": "x"}
-    found = dict(problems(default_config))
-    assert "'x' is no class of label space digits_5_9" in found["domains.sklearn_5_9.classes.4"]
+    faults = dict(problems(default_config))
+    assert "'x' is no class of label space digits_5_9" in faults["domains.sklearn_5_9.classes.4"]
 
 
 def test_test_domain_of_another_label_space(default_config):

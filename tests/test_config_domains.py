@@ -69,8 +69,8 @@ def test_a_perturbed_domain_shares_the_classes_that_are_found(plain_config):
 )
 def test_mistakes_in_perturbed_domains(plain_config, change, path, message):
     put(plain_config, "domains.near", PERTURBED | change)
-    ((found, what),) = problems(plain_config)
-    assert found == f"domains.near.{path}"
+    ((key, what),) = problems(plain_config)
+    assert key == f"domains.near.{path}"
     assert message in what
 
 
@@ -87,8 +87,8 @@ def test_mistakes_in_perturbed_domains(plain_config, change, path, message):
 )
 def test_mistakes_in_shares(plain_config, share, path, message):
     put(plain_config, "domains.part", DIGITS | {"share": share})
-    ((found, what),) = problems(plain_config)
-    assert found == f"domains.part.{path}"
+    ((key, what),) = problems(plain_config)
+    assert key == f"domains.part.{path}"
     assert message in what
 
 
@@ -122,6 +122,6 @@ def test_shares_of_the_same_raw_data_do_not_overlap(plain_config, base, one, two
     if message is None:
         load_config(plain_config)
         return
-    ((found, what),) = problems(plain_config)
-    assert found == "domains.two.share"
+    ((key, what),) = problems(plain_config)
+    assert key == "domains.two.share"
     assert message in what

@@ -19,7 +19,6 @@ from gradmix.files import (
     write_bytes,
     write_columns,
     write_json,
-    write_npy,
     write_parquet,
     write_text,
 )
@@ -38,10 +37,10 @@ def test_columns_come_back_as_they_were_and_pandas_reads_them(tmp_path):
         "name": ["a", ""],
     }
     write_columns(path, columns)
-    found = read_columns(path, ["step", "half", "name"])
-    assert [found["step"].dtype, found["half"].dtype] == [np.int64, np.float32]
-    assert {name: list(values) for name, values in found.items()} == {
-        name: list(columns[name]) for name in found
+    back = read_columns(path, ["step", "half", "name"])
+    assert [back["step"].dtype, back["half"].dtype] == [np.int64, np.float32]
+    assert {name: list(values) for name, values in back.items()} == {
+        name: list(columns[name]) for name in back
     }
     pd.testing.assert_frame_equal(pd.read_parquet(path), pd.DataFrame(columns))
 
@@ -59,16 +58,14 @@ def test_every_kind_of_file_arrives_whole_and_alone(tmp_path):
     write_bytes(tmp_path / "a.bin", b"\x00\r\n")
     write_text(tmp_path / "a.txt", "é\n")
     write_json(tmp_path / "a.json", {"z": np.int64(3), "a": np.arange(2), "path": Path("x")})
-    write_npy(tmp_path / "a.npy", np.eye(2))
     write_parquet(tmp_path / "a.parquet", pd.DataFrame({"x": [1, 2]}))
 
     assert (tmp_path / "a.bin").read_bytes() == b"\x00\r\n"
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "é\n"
     assert list(json.loads((tmp_path / "a.json").read_text())) == ["z", "a", "path"]
     assert json.loads((tmp_path / "a.json").read_text()) == {"z": 3, "a": [0, 1], "path": "x"}
-    assert np.array_equal(np.load(tmp_path / "a.npy"), np.eye(2))
     assert pd.read_parquet(tmp_path / "a.parquet").x.tolist() == [1, 2]
-    assert names(tmp_path) == ["a.bin", "a.json", "a.npy", "a.parquet", "a.txt"]
+    assert names(tmp_path) == ["a.bin", "a.json", "a.parquet", "a.txt"]
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

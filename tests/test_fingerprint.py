@@ -4,7 +4,7 @@ import pytest
 from debug_experiment import settings_of
 
 from gradmix import fingerprint as module
-from gradmix.fingerprint import closure, fingerprint
+from gradmix.fingerprint import closure, direct_imports, fingerprint
 from gradmix.methods.mixers import MIXERS
 from gradmix.methods.recipes import METHODS, recipe_of
 from gradmix.terms.registry import TERMS
@@ -156,7 +156,7 @@ def test_when_and_with_which_others_a_run_is_trained_is_no_code_of_it(method):
 
 
 def test_only_a_joint_pass_depends_on_its_code():
-    joint = {"gradmix.training.joint", "gradmix.mixing.together.forward"}
+    joint = {"gradmix.training.joint", "gradmix.mixing.joint.forward"}
     assert joint <= training("gradmix", training={"forward": "together"})
     assert not joint & training("gradmix")
 
@@ -192,3 +192,17 @@ def test_it_is_quick(repository):
     start = time.process_time()
     fingerprint(*modules)
     assert time.process_time() - start < 0.02
+
+
+def test_direct_imports_are_a_module_s_own(package):
+    package(
+        a="from typing import TYPE_CHECKING\nimport gradmix\nfrom gradmix.b import x\n"
+        "if TYPE_CHECKING:\n    from gradmix.d import T\n"
+        "def f():\n    from gradmix import e\n",
+        b="from gradmix.c import x\n",
+        c="x = 1\n",
+        d="T = int\n",
+        e="",
+    )
+    assert direct_imports("gradmix.a") == ("gradmix.b", "gradmix.e")
+    assert direct_imports("gradmix.c") == ()

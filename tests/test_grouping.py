@@ -7,10 +7,10 @@ from gradmix.grouping import group_scopes, units_of
 
 def units(content, group):
     numbers = units_of(make_domain("d", [0] * len(content), content, group).index)
-    found = {}
+    rows_by_unit = {}
     for row, unit in enumerate(numbers):
-        found.setdefault(unit, []).append(row)
-    return sorted(found.values())
+        rows_by_unit.setdefault(unit, []).append(row)
+    return sorted(rows_by_unit.values())
 
 
 def test_images_without_group_and_copy_stand_alone():

@@ -1,19 +1,17 @@
-"""What must hold between the keys of a configuration. Every check yields ``(path of the key, what is wrong)``."""
+"""Checks between the keys of a configuration. Every check yields ``(path of the key, what is wrong)``."""
 
 from collections.abc import Iterator
 
 from gradmix.config.condition_checks import parts_of, source_sets_of
 from gradmix.config.experiment import Config
-from gradmix.config.messages import nearest
+from gradmix.config.messages import Problem, nearest
 from gradmix.config.method_checks import names_of, pseudo_labels_of, settings_of
 from gradmix.config.network_checks import networks_of
 from gradmix.config.origins import Perturbed, RawDomain
 
-Problem = tuple[str, str]
-
 
 def problems_of(config: Config) -> list[Problem]:
-    """All problems of a configuration whose keys and types are right."""
+    """List all problems of a configuration with valid keys and types."""
     problems = [
         *_image(config),
         *_label_spaces(config),
@@ -24,17 +22,11 @@ def problems_of(config: Config) -> list[Problem]:
         *source_sets_of(config),
         *names_of(config),
     ]
-    # What follows asks for the methods' recipes.
-    return problems or list(
-        dict.fromkeys(
-            [
-                *parts_of(config),
-                *networks_of(config),
-                *settings_of(config),
-                *pseudo_labels_of(config),
-            ]
-        )
-    )
+    if problems:
+        return problems
+    # These checks ask for the methods' recipes, which must exist.
+    checks = (parts_of, networks_of, settings_of, pseudo_labels_of)
+    return list(dict.fromkeys(problem for check in checks for problem in check(config)))
 
 
 def _image(config: Config) -> Iterator[Problem]:
@@ -104,13 +96,13 @@ def _domains(config: Config) -> Iterator[Problem]:
 
 def _perturbed(config: Config, name: str, domain: Perturbed) -> Iterator[Problem]:
     path = f"domains.{name}"
-    of = config.domains.get(domain.of)
-    if of is None:
+    original = config.domains.get(domain.of)
+    if original is None:
         yield f"{path}.of", f"there is no domain {domain.of!r}{nearest(domain.of, config.domains)}"
-    elif isinstance(of, Perturbed):
+    elif isinstance(original, Perturbed):
         yield f"{path}.of", f"{domain.of} is itself perturbed; name the domain that it is made of"
-    elif domain.label_space != of.label_space:
-        what = f"is {domain.label_space}, but that of {domain.of} is {of.label_space}"
+    elif domain.label_space != original.label_space:
+        what = f"is {domain.label_space}, but that of {domain.of} is {original.label_space}"
         yield f"{path}.label_space", f"{what}; leave it out"
 
 

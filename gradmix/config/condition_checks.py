@@ -1,15 +1,13 @@
-"""What must hold for sets of sources: conditions', and methods' own. Each yields ``(path of the key, fault)``."""
+"""Checks of sets of sources: conditions', and methods' own. Each yields ``(path of the key, fault)``."""
 
 from collections.abc import Iterator, Sequence
 
 from gradmix.config.experiment import Config
-from gradmix.config.messages import nearest, unknown_k
-
-Problem = tuple[str, str]
+from gradmix.config.messages import Problem, nearest, unknown_k
 
 
 def source_sets_of(config: Config) -> Iterator[Problem]:
-    """Sources that exist, one of them with the target's classes; conditions that differ, one the experiment's own."""
+    """Check that sources exist and one has the target's classes; that conditions differ and one is the main one."""
     seen: dict[tuple[str, ...], str] = {}
     for name, condition in config.conditions.items():
         path = f"conditions.{name}"
@@ -38,7 +36,7 @@ def source_sets_of(config: Config) -> Iterator[Problem]:
 
 
 def parts_of(config: Config) -> Iterator[Problem]:
-    """Methods that conditions name can take part in them."""
+    """Check that methods can take part in the conditions that name them."""
     main = config.main_condition()
     for name, condition in config.conditions.items():
         if name == main and (condition.labels_per_class or condition.methods):

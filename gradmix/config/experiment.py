@@ -48,7 +48,7 @@ GRID_RECIPE = "gradmix"
 
 
 class Config(Section):
-    """An experiment."""
+    """A whole experiment: domains, sources and target, methods, and how each stage works."""
 
     title: str = "GradMix"
     output_dir: Annotated[str, Field(min_length=1)] = "results"
@@ -101,7 +101,7 @@ class Config(Section):
         return {**values, "domains": {name: filled(domain) for name, domain in domains.items()}}
 
     def resolved(self) -> dict[str, Any]:
-        """Every key with its value, as JSON knows it; of a method, only what is set for it."""
+        """Give every key with its value, as JSON knows it; for a method, only what is set for it."""
         short = ("methods", "tuning", "ablations", "conditions")
         full = self.model_dump(mode="json", exclude=set(short))
         full["network"] = self._taken(full["network"])
@@ -111,19 +111,19 @@ class Config(Section):
         }
 
     def all_methods(self) -> dict[str, Method]:
-        """The listed methods, then those that only ablations compare."""
+        """List the methods of the table, then those that only ablations compare."""
         return self._methods
 
     @cached_property
     def _methods(self) -> dict[str, Method]:
-        found = dict(self.methods)
+        methods = dict(self.methods)
         for ablation in self.ablations.values():
             for name, method in ablation.methods.items():
-                found.setdefault(name, method)
-        return found
+                methods.setdefault(name, method)
+        return methods
 
     def listed(self, method: str) -> Method:
-        """A method's own section; empty for one that others only start from.
+        """Look up a method's own section; empty for one that others only start from.
 
         ``NAME@CONDITION`` is method NAME with the condition's sources.
         """
@@ -135,13 +135,13 @@ class Config(Section):
         return own.model_copy(update={"recipe": own.recipe or name, "sources": sources})
 
     def starts_from(self, method: str) -> str | None:
-        """The method, of the same condition, from whose checkpoint a method starts."""
+        """Name the method, of the same condition, that gives a method its first weights."""
         first = self.recipe(method).starts_from
         _, condition = _parted(method)
         return _run_name(first, condition) if first and condition else first
 
     def all_sources(self) -> list[str]:
-        """Every domain that is a source of any method, in any condition."""
+        """List every domain that is a source of any method, in any condition."""
         names = [*self.sources]
         for condition in self.conditions.values():
             names += condition.sources
@@ -150,12 +150,12 @@ class Config(Section):
         return list(dict.fromkeys(names))
 
     def main_condition(self) -> str:
-        """The condition that has the experiment's own sources; empty where there are no conditions."""
+        """Name the condition that has the experiment's own sources; empty where there are no conditions."""
         own = [name for name, c in self.conditions.items() if c.sources == self.sources]
         return own[0] if own else ""
 
     def no_part(self, method: str) -> str | None:
-        """Why a listed method is not trained under other conditions; ``None``: it is."""
+        """Say why a listed method is not trained under other conditions; ``None``: it is."""
         if self.methods[method].sources:
             return "has sources of its own"
         if self.recipe(method).needs_pseudo_labels:
@@ -163,25 +163,25 @@ class Config(Section):
         return None if self._sources(self.recipe(method)) else "sees no source"
 
     def recipe(self, method: str) -> Recipe:
-        """The recipe of a method; a method that is not listed is its recipe's own name."""
+        """Resolve the recipe of a method; a method that is not listed has its recipe's name."""
         listed = self.listed(method)
         return recipe_of(listed.recipe or method).combined(listed.mixer, listed.terms)
 
     def labelling(self, method: str) -> PseudoLabels:
-        """How the pseudo-labels of a method are made."""
+        """Settings of the pseudo-labels that a method learns from."""
         return self.pseudo_labels.model_copy(update=self.listed(method).overrides("pseudo_labels"))
 
     @staticmethod
     def grid_recipe() -> Recipe:
-        """The recipe of the grid's members."""
+        """Give the recipe of the grid's members."""
         return recipe_of(GRID_RECIPE)
 
     def title_of(self, method: str) -> str:
-        """The method's row in tables and figures."""
+        """Title a method's row in tables and figures."""
         return self.listed(method).title or self.recipe(method).title
 
     def rows(self, ablation: str | None = None) -> list[dict[str, str]]:
-        """Name, title, recipe, plain name and condition of every listed method, or of an ablation's, in order.
+        """List name, title, recipe, plain name and condition of all methods, or of an ablation's, in order.
 
         The condition is empty where a method sees no source, and so belongs to all.
         """
@@ -193,7 +193,7 @@ class Config(Section):
         ]
 
     def all_rows(self) -> list[dict[str, str]]:
-        """`rows` of the table, and those of the other conditions."""
+        """List the `rows` of the table, and those of the other conditions."""
         rows = self.rows()
         for condition, settings in self.conditions.items():
             if condition != self.main_condition():
@@ -209,26 +209,26 @@ class Config(Section):
         return row | {"method": method, "condition": condition}
 
     def evaluated_at(self, method: str) -> tuple[int, ...]:
-        """The k at which a method is trained and evaluated."""
+        """List the k at which a method is trained and evaluated."""
         _, condition = _parted(method)
         own = self.conditions[condition].labels_per_class if condition else ()
         return own or self.labels_per_class
 
     def test_domain(self) -> str:
-        """The domain that test images belong to."""
+        """Name the domain that test images belong to."""
         return self.target.test_domain or self.target.domain
 
     def has_clips(self) -> bool:
-        """Whether test images are frames of clips, so that accuracy per video exists."""
+        """Say whether test images are frames of clips, so that accuracy per video exists."""
         return self.raw_domain(self.test_domain()).has_clips
 
     def raw_domain(self, domain: str) -> RawDomain:
-        """The section that says which raw data a domain reads: its own, or that of the domain that it perturbs."""
+        """Look up the section for a domain's raw data: its own, or that of the domain that it perturbs."""
         section = self.domains[domain]
         return self.raw_domain(section.of) if isinstance(section, Perturbed) else section
 
     def domain_settings(self, domain: str) -> dict[str, Any]:
-        """What preparing a domain depends on: settings, classes and image as `prepare_domain` takes them."""
+        """Collect what preparing a domain depends on: settings, classes and image, as `prepare_domain` takes them."""
         section = self.domains[domain]
         settings = self.raw_domain(domain).model_dump(mode="json")
         if isinstance(section, Perturbed):
@@ -242,7 +242,7 @@ class Config(Section):
         }
 
     def split_settings(self) -> dict[str, Any]:
-        """What a split depends on besides the domains, k and draw."""
+        """Collect what a split depends on besides the domains, k and draw."""
         return {
             "seed": self.seed,
             "target": self.target.domain,
@@ -260,17 +260,17 @@ class Config(Section):
         return replace(settings, candidates=candidates) if len(candidates) > 1 else settings
 
     def candidates(self, method: str) -> int:
-        """Number of settings that a method tries."""
+        """Count the settings that a method tries."""
         return len(self.method_settings(method).candidates) or 1
 
     def grid_settings(self) -> RunSettings:
-        """The same for the members of the grid, whose beta and gamma come from `grid_member`."""
+        """Collect the same for the members of the grid; `grid_member` adds beta and gamma."""
         settings = self._training_settings("grid", self.grid_recipe())
         gradmix = {k: v for k, v in settings.gradmix.items() if k not in ("beta", "gamma")}
         return replace(settings, gradmix=gradmix)
 
     def grid_members(self) -> list[str]:
-        """Names of the grid's members, beta by beta, such as ``beta10-gamma0.6``."""
+        """Name the grid's members, beta by beta, such as ``beta10-gamma0.6``."""
         return [
             f"beta{beta:.12g}-gamma{gamma:.12g}"
             for beta in self.grid.beta
@@ -329,7 +329,7 @@ class Config(Section):
         )
 
     def _network_settings(self, network: dict[str, Any]) -> dict[str, Any]:
-        """The keys that the network takes; of a file of weights no path, since its content is an input."""
+        """Keep the keys that the network takes; a file of weights without its path, since its content is an input."""
         taken = self._taken(network)
         if taken.get("weights", "none") not in ("imagenet", "none"):
             taken["weights"] = "file"
@@ -352,18 +352,18 @@ class Config(Section):
 
 
 def _run_name(method: str, condition: str) -> str:
-    """Name of a method's run under another condition than the experiment's own sources."""
+    """Name a method's run under another condition than the experiment's own sources."""
     return f"{method}@{condition}"
 
 
 def _parted(run: str) -> tuple[str, str]:
-    """Method and condition of a run's name; no condition: the experiment's own sources."""
+    """Part a run's name into method and condition; no condition: the experiment's own sources."""
     method, _, condition = run.partition("@")
     return method, condition
 
 
 def grid_member(settings: RunSettings, member: str) -> RunSettings:
-    """Settings of one member of the grid: `Config.grid_settings` with the beta and gamma that its name says.
+    """Settle one member of the grid: `Config.grid_settings` with the beta and gamma that its name says.
 
     Raises:
         ValueError: if the name is not that of a member.

@@ -1,4 +1,4 @@
-"""Reads a configuration: one report of all that is wrong with it, or a `Config`."""
+"""Reads a configuration: gives a `Config`, or one report of all that is wrong."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from pydantic import BaseModel, ValidationError
 
 from gradmix.config.checks import problems_of
 from gradmix.config.experiment import Config
-from gradmix.config.messages import Location, describe, dotted
+from gradmix.config.messages import Location, Problem, describe, dotted
 from gradmix.config.origins import origins
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be used; the message lists all problems, each with the path of its key."""
+    """Raised for a configuration that cannot be used; the message lists all problems, each with the path of its key."""
 
 
 def load_config(values: Mapping[str, Any], path: str = "configuration") -> Config:
@@ -28,28 +28,28 @@ def load_config(values: Mapping[str, Any], path: str = "configuration") -> Confi
         ConfigError: for unknown keys (with the nearest known one), missing keys, wrong types, values out of range,
             and keys that contradict each other; all at once.
     """
-    found: list[tuple[str, str]] = []
-    config = _validate(values, found)
+    problems: list[Problem] = []
+    config = _validate(values, problems)
     if config is None:
         # Keys that depend on each other are checked as far as the rest of the configuration allows.
-        config = _validate(_without(values, found), [])
+        config = _validate(_without(values, problems), [])
     if config is not None:
-        found += [problem for problem in problems_of(config) if problem not in found]
-    if found or config is None:
-        count = "one problem" if len(found) == 1 else f"{len(found)} problems"
-        lines = "".join(f"\n  {key}: {what}" for key, what in found)
+        problems += [problem for problem in problems_of(config) if problem not in problems]
+    if problems or config is None:
+        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = "".join(f"\n  {key}: {what}" for key, what in problems)
         raise ConfigError(f"{path}: {count} in the configuration{lines}")
     return config
 
 
 def json_schema() -> dict[str, Any]:
-    """The configuration's JSON schema."""
+    """Describe the configuration by a JSON schema."""
     return Config.model_json_schema()
 
 
 @cache
 def known_keys() -> tuple[str, ...]:
-    """Dotted paths of all keys, with ``*`` for names that the user gives: ``domains.*.split``."""
+    """List dotted paths of all keys, with ``*`` for names that the user gives: ``domains.*.split``."""
     return tuple(dict.fromkeys(_keys(Config)))
 
 
@@ -63,26 +63,26 @@ def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 
 def _models(annotation: Any, prefix: str) -> list[tuple[type[BaseModel], str]]:
-    """The sections that a value of this type holds, each with the path that its keys begin with."""
+    """List the sections that a value of this type holds, each with the path that its keys begin with."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [(annotation, prefix)]
     if getattr(annotation, "__origin__", None) is dict:
         return _models(get_args(annotation)[1], f"{prefix}*.")
-    return [found for part in get_args(annotation) for found in _models(part, prefix)]
+    return [section for part in get_args(annotation) for section in _models(part, prefix)]
 
 
-def _validate(values: Any, found: list[tuple[str, str]]) -> Config | None:
+def _validate(values: Any, problems: list[Problem]) -> Config | None:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
         for item in error.errors():
             location, keys = _location(item["loc"])
-            found.append((dotted(location), describe(item, location, keys)))
+            problems.append((dotted(location), describe(item, location, keys)))
         return None
 
 
 def _location(location: Location) -> tuple[Location, Sequence[str]]:
-    """Where a key stands in the user's file, and the keys that are known there.
+    """Locate a key in the user's file, and list the keys that are known there.
 
     Pydantic puts ``[key]`` and the domain's origin into its locations.
     """
@@ -93,10 +93,10 @@ def _location(location: Location) -> tuple[Location, Sequence[str]]:
     return parts, known_keys()
 
 
-def _without(values: Mapping[str, Any], found: list[tuple[str, str]]) -> dict[str, Any]:
-    """The configuration without the keys at fault (lists at fault go as a whole)."""
+def _without(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """Copy the configuration without the keys at fault (lists at fault go as a whole)."""
     rest: dict[str, Any] = copy.deepcopy(dict(values))
-    for path, _ in found:
+    for path, _ in problems:
         *sections, key = path.partition("[")[0].split(".")
         inner: Any = rest
         for section in sections:

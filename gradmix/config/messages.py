@@ -1,4 +1,4 @@
-"""Turns what pydantic found wrong into messages that name the full path of the key and the nearest known one."""
+"""Turns pydantic's errors into messages that name the full path of the key and the nearest known one."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,6 +7,8 @@ from typing import Any
 from gradmix.config.origins import origins
 
 Location = Sequence[int | str]
+Problem = tuple[str, str]
+"""Path of a key, and what is wrong with it."""
 
 _WORDS = {
     "missing": "is missing",
@@ -36,13 +38,13 @@ _WORDS = {
 
 
 def nearest(name: str, known: Iterable[str], *, prefix: str = "") -> str:
-    """``"; did you mean gradmix?"``, or nothing where no known name is like it."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {prefix}{found[0]}?" if found else ""
+    """Suggest the nearest known name, ``"; did you mean gradmix?"``; nothing where none is like it."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {prefix}{close[0]}?" if close else ""
 
 
 def dotted(location: Location) -> str:
-    """``("sources", 0)`` as ``sources[0]``."""
+    """Write ``("sources", 0)`` as ``sources[0]``."""
     text = ""
     for part in location:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
@@ -50,7 +52,7 @@ def dotted(location: Location) -> str:
 
 
 def describe(error: Any, location: Location, known_keys: Sequence[str]) -> str:
-    """One problem in words.
+    """Put one problem into words.
 
     Args:
         error: an entry of pydantic's ``ValidationError.errors()``.
@@ -77,15 +79,15 @@ def _plain(value: Any) -> Any:
 
 
 def _suggestion(location: Location, known_keys: Sequence[str]) -> str:
-    """The nearest key of the same section; else a key of that name, or nearly, of another section."""
+    """Suggest the nearest key of the same section, or one with nearly that name in another section."""
     key, section = str(location[-1]), _generic(location[:-1], known_keys)
     siblings = [
         known.rpartition(".")[2] for known in known_keys if known.rpartition(".")[0] == section
     ]
     prefix = f"{dotted(location[:-1])}." if len(location) > 1 else ""
-    found = nearest(key, siblings, prefix=prefix)
-    if found:
-        return found
+    hint = nearest(key, siblings, prefix=prefix)
+    if hint:
+        return hint
     elsewhere = {
         known.rpartition(".")[2]: known for known in reversed(known_keys) if "*" not in known
     }
@@ -95,15 +97,15 @@ def _suggestion(location: Location, known_keys: Sequence[str]) -> str:
     return f" (known here: {', '.join(siblings)})" if siblings else ""
 
 
-def unknown_k(path: str, chosen: Iterable[int], known: Sequence[int]) -> Iterator[tuple[str, str]]:
-    """Path and fault of every number of labels per class that the experiment does not have."""
+def unknown_k(path: str, chosen: Iterable[int], known: Sequence[int]) -> Iterator[Problem]:
+    """Report every number of labels per class that the experiment does not have."""
     for k in chosen:
         if k not in known:
             yield path, f"{k} is none of labels_per_class ({', '.join(map(str, known))})"
 
 
 def _generic(location: Location, known_keys: Sequence[str]) -> str:
-    """Path of a section with ``*`` where the user's own names stand: ``domains.mine`` -> ``domains.*``."""
+    """Put ``*`` for the user's own names in the path of a section: ``domains.mine`` -> ``domains.*``."""
     path = ""
     for part in location:
         exact = f"{path}.{part}" if path else str(part)

@@ -1,20 +1,18 @@
-"""What must hold for methods, their candidates and ablations. Each yields ``(path of the key, fault)``."""
+"""Checks of methods, their candidates and ablations. Each yields ``(path of the key, fault)``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gradmix.config.experiment import Config
-from gradmix.config.messages import nearest, unknown_k
+from gradmix.config.messages import Problem, nearest, unknown_k
 from gradmix.config.models import Method, Overrides
 from gradmix.methods.mixers import MIXERS
 from gradmix.methods.recipes import METHODS
 from gradmix.terms.registry import TERMS
 
-Problem = tuple[str, str]
-
 
 def names_of(config: Config) -> Iterator[Problem]:
-    """Names of recipes, mixers, terms and the methods that ablations share with the table."""
+    """Check names of recipes, mixers and terms, and of methods that ablations share with the table."""
     for name, method in config.methods.items():
         yield from _names(f"methods.{name}", name, method)
     seen: dict[str, tuple[str, Method]] = {n: ("methods", m) for n, m in config.methods.items()}
@@ -55,7 +53,7 @@ def _names(path: str, name: str, method: Method) -> Iterator[Problem]:
 
 
 def settings_of(config: Config) -> Iterator[Problem]:
-    """Overrides that have an effect, and no more candidates than the budget."""
+    """Check that overrides have an effect, and that there are no more candidates than the budget."""
     for path, name, method in paths_of(config):
         settings, recipe = config.method_settings(name).to_json(), config.recipe(name)
         known = recipe.default_options()
@@ -69,14 +67,13 @@ def settings_of(config: Config) -> Iterator[Problem]:
                 f"{path}.mixer",
                 f"{recipe.mixer} needs V as its guide, but recipe {recipe.name} has none",
             )
-        if recipe.mixer == "fixed_weights" and config.candidates(name) == 1:
-            given = settings["options"]["fixed_weights"]["weights"]
-            if not given:
-                yield (
-                    path,
-                    "has no weights: give options.fixed_weights.weights, or candidates with them",
-                )
         tried = config.candidates(name)
+        given = recipe.mixer != "fixed_weights" or settings["options"]["fixed_weights"]["weights"]
+        if tried == 1 and not given:
+            yield (
+                path,
+                "has no weights: give options.fixed_weights.weights, or candidates with them",
+            )
         if tried > config.tuning.budget:
             yield path, f"tries {tried} settings, more than tuning.budget ({config.tuning.budget})"
         if method.overrides("network") and recipe.starts_from:
@@ -86,7 +83,7 @@ def settings_of(config: Config) -> Iterator[Problem]:
 
 
 def paths_of(config: Config) -> Iterator[tuple[str, str, Method]]:
-    """Path, name and section of every method, those of ablations included."""
+    """Yield path, name and section of every method, those of ablations included."""
     for name, method in config.all_methods().items():
         homes = [key for key, ablation in config.ablations.items() if name in ablation.methods]
         home = "methods" if name in config.methods else f"ablations.{homes[0]}.methods"
@@ -138,7 +135,7 @@ def _option(
 
 
 def pseudo_labels_of(config: Config) -> Iterator[Problem]:
-    """Enough members of the grid for every ensemble, and an enlarged V that is none smaller than V."""
+    """Check that the grid has members for every ensemble, and that an enlarged V is no smaller than V."""
     for k in config.grid.evaluate_at:
         if k not in config.labels_per_class:
             yield "grid.evaluate_at", f"{k} is none of labels_per_class"

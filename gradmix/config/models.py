@@ -17,8 +17,7 @@ from gradmix.config.types import (
     nothing_is_empty,
 )
 
-Threshold = Annotated[NonNegative, Field(lt=1)]
-Momentum = Annotated[NonNegative, Field(lt=1)]
+BelowOne = Annotated[NonNegative, Field(lt=1)]
 
 
 class Image(Section):
@@ -78,7 +77,7 @@ class Training(Section):
     target_batch_size: Count = 128
     unlabelled_batch_size: Count = 64
     learning_rate: Positive = 0.05
-    momentum: Momentum = 0.9
+    momentum: BelowOne = 0.9
     weight_decay: NonNegative = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     forward: Annotated[Literal["separate", "together"], BeforeValidator(_forward)] = "separate"
@@ -102,7 +101,7 @@ class GradMix(Section):
     eta_on_heads: bool | None = None
     last_layer: Literal["H0", "H1", "H2"] = "H1"
     layers: Literal["module", "tensor"] = "module"
-    average: Annotated[NonNegative, Field(lt=1)] = 0.0
+    average: BelowOne = 0.0
 
 
 class Grid(Section):
@@ -118,20 +117,20 @@ class Sweep(Section):
     """Numbers of models and thresholds whose labels are compared with the truth, to read and not to use."""
 
     models: Annotated[tuple[Count, ...], AsList, Distinct] = ()
-    thresholds: Annotated[tuple[Threshold, ...], AsList, Distinct] = ()
+    thresholds: Annotated[tuple[BelowOne, ...], AsList, Distinct] = ()
 
 
 class PseudoLabels(Section):
     """How unlabelled images get labels."""
 
     models: Count = 3
-    threshold: Threshold = 0.8
+    threshold: BelowOne = 0.8
     enlarge_to: Count = 100
     sweep: Sweep = Sweep()
 
 
 class Overrides(Section):
-    """What a method, or one of its candidates, has for itself."""
+    """Settings of one method, or of one of its candidates, over the experiment's own."""
 
     network: Network = Network()
     training: Training = Training()
@@ -139,7 +138,7 @@ class Overrides(Section):
     options: dict[Name, dict[Name, Any]] = Field(default={})
 
     def overrides(self, section: str) -> dict[str, Any]:
-        """The keys of a section that the configuration sets here."""
+        """List the keys of a section that the configuration sets here, with their values."""
         values: Section = getattr(self, section)
         return values.model_dump(mode="json", exclude_unset=True)
 
@@ -151,7 +150,7 @@ Candidates = Annotated[
 
 
 class Method(Overrides):
-    """A row of the tables: a recipe, parts added to it, and what it has for itself."""
+    """A row of the tables: a recipe, parts added to it, and settings of its own."""
 
     recipe: Name | None = None
     title: str | None = None
@@ -163,7 +162,7 @@ class Method(Overrides):
 
 
 class Tuning(Section):
-    """What methods may try: the settings whose networks are compared on H, and the best of which is kept."""
+    """Settings that methods may try; their networks are compared on H, and the best is kept."""
 
     budget: Count = 1
     candidates: Candidates = Field(default={})

@@ -1,17 +1,16 @@
-"""What must hold for the network, and for what methods change of it. Each yields ``(path of the key, fault)``."""
+"""Checks of the network's section, and of what methods change of it. Each yields ``(path of the key, fault)``."""
 
 from collections.abc import Iterable, Iterator
 
 from gradmix.config.experiment import Config
+from gradmix.config.messages import Problem
 from gradmix.config.method_checks import paths_of
 from gradmix.config.models import Overrides
 from gradmix.nets.registry import NETWORKS, no_effect
 
-Problem = tuple[str, str]
-
 
 def networks_of(config: Config) -> Iterator[Problem]:
-    """Keys that the network takes, here and in methods and candidates; images that are large enough for it."""
+    """Check that the network takes the keys given for it, in methods and candidates too, and images of this size."""
     name = config.network.name
     part = NETWORKS[name]
     yield from _untaken(config, "network", config.network.model_fields_set)

@@ -18,7 +18,10 @@ from gradmix.config.types import (
 )
 
 Path = Annotated[str, Field(min_length=1)]
-# What says how raw data are used, not which they are.
+GroupPattern = Annotated[
+    str | None, Field(description="regular expression whose one group names a file's group")
+]
+# Keys that say how raw data are used, not which they are.
 _USES = {"share", "label_space", "classes", "resize", "most_left_out"}
 _USES |= {"count", "frames_per_clip", "every"}
 
@@ -33,7 +36,7 @@ Interval = Annotated[tuple[Float, Float], AfterValidator(_interval)]
 
 
 class Domain(Section):
-    """What domains of every origin have."""
+    """Keys that domains of every origin have."""
 
     label_space: Annotated[Name, Field(description="label space of its labels")]
     classes: Annotated[
@@ -55,7 +58,7 @@ class Domain(Section):
         return False
 
     def raw_data(self) -> dict[str, Any]:
-        """Its origin and the keys that say which raw data it reads."""
+        """Give its origin and the keys that say which raw data it reads."""
         return self.model_dump(mode="json", exclude=_USES)
 
 
@@ -185,9 +188,7 @@ class ImageFolder(FileDomain):
 
     origin: Literal["image_folder"]
     folder: Annotated[Path, Field(description="folder of class folders of images")]
-    group_pattern: Annotated[
-        str | None, Field(description="regular expression whose one group names a file's group")
-    ] = None
+    group_pattern: GroupPattern = None
 
 
 class ClipFolder(ClipDomain):
@@ -195,9 +196,7 @@ class ClipFolder(ClipDomain):
 
     origin: Literal["clip_folder"]
     folder: Annotated[Path, Field(description="folder of class folders of clips")]
-    group_pattern: Annotated[
-        str | None, Field(description="regular expression whose one group names a file's group")
-    ] = None
+    group_pattern: GroupPattern = None
 
 
 class Manifest(ClipDomain):
@@ -274,7 +273,7 @@ AnyDomain = RawDomain | Perturbed
 
 @cache
 def origins() -> dict[str, type[Section]]:
-    """The sections by the origin that they describe."""
+    """Map every origin to the section that describes it."""
     return {
         get_args(model.model_fields["origin"].annotation)[0]: model for model in get_args(AnyDomain)
     }

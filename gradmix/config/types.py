@@ -38,7 +38,7 @@ def _list(value: Any) -> Any:
 
 
 def _draws(value: Any) -> Any:
-    """Number of draws, or the draws themselves."""
+    """Turn a number of draws into the draws themselves."""
     if isinstance(value, list | tuple):
         return value
     number = _number(value)
@@ -71,5 +71,5 @@ Natural = Annotated[int, BeforeValidator(_number), Field(ge=0)]
 
 
 def nothing_is_empty(value: Any) -> Any:
-    """``gradmix:`` with nothing behind it is the same as ``gradmix: {}``."""
+    """Take ``gradmix:`` with nothing behind it for ``gradmix: {}``."""
     return {} if value is None else value

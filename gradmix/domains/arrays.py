@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The .npz file, if it exists; a missing one is reported by `load`, with a better message."""
+    """List the .npz file if it exists; `load` reports a missing one, with a better message."""
     path = _path(settings, data_dir)
     return [path] if path.is_file() else []
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
-    """Reads the arrays that the settings name.
+    """Read the arrays that the settings name.
 
     Settings: `file` (relative to data_dir, or absolute), and the names of the arrays in it:
     `images` (default "images"): (N,H,W), (N,H,W,1) or (N,H,W,3) uint8; `labels` (default "labels"):
@@ -68,7 +68,7 @@ def _path(settings: Mapping[str, Any], data_dir: Path) -> Path:
 
 
 def _read(path: Path, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The named arrays by role."""
+    """Read the named arrays, by role."""
     import numpy as np
 
     try:
@@ -81,9 +81,8 @@ def _read(path: Path, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
                 raise ValueError(f"has no array {missing[0]!r}; it has {names}")
             arrays = {role: archive[key] for role, key in keys.items()}
             for role, key in keys.items():
-                if not isinstance(
-                    arrays[role], np.ndarray
-                ):  # NumPy gives the bytes of anything else
+                # NumPy gives the bytes of anything else.
+                if not isinstance(arrays[role], np.ndarray):
                     raise ValueError(f"{key!r} is no array in NumPy's format")
             return arrays
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
@@ -94,7 +93,7 @@ def _read(path: Path, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
 
 
 def _images(images: np.ndarray, where: str) -> np.ndarray:
-    """Checked images as (N,H,W,C)."""
+    """Check images, and give them as (N,H,W,C)."""
     import numpy as np
 
     shape = images.shape
@@ -115,7 +114,7 @@ def _images(images: np.ndarray, where: str) -> np.ndarray:
 
 
 def _class_names(labels_N: np.ndarray, where: str) -> np.ndarray:
-    """Class names of labels that are strings or whole numbers from 0."""
+    """Turn labels, strings or whole numbers from 0, into class names."""
     import numpy as np
 
     if labels_N.dtype.kind in "US":

@@ -1,4 +1,4 @@
-"""Content hashes of images, by which duplicates are found."""
+"""Content hashes of images, which tell duplicates."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 def content_hashes(images_NHWC: np.ndarray) -> list[str]:
-    """16-byte BLAKE2b of every image's shape and bytes, as hex; equal = the same picture.
+    """Hash every image's shape and bytes, 16-byte BLAKE2b as hex; equal = the same picture.
 
     An RGB image whose three channels are equal has the hash of the grey image, because grey images
     are repeated over the channels before the network sees them; so a grey copy and a colour copy of
-    one picture are found to be duplicates.
+    one picture are duplicates.
     """
     _, height, width, channels = images_NHWC.shape
     images_NHWC = np.ascontiguousarray(images_NHWC)

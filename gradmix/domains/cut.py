@@ -1,4 +1,4 @@
-"""What a domain keeps of the images that its origin gives (`share`), and changes of them (`perturbed`)."""
+"""Cuts a domain's share out of the images of its origin (`share`), and changes some (`perturbed`)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def position_of(content: str, group: str = "", clip: str = "") -> float:
-    """Where in [0, 1) an image stands, to which `share` gives an interval; the same on every machine.
+    """Place an image in [0, 1), of which `share` is an interval; the same on every machine.
 
-    It is that of the image's group, where it has one, else of its clip, else of its content, so that no interval
-    parts a group, a clip or two copies.
+    The place follows from the image's group, where it has one, else from its clip, else from its content, so that
+    no interval parts a group, a clip or two copies.
     """
     unit = f"group {group}" if group else f"clip {clip}" if clip else f"content {content}"
     digest = hashlib.blake2b(unit.encode(), digest_size=8).digest()
@@ -33,9 +33,9 @@ class Cut:
     """Takes images as they stream by, changed where the settings say so.
 
     Args:
-        settings: of the domain; here count `share` ([from, to], or null: all) and `perturbed` (`images` and `labels`,
+        settings: the domain's; used are `share` ([from, to], or null: all) and `perturbed` (`images` and `labels`,
             each with `share` and `kind`, and `seed`; missing: nothing is changed).
-        classes: of the label space.
+        classes: the label space's.
     """
 
     def __init__(self, settings: Mapping[str, Any], classes: Sequence[str]) -> None:
@@ -54,7 +54,7 @@ class Cut:
         groups: Sequence[str] | np.ndarray,
         clips: Sequence[str] | np.ndarray,
     ) -> tuple[np.ndarray, Chunk]:
-        """The M of N images that are kept.
+        """Take the M of N images that are in the share, changed where the settings say so.
 
         Args:
             images_NHWC: (N,H,W,C) uint8, of their final size.
@@ -63,7 +63,7 @@ class Cut:
             clips: (N,) "" = none.
 
         Returns:
-            (M,) their rows, and what is to be written of them.
+            (M,) their rows, and the chunk to write.
         """
         rows = np.arange(len(images_NHWC))
         if self._share is None and self._perturbed is None:
@@ -86,7 +86,7 @@ class Cut:
         return rows, (images_NHWC, content)
 
     def finished(self, index: pd.DataFrame) -> pd.DataFrame:
-        """The index of all images taken, with their changed labels.
+        """Put the changed labels into the index of all images taken.
 
         Raises:
             ValueError: a class had images, but `share` left none.
@@ -108,13 +108,13 @@ class Cut:
         )
 
     def notes(self, index: pd.DataFrame) -> list[str]:
-        """Sentences for domain.json; `index` as it is `finished`."""
-        found = []
+        """Write sentences for domain.json; `index` comes from `finished`."""
+        notes = []
         if self._share is not None:
             start, end = self._share
-            found.append(f"{self._outside} images left out, outside the share [{start:g}, {end:g}]")
+            notes.append(f"{self._outside} images left out, outside the share [{start:g}, {end:g}]")
         if self._perturbed is not None:
             images = int(index["image_changed"].sum())
             labels = int((index["label"] != index["true_label"]).sum())
-            found.append(f"{images} images and {labels} labels of {len(index)} changed")
-        return found
+            notes.append(f"{images} images and {labels} labels of {len(index)} changed")
+        return notes

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -46,7 +47,7 @@ Chunk = np.ndarray | tuple[np.ndarray, Sequence[str]]
 
 @dataclass(frozen=True)
 class Domain:
-    """An opened domain: N images with their labels.
+    """An opened domain: N images on disk with their labels in memory.
 
     Attributes:
         folder: where it lies.
@@ -90,7 +91,7 @@ class Domain:
             raise ValueError(f"{path}: not a readable index ({error})") from error
 
     def column(self, name: str) -> np.ndarray:
-        """(N,) a column of the index, strings as objects; read by itself, at the first use, and without pandas."""
+        """(N,) a column of the index, strings as objects; read at the first use, alone and without pandas."""
         if "index" in self.__dict__:
             return self.index[name].to_numpy()
         columns: dict[str, np.ndarray] = self.__dict__.setdefault("_columns", {})
@@ -110,7 +111,7 @@ def write_domain(
     index: pd.DataFrame,
     info: Mapping[str, Any],
 ) -> None:
-    """Writes a domain; domain.json comes last, so that a part is never taken for a whole one.
+    """Write a domain; domain.json comes last, so that a part is never taken for a whole one.
 
     Args:
         folder: made if missing. An older domain there is replaced.
@@ -125,7 +126,9 @@ def write_domain(
         OSError: the disk is full, or the like; the folder then holds no domain.json.
     """
     _check_index(index, info)
-    chunks = _chunks_of(images) if isinstance(images, np.ndarray) else iter(images)
+    chunks: Iterable[np.ndarray] = images
+    if isinstance(images, np.ndarray):
+        chunks = (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))
     stream_domain(folder, chunks, lambda: (index, info))
 
 
@@ -134,7 +137,7 @@ def stream_domain(
     chunks: Iterable[Chunk],
     described: Callable[[], tuple[pd.DataFrame, Mapping[str, Any]]],
 ) -> None:
-    """Writes a domain of which nobody knows beforehand how many images it will have.
+    """Write a domain with a number of images that is not known beforehand.
 
     Args:
         folder: as in `write_domain`.
@@ -171,7 +174,7 @@ def stream_domain(
 
 
 def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
-    """Opens a domain, its images memory-mapped, after checking that its three files agree.
+    """Open a domain, its images memory-mapped, after checking that its three files agree.
 
     Args:
         folder: the folder of the domain.
@@ -192,11 +195,6 @@ def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
     return Domain(folder, images, labels, info)
 
 
-def _chunks_of(images_NHWC: np.ndarray) -> Iterator[np.ndarray]:
-    for start in range(0, len(images_NHWC), _CHUNK):
-        yield images_NHWC[start : start + _CHUNK]
-
-
 def _check_index(index: pd.DataFrame, info: Mapping[str, Any]) -> None:
     labels_N, classes = index["label"].to_numpy(), info["classes"]
     if len(index) == 0:
@@ -206,7 +204,7 @@ def _check_index(index: pd.DataFrame, info: Mapping[str, Any]) -> None:
 
 
 def _write_images(path: Path, chunks: Iterable[Chunk]) -> tuple[Sequence[int], list[str]]:
-    """Streams chunks into an .npy file; shape of an image, and a content hash of each."""
+    """Stream chunks into an .npy file; give the shape of an image, and a content hash of each."""
     shape: tuple[int, ...] = ()
     content: list[str] = []
     with open(path, "wb") as file:
@@ -234,7 +232,7 @@ def _write_images(path: Path, chunks: Iterable[Chunk]) -> tuple[Sequence[int], l
 
 
 def _header(shape: tuple[int, ...]) -> bytes:
-    """An .npy header; its length does not depend on the first number, for which NumPy leaves room."""
+    """Make an .npy header; its length does not depend on the first number, for which NumPy leaves room."""
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         buffer, {"descr": "|u1", "fortran_order": False, "shape": shape}
@@ -249,27 +247,30 @@ def _read_info(folder: Path) -> dict[str, Any]:
         state = f"only {' and '.join(begun)}: its writing was broken off" if begun else "no domain"
         raise ValueError(f"{path} is missing; {folder} holds {state}. Prepare the domain again.")
     info = read_json(path)
-    missing = (
-        [key for key in _INFO_KEYS if key not in info]
-        if isinstance(info, dict)
-        else list(_INFO_KEYS)
-    )
-    if missing:
+    known = info if isinstance(info, dict) else {}
+    if missing := [key for key in _INFO_KEYS if key not in known]:
         raise ValueError(f"{path}: lacks {', '.join(missing)}")
-    return info
+    return known
 
 
-def _open_images(path: Path, expected: list[int]) -> np.ndarray:
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Name the file where reading it fails."""
     try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
+        yield
     except FileNotFoundError as error:
         raise ValueError(
             f"{path} is missing, though {INFO} announces it. Prepare the domain again."
         ) from error
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:
         raise ValueError(
             f"{path}: truncated or corrupt ({error}). Prepare the domain again."
         ) from error
+
+
+def _open_images(path: Path, expected: list[int]) -> np.ndarray:
+    with _readable(path):
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
     if images.dtype != np.uint8 or list(images.shape) != expected or images.shape[-1] not in (1, 3):
         raise ValueError(
             f"{path}: holds {images.shape} {images.dtype}, "
@@ -287,20 +288,12 @@ def _open_images(path: Path, expected: list[int]) -> np.ndarray:
 def _read_labels(path: Path, info: Mapping[str, Any]) -> np.ndarray:
     import pyarrow.parquet as parquet
 
-    try:
-        with parquet.ParquetFile(path) as file:
-            missing = [column for column in COLUMNS if column not in file.schema_arrow.names]
-        labels = None if missing else read_columns(path, ["label"])["label"]
-    except FileNotFoundError as error:
-        raise ValueError(
-            f"{path} is missing, though {INFO} announces it. Prepare the domain again."
-        ) from error
-    except Exception as error:
-        raise ValueError(
-            f"{path}: truncated or corrupt ({error}). Prepare the domain again."
-        ) from error
-    if labels is None:
+    with _readable(path), parquet.ParquetFile(path) as file:
+        missing = [column for column in COLUMNS if column not in file.schema_arrow.names]
+    if missing:
         raise ValueError(f"{path}: lacks the columns {', '.join(missing)}")
+    with _readable(path):
+        labels = read_columns(path, ["label"])["label"]
     if len(labels) != info["count"]:
         raise ValueError(
             f"{path}: has {len(labels)} rows, but {INFO} announces {info['count']} images"

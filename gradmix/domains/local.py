@@ -1,4 +1,4 @@
-"""Files in `data_dir`: laid there by hand and found, or downloaded there whole."""
+"""Files in `data_dir`: put there by hand, or downloaded whole."""
 
 from __future__ import annotations
 
@@ -9,34 +9,39 @@ from pathlib import Path
 
 
 def find_local(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> Path | None:
-    """The first of `names` in the first of `folders` (below `data_dir`) that has one, or None."""
-    for folder in folders:
-        for name in names:
-            path = data_dir / folder / name
-            if path.is_file():
-                return path
-    return None
+    """Look up the first of `names` in the first of `folders` (below `data_dir`) that has one; else None."""
+    paths = (data_dir / folder / name for folder in folders for name in names)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def looked_for(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> str:
-    """A sentence for error messages: which names were looked for, and where."""
+    """Say, for error messages, which names were looked for, and where."""
     places = ", ".join(str(data_dir / folder) for folder in folders)
     return f"looked for {' or '.join(names)} in {places}"
 
 
-def download(folder: Path, fetch: Callable[[str], object], names: Mapping[str, str]) -> None:
+def download(
+    folder: Path,
+    fetch: Callable[[str], object],
+    names: Mapping[str, str],
+    *,
+    what: str,
+    by_hand: str,
+) -> None:
     """Downloads files beside their place and moves them there whole.
 
-    So an interrupted download is not found by the next run, and jobs that fetch the same files at
-    the same time cannot read each other's halves.
+    So the next run does not take an interrupted download for a whole one, and jobs that fetch the
+    same files at the same time cannot read each other's halves.
 
     Args:
         folder: where the files will lie; made if missing.
         fetch: called with an empty folder; downloads into it and raises if that fails.
         names: path below that folder -> file name in `folder`.
+        what: for messages: what is missing, with its verb ("MNIST is").
+        by_hand: for messages: sentences that say how to do without the download.
 
     Raises:
-        ValueError: what hindered the download, in one line.
+        ValueError: why the download failed, in one line, and what to do.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,4 +51,7 @@ def download(folder: Path, fetch: Callable[[str], object], names: Mapping[str, s
                 os.replace(Path(unfinished) / fetched, folder / name)
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise ValueError(f"could not be downloaded ({type(error).__name__}: {reason})") from error
+        raise ValueError(
+            f"{what} not in data_dir and could not be downloaded "
+            f"({type(error).__name__}: {reason}). {by_hand}"
+        ) from error

@@ -1,4 +1,4 @@
-"""MNIST: files laid into data_dir are found and verified by content; else downloaded.
+"""MNIST: files in data_dir are verified by content; else they are downloaded.
 
 The MD5 sums are of the uncompressed idx files. The .gz files that they were taken from had the sums
 in `torchvision.datasets.MNIST.resources`; those sums themselves are of no use here, because a .gz
@@ -37,13 +37,13 @@ URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The files of the split that lie in data_dir; none that will be, or was, downloaded."""
-    found = [find_local(data_dir, FOLDERS, _names(stem)) for stem in _stems(settings)]
-    return [path for path in found if path is not None]
+    """List the split's files in data_dir; none that will be, or was, downloaded."""
+    paths = [find_local(data_dir, FOLDERS, _names(stem)) for stem in _stems(settings)]
+    return [path for path in paths if path is not None]
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
-    """All images of `split` (train: 60,000, test: 10,000), (N,28,28,1) uint8, ink bright on dark.
+    """Read all images of `split` (train: 60,000, test: 10,000), (N,28,28,1) uint8, ink bright on dark.
 
     Raises:
         ValueError: a file is damaged, another one or misnamed; or it is missing and cannot be
@@ -58,8 +58,7 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | 
     contents = []
     for stem in stems:
         path = find_local(data_dir, folders, _names(stem))
-        if path is None:
-            raise ValueError(f"MNIST: {looked_for(data_dir, folders, _names(stem))}, in vain")
+        assert path is not None
         contents.append(verified_content(path, stem))
     images_NHW, labels_N = (
         np.frombuffer(content, np.uint8, offset=4 + 4 * len(FILES[stem][1])).reshape(FILES[stem][1])
@@ -77,7 +76,7 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | 
 
 
 def verified_content(path: Path, stem: str) -> bytes:
-    """The uncompressed content of `path`, which must be MNIST's file `stem`.
+    """Read the uncompressed content of `path`, which must be MNIST's file `stem`.
 
     Raises:
         ValueError: names the file and what is wrong: a damaged gzip, a truncated file, another file
@@ -92,11 +91,11 @@ def verified_content(path: Path, stem: str) -> bytes:
                 f"{path}: corrupt or truncated gzip ({error}); get the file again"
             ) from error
     md5, shape = FILES[stem]
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found == md5:
+    actual_md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if actual_md5 == md5:
         return content
     for other, (other_md5, _) in FILES.items():
-        if found == other_md5:
+        if actual_md5 == other_md5:
             raise ValueError(
                 f"{path}: holds the content of {other}, not of {stem}; it seems to be misnamed"
             )
@@ -111,7 +110,7 @@ def verified_content(path: Path, stem: str) -> bytes:
         page = " (a web page was saved in its place)" if content.lstrip()[:1] == b"<" else ""
         raise ValueError(f"{path}: neither gzip nor an idx file of bytes{page}; get the file again")
     raise ValueError(
-        f"{path}: not the original {stem}: the MD5 of its uncompressed content is {found}, "
+        f"{path}: not the original {stem}: the MD5 of its uncompressed content is {actual_md5}, "
         f"expected {md5}"
     )
 
@@ -130,21 +129,19 @@ def _names(stem: str) -> tuple[str, ...]:
 
 
 def _download(data_dir: Path) -> None:
-    """Lets torchvision fetch all four files from its mirrors, with its checksums."""
+    """Let torchvision fetch all four files from its mirrors, with its checksums."""
 
     def fetch(folder: str) -> None:
         from torchvision.datasets import MNIST
 
         MNIST(folder, download=True)
 
-    try:
-        download(
-            data_dir / DOWNLOADS, fetch, {f"MNIST/raw/{stem}.gz": f"{stem}.gz" for stem in FILES}
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"MNIST is not in data_dir and {error}. "
-            f"By hand: get {', '.join(f'{stem}.gz' for stem in FILES)}, for instance from {URL}, "
-            f"and lay them, packed or unpacked, into {data_dir / FOLDERS[0]}. "
-            f"Now {looked_for(data_dir, (*FOLDERS, DOWNLOADS), ['these names'])}."
-        ) from error
+    download(
+        data_dir / DOWNLOADS,
+        fetch,
+        {f"MNIST/raw/{stem}.gz": f"{stem}.gz" for stem in FILES},
+        what="MNIST is",
+        by_hand=f"By hand: get {', '.join(f'{stem}.gz' for stem in FILES)}, for instance from {URL}, "
+        f"and lay them, packed or unpacked, into {data_dir / FOLDERS[0]}. "
+        f"Now {looked_for(data_dir, (*FOLDERS, DOWNLOADS), ['these names'])}.",
+    )

@@ -1,7 +1,7 @@
 """Changes a part of a domain's images and labels on purpose: a source of known distance from the target.
 
-What becomes of an image follows from the seed and from the content of the unchanged image alone. So a larger share
-changes the images of a smaller one, too, and neither order nor other images matter.
+Each change follows from the seed and from the content of the unchanged image alone. So a larger share changes the
+images of a smaller one, too, and neither order nor other images matter.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ SPECKLED = 0.1  # share of the pixels
 def perturbed_images(
     images_NHWC: np.ndarray, content: Sequence[str], settings: Mapping[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images of which a share is changed.
+    """Change a share of the images.
 
     Args:
-        images_NHWC: (N,H,W,C) uint8; stays as it is.
+        images_NHWC: (N,H,W,C) uint8; not changed in place.
         content: (N,) their content hashes.
         settings: `seed`, and `images`: `share`, the probability of a change, and `kind`: `noise`, normal noise on
             every pixel and channel, or `any`, one of rotation, salt-and-pepper noise and the two flips.
@@ -46,12 +46,12 @@ def perturbed_images(
 def perturbed_labels(
     labels_N: np.ndarray, content: Sequence[str], classes: int, settings: Mapping[str, Any]
 ) -> np.ndarray:
-    """Labels of which a share is changed, (N,) int64.
+    """Change a share of the labels, (N,) int64.
 
     Args:
         labels_N: (N,) the true labels.
         content: (N,) the images' content hashes.
-        classes: of the label space.
+        classes: number of classes of the label space.
         settings: `seed`, and `labels`: `share`, the probability of a change, and `kind`: `uniform`, any class, the
             true one included, or `shift`, the next class, of the last one the first.
     """

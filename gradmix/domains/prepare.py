@@ -1,4 +1,4 @@
-"""Prepares one domain: loads its origin, selects and renames classes, resizes, cuts its share, writes."""
+"""Prepares one domain of arrays: loads its origin, selects and renames classes, resizes, cuts its share, writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradmix.domains.classes import labels_of, wanted_classes
+from gradmix.domains.classes import labels_of, left_out_note, renaming, wanted_classes
 from gradmix.domains.cut import Cut
 from gradmix.domains.format import Chunk, stream_domain
 from gradmix.domains.raw import RawImages
@@ -31,7 +31,7 @@ def prepare_domain(
     origin: ModuleType,
     log: Callable[[str], None] | None = None,
 ) -> None:
-    """Writes the domain `name` into `folder`.
+    """Write the domain `name` into `folder`.
 
     Args:
         name: of the domain, for messages and domain.json.
@@ -56,24 +56,22 @@ def prepare_domain(
     resize = settings.get("resize") or "bilinear"
     if resize not in ("bilinear", "none"):
         raise ValueError(f"domains.{name}.resize must be bilinear or none, but got {resize!r}")
-    renamed = {str(old): str(new) for old, new in (settings.get("classes") or {}).items()}
+    renamed = renaming(settings)
     try:
         wanted = None if classes is None else wanted_classes(renamed, classes)
         raw = origin.load(settings, Path(data_dir), wanted)
         _check_raw(raw)
-        found = np.asarray(raw.class_names, dtype=str)
-        classes = [str(label) for label in (np.unique(found) if classes is None else classes)]
-        labels, left_out = labels_of(found, renamed, classes)
+        class_names = np.asarray(raw.class_names, dtype=str)
+        classes = [str(label) for label in (np.unique(class_names) if classes is None else classes)]
+        labels, left_out = labels_of(class_names, renamed, classes)
     except ValueError as error:
         raise ValueError(f"domains.{name}: {error}") from error
     rows = np.flatnonzero(labels >= 0)
-    notes = list(raw.notes)
-    if left_out:
-        counts = ", ".join(f"{old} ({count})" for old, count in left_out.items())
-        total = sum(left_out.values())
-        notes.append(f"{total} images left out, of classes outside the label space: {counts}")
+    notes = [*raw.notes, *left_out_note(left_out, "images")]
     cut, taken = Cut(settings, classes), []
-    groups, clips = (_texts(values, len(labels)) for values in (raw.groups, raw.clips))
+    no_names = np.full(len(labels), "")
+    groups = no_names if raw.groups is None else np.asarray(raw.groups, dtype=str)
+    originals = np.asarray(raw.originals, dtype=str)
 
     def chunks() -> Iterator[Chunk]:
         for start in range(0, len(rows), _CHUNK):
@@ -81,7 +79,7 @@ def prepare_domain(
             images = raw.images[some]
             if resize == "bilinear":
                 images = resize_bilinear(images, *image)
-            kept, chunk = cut.take(images, labels[some], groups[some], clips[some])
+            kept, chunk = cut.take(images, labels[some], groups[some], no_names[some])
             taken.append(some[kept])
             yield chunk
 
@@ -91,8 +89,8 @@ def prepare_domain(
             "label": labels[kept],
             "class_name": np.asarray(classes, dtype=str)[labels[kept]],
             "group": groups[kept],
-            "clip": clips[kept],
-            "original": _texts(raw.originals, len(labels))[kept],
+            "clip": no_names[kept],
+            "original": originals[kept],
         }
         index = cut.finished(pd.DataFrame(table))
         notes.extend(cut.notes(index))
@@ -117,22 +115,13 @@ def prepare_domain(
 
 
 def _check_raw(raw: RawImages) -> None:
-    """What every origin must hold to; a user's arrays are checked where they are read."""
+    """Check what every origin must give; a user's arrays are checked where they are read."""
     images = raw.images
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(
             f"images must be (N,H,W,C) uint8 with C = 1 or 3, but are {images.shape} {images.dtype}"
         )
-    lists = {
-        "class names": raw.class_names,
-        "originals": raw.originals,
-        "groups": raw.groups,
-        "clips": raw.clips,
-    }
+    lists = {"class names": raw.class_names, "originals": raw.originals, "groups": raw.groups}
     for what, values in lists.items():
         if values is not None and len(values) != len(images):
             raise ValueError(f"{len(images)} images, but {len(values)} {what}")
-
-
-def _texts(values: Sequence[str] | np.ndarray | None, count: int) -> np.ndarray:
-    return np.full(count, "") if values is None else np.asarray(values, dtype=str)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RawImages:
-    """N images of an origin.
+    """N images of an origin, and their class names.
 
     Attributes:
         images: (N,H,W,C) uint8, C = 1 or 3; need not be contiguous.
@@ -20,7 +20,6 @@ class RawImages:
         originals: (N,) strings that say which image of the origin each one is.
         groups: (N,) strings, or None; images of one group are never parted by a split. "" = no
             group.
-        clips: (N,) strings, or None; the video that a frame belongs to.
         sources: SHA-256 of what was read, by file name.
         notes: sentences for domain.json.
     """
@@ -29,6 +28,5 @@ class RawImages:
     class_names: np.ndarray
     originals: Sequence[str] | np.ndarray
     groups: Sequence[str] | np.ndarray | None = None
-    clips: Sequence[str] | np.ndarray | None = None
     sources: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

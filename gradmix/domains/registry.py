@@ -43,7 +43,7 @@ ORIGINS: dict[str, str] = {
 
 
 def origin_module(settings: Mapping[str, Any]) -> ModuleType:
-    """The module of `settings["origin"]`.
+    """Import the module of `settings["origin"]`.
 
     Raises:
         ValueError: there is no such origin; names the nearest one.
@@ -57,7 +57,7 @@ def origin_module(settings: Mapping[str, Any]) -> ModuleType:
 
 
 def raw_files_of(settings: Mapping[str, Any], data_dir: str | Path) -> list[Path]:
-    """The existing files that preparing such a domain will read, for the workflow to watch."""
+    """List the existing files that preparing such a domain will read, for the workflow to watch."""
     files: list[Path] = origin_module(settings).raw_files(settings, Path(data_dir))
     return files
 
@@ -68,6 +68,6 @@ def is_files(origin: str) -> bool:
 
 
 def inventory_of(settings: Mapping[str, Any], data_dir: str | Path) -> str:
-    """Hash over names and sizes of the files that an origin of files finds."""
-    found: str = origin_module(settings).inventory(settings, Path(data_dir))
-    return found
+    """Hash the names and sizes of the files of such a domain."""
+    names_and_sizes: str = origin_module(settings).inventory(settings, Path(data_dir))
+    return names_and_sizes

@@ -12,12 +12,12 @@ DIGITS = tuple("0123456789")
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """None: the images are generated."""
+    """List no file: the images are generated."""
     return []
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
-    """`count` images (N,32,32,3) uint8 RGB of the wanted digits, each digit in turn.
+    """Draw `count` images (N,32,32,3) uint8 RGB of the wanted digits, each digit in turn.
 
     The n-th image of a digit depends on `seed`, the digit and n alone: more images, or fewer other
     classes, change none of those that were there. Pixels may differ between versions of Pillow and

@@ -42,7 +42,7 @@ class DigitPainter:
         self._names, self._chances = list(FONTS), weights / weights.sum()
 
     def paint(self, digit: int, random: np.random.Generator) -> np.ndarray:
-        """An image (32,32,3) uint8 of `digit`, decided by `random` alone."""
+        """Paint an image (32,32,3) uint8 of `digit`, decided by `random` alone."""
         mask = self._mask(digit, random)
         background, ink = _colours(random)
         canvas = _backdrop(background, random)
@@ -52,7 +52,7 @@ class DigitPainter:
         return _photograph(canvas, random)
 
     def glyph(self, font: str, digit: int) -> Image.Image:
-        """The digit as a mask, cut to its ink, 48 pixels high."""
+        """Draw the digit as a mask, cut to its ink, 48 pixels high."""
         if (font, digit) not in self._glyphs:
             typeface = ImageFont.truetype(
                 str(self._folder / f"{font}.ttf"), 96, layout_engine=ImageFont.Layout.BASIC
@@ -73,16 +73,16 @@ class DigitPainter:
 
     @property
     def versions(self) -> str:
-        """The libraries that decide about pixels."""
+        """Versions of the libraries that decide about pixels."""
         return f"Pillow {PIL.__version__}, FreeType {features.version('freetype2')}"
 
     @cached_property
     def _folder(self) -> Path:
-        """The fonts of matplotlib, found without importing it."""
-        found = importlib.util.find_spec("matplotlib")
-        if found is None or found.origin is None:
+        """Folder of matplotlib's fonts, which needs no import of it."""
+        spec = importlib.util.find_spec("matplotlib")
+        if spec is None or spec.origin is None:
             raise ValueError("origin 'rendered_digits' needs matplotlib, which brings the fonts")
-        folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+        folder = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
         missing = [name for name in FONTS if not (folder / f"{name}.ttf").is_file()]
         if missing:
             raise ValueError(f"origin 'rendered_digits' misses the font {folder / missing[0]}.ttf")
@@ -175,7 +175,7 @@ def _shade(canvas: np.ndarray, mask: np.ndarray, random: np.random.Generator) ->
 
 
 def _photograph(canvas: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """What a small camera makes of it: blur, noise per pixel, 8 bits."""
+    """Take the canvas with a small camera: blur, noise per pixel, 8 bits."""
     image = Image.fromarray(np.clip(np.rint(canvas), 0, 255).astype(np.uint8))
     image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.3, 1.7)))
     noisy = np.asarray(image, dtype=np.float64) + random.normal(

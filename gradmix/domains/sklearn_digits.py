@@ -18,12 +18,12 @@ _FILE = ("datasets", "data", "digits.csv.gz")
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """None: the images are part of scikit-learn."""
+    """List no file: the images are part of scikit-learn."""
     return []
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
-    """All ten digits, (1797,8,8,1) uint8; the grey levels 0..16 are spread over 0..255."""
+    """Read all ten digits, (1797,8,8,1) uint8; the grey levels 0..16 are spread over 0..255."""
     import numpy as np
 
     levels_NHW, digit_N = _levels_and_digits()
@@ -38,14 +38,14 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | 
 
 
 def _levels_and_digits() -> tuple[np.ndarray, np.ndarray]:
-    """(1797,8,8) float64 grey levels and (1797,) int64 digits, as `sklearn.datasets.load_digits` has them.
+    """Read (1797,8,8) float64 grey levels and (1797,) int64 digits, as `sklearn.datasets.load_digits` gives them.
 
-    From its file where that lies where it has always lain: importing scikit-learn takes longer than all the rest.
+    Reads scikit-learn's file where it is in its usual place: the import takes longer than all the rest.
     """
     import numpy as np
 
-    found = find_spec("sklearn")
-    folders = (found.submodule_search_locations if found else None) or []
+    spec = find_spec("sklearn")
+    folders = (spec.submodule_search_locations if spec else None) or []
     file = next((p for f in folders if (p := Path(f, *_FILE)).is_file()), None)
     if file is None:
         from sklearn.datasets import load_digits

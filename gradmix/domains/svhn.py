@@ -1,4 +1,4 @@
-"""SVHN's cropped digits: .mat files laid into data_dir are found and verified; else downloaded.
+"""SVHN's cropped digits: .mat files in data_dir are verified; else they are downloaded.
 
 Netzer, Wang, Coates, Bissacco, Wu, Ng: Reading Digits in Natural Images with Unsupervised Feature
 Learning, 2011; the authors ask for non-commercial use only.
@@ -33,26 +33,23 @@ URL = "http://ufldl.stanford.edu/housenumbers/"
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The .mat file of the split if it lies in data_dir; none that will be, or was, downloaded."""
+    """List the split's .mat file in data_dir; none that will be, or was, downloaded."""
     path = find_local(data_dir, FOLDERS, [_name(settings)])
     return [path] if path is not None else []
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
-    """All images of `split`, (N,32,32,3) uint8 RGB; the official label 10 is the digit 0.
+    """Read all images of `split`, (N,32,32,3) uint8 RGB; the official label 10 is the digit 0.
 
     Raises:
         ValueError: the file is damaged, another one or misnamed; or it is missing and cannot be
             downloaded.
     """
     name, split = _name(settings), str(settings["split"])
-    folders = (*FOLDERS, DOWNLOADS)
-    path = find_local(data_dir, folders, [name])
+    path = find_local(data_dir, (*FOLDERS, DOWNLOADS), [name])
     if path is None:
         _download(split, data_dir)
-        path = find_local(data_dir, [DOWNLOADS], [name])
-        if path is None:
-            raise ValueError(f"SVHN: {looked_for(data_dir, folders, [name])}, in vain")
+        path = data_dir / DOWNLOADS / name
     _verify(path, split)
     images_NHWC, labels_N = _read(path)
     return RawImages(
@@ -75,22 +72,24 @@ def _name(settings: Mapping[str, Any]) -> str:
 
 def _verify(path: Path, split: str) -> None:
     with open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found == SPLITS[split][0]:
+        actual_md5 = hashlib.file_digest(
+            file, lambda: hashlib.md5(usedforsecurity=False)
+        ).hexdigest()
+    if actual_md5 == SPLITS[split][0]:
         return
     for other, (md5, _) in SPLITS.items():
-        if found == md5:
+        if actual_md5 == md5:
             raise ValueError(
                 f"{path}: holds the content of {other}_32x32.mat; it seems to be misnamed"
             )
     raise ValueError(
         f"{path}: corrupt, truncated or not the official file ({path.stat().st_size} bytes, "
-        f"MD5 {found}, expected {SPLITS[split][0]}); get it again from {URL}{path.name}"
+        f"MD5 {actual_md5}, expected {SPLITS[split][0]}); get it again from {URL}{path.name}"
     )
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N,H,W,C), a view (the file has the image as last axis), and labels 1..10."""
+    """Read images (N,H,W,C), a view (the file has the image as last axis), and labels 1..10."""
     import numpy as np
     from scipy.io import loadmat
 
@@ -100,7 +99,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _download(split: str, data_dir: Path) -> None:
-    """Lets torchvision fetch the file, with its checksum."""
+    """Let torchvision fetch the file, with its checksum."""
     name = f"{split}_32x32.mat"
 
     def fetch(folder: str) -> None:
@@ -108,11 +107,11 @@ def _download(split: str, data_dir: Path) -> None:
 
         download_url(URL + name, folder, md5=SPLITS[split][0])
 
-    try:
-        download(data_dir / DOWNLOADS, fetch, {name: name})
-    except ValueError as error:
-        raise ValueError(
-            f"SVHN is not in data_dir and {error}. "
-            f"By hand: get {URL}{name} and lay it into {data_dir / FOLDERS[0]}. "
-            f"Now {looked_for(data_dir, (*FOLDERS, DOWNLOADS), [name])}."
-        ) from error
+    download(
+        data_dir / DOWNLOADS,
+        fetch,
+        {name: name},
+        what="SVHN is",
+        by_hand=f"By hand: get {URL}{name} and lay it into {data_dir / FOLDERS[0]}. "
+        f"Now {looked_for(data_dir, (*FOLDERS, DOWNLOADS), [name])}.",
+    )

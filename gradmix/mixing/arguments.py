@@ -1,4 +1,4 @@
-"""What a user hands to a mixer, checked before anything is computed."""
+"""Checks what a user hands to a mixer before anything is computed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +11,10 @@ SourceLosses = Sequence[Tensor] | Mapping[str, Tensor]
 
 
 def checked_layers(layers: Any, what: str = "layers") -> list[Layer]:
-    """The layers as a list.
+    """Check that these are layers, and give them as a list.
 
     Raises:
-        TypeError: if they are none.
-        ValueError: if there is none.
+        TypeError: if they are not a list of `Layer`.
     """
     hint = f"{what} must be a list of Layer, such as layers_of(net.backbone), but got"
     if isinstance(layers, nn.Module):
@@ -41,7 +40,7 @@ def refuse_overlap(layers: Sequence[Layer]) -> None:
 
 
 def refuse_unknown_kinds(layers: Sequence[Layer]) -> None:
-    """Raise ValueError for parameters whose gradients cannot be mixed."""
+    """Raise ValueError for parameters with gradients that cannot be mixed."""
     for layer in layers:
         for p in layer.parameters:
             kind = None
@@ -58,7 +57,7 @@ def refuse_unknown_kinds(layers: Sequence[Layer]) -> None:
 def named_losses(
     source_losses: Any, target_loss: Any, known: Sequence[str] | None, *, lead: int
 ) -> tuple[list[Tensor], Tensor | None, tuple[str, ...]]:
-    """The sources' losses in order, the target's, and the sources' names.
+    """Check the losses: the sources' in order, the target's, and the sources' names.
 
     Args:
         source_losses: a list, or a mapping from names.

@@ -59,23 +59,23 @@ class MovingCosines:
         self.average = average
         self.corrected = corrected
         self._kept: dict[str, Tensor] = {}
-        self._of: dict[str, list[str]] = {}
+        self._names: dict[str, list[str]] = {}
 
     def update(self, stats: LayerStatistics) -> Averaged:
-        """The averages, this step's values included.
+        """Take in this step's values, and give the averages.
 
         Raises:
-            ValueError: if they are of other sources or layers than this step.
+            ValueError: if this step has other sources or layers than those before.
         """
         now = {"sources": list(stats.sources), "layers": list(stats.layers)}
-        for what, names in self._of.items():
+        for what, names in self._names.items():
             if names != now[what]:
                 raise ValueError(
                     f"the moving averages are of the {what} {', '.join(names)}, but this step has "
                     f"{', '.join(now[what])}; give every step the same sources with the same heads, in one order "
                     f"or by name, or make a new mixer"
                 )
-        self._of = now
+        self._names = now
         norms_LK = stats.gram_LKK.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
         pairs_LKK = norms_LK[:, :, None] * norms_LK[:, None, :]
         angles_LKK = stats.gram_LKK / pairs_LKK.clamp(min=_TINY)
@@ -92,7 +92,7 @@ class MovingCosines:
         )
 
     def _averaged(self, name: str, value: Tensor, past: float | Tensor) -> Tensor:
-        # A value that is not finite is left out: one bad step, which `check` tells, must not stay in the averages.
+        # A value that is not finite is left out: one bad step, which `check` reports, must not stay in the averages.
         old = self._kept.get(name)
         mean = value if old is None else torch.lerp(value, old, past)
         mean = torch.where(mean.isfinite(), mean, torch.zeros_like(mean) if old is None else old)
@@ -100,10 +100,10 @@ class MovingCosines:
         return mean
 
     def state_dict(self) -> dict[str, Any]:
-        """The averages, and the names of what they are of; for `load_state_dict`."""
-        return {**self._kept, **self._of}
+        """The averages, and the names of their sources and layers."""
+        return {**self._kept, **self._names}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken; other entries are passed over."""
         self._kept = {name: state[name] for name in _KEPT if name in state}
-        self._of = {name: list(state[name]) for name in ("sources", "layers") if name in state}
+        self._names = {name: list(state[name]) for name in ("sources", "layers") if name in state}

@@ -1,4 +1,4 @@
-"""NaN and Inf in gradients: found without a host synchronisation, reported with step, source and layer."""
+"""Detects NaN and Inf in gradients without a host synchronisation, and names step, source and layer."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ OTHER_REACH = (
 
 
 class NonFiniteGradientError(ArithmeticError):
-    """A gradient or loss is NaN or infinite. ``step`` counts the mixer's steps from 0."""
+    """Raised where a gradient or loss is NaN or infinite. ``step`` counts the mixer's steps from 0."""
 
     def __init__(self, message: str, *, step: int, source: str, layer: str | None) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class FiniteCheck:
             agreed: whether all ranks' losses reach the same, a scalar flag; ``None``: there are no ranks.
 
         Returns:
-            Whether they have been looked at already; on a GPU they are on their way.
+            Whether they have been read already; on a GPU they are on their way.
 
         Raises:
             NonFiniteGradientError: if a table that has arrived holds a false entry.

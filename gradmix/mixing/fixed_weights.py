@@ -21,7 +21,7 @@ class FixedWeights(Sum):
     Args:
         layers, source_names, process_group: see `Sum`.
         weights: one per source, finite and not negative, at least one positive.
-        target_weight: of the target's loss, where it is given.
+        target_weight: the weight of the target's loss, where it is given.
 
     Raises:
         ValueError: if a weight is out of range.
@@ -49,11 +49,11 @@ class FixedWeights(Sum):
         self.target_weight = float(target_weight)
 
     def stack_key(self) -> Hashable:
-        """What mixers that `stack` makes one have in common."""
+        """Stack with mixers of equal options and weights."""
         return (self.common_key(), tuple(self.weights), self.target_weight)
 
     def weigh(self, stats: LayerStatistics) -> Tensor:
-        """The weights.
+        """Give each source its weight, and the target its own where its loss is given.
 
         Raises:
             ValueError: if there is another number of losses than of weights.

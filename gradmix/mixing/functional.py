@@ -14,7 +14,7 @@ Gradient = Mapping[str, Tensor]
 
 
 def largest_cosine(stats: LayerStatistics) -> Tensor:
-    """GradMix's weights_LK (Eq. 7)."""
+    """Weigh as GradMix does: weights_LK of largest cosine with the target (Eq. 7)."""
     return exact_weights(stats.gram_LKK, stats.target_LK, mask_LK=stats.mask_LK)
 
 
@@ -25,10 +25,10 @@ def mix(
     *,
     weigh: Callable[[LayerStatistics], Tensor] = largest_cosine,
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """The mixture ``sum_i w_i^l g_i^l`` of the sources' gradients, and the weights.
+    """Mix the sources' gradients, ``sum_i w_i^l g_i^l``, and give the weights as well.
 
     Args:
-        gradients: of each source, by name or in order.
+        gradients: each source's, by name or in order.
         target: the gradient that guides.
         layers: names of the parameters that are one vector, by layer; ``None``: every parameter is a layer.
         weigh: from statistics to weights_LK; any mixer's ``weigh`` will do.
@@ -43,19 +43,19 @@ def mix(
     if not sources:
         raise ValueError("there must be at least one source, but got none")
     layers = {name: [name] for name in target} if layers is None else layers
-    of_each = [*sources.values(), target]
+    every = [*sources.values(), target]
     for layer, names in layers.items():
         for name in names:
-            if any(name not in gradient for gradient in of_each):
+            if any(name not in gradient for gradient in every):
                 raise ValueError(f"layer {layer}: not every gradient has {name!r}")
     rows = {
-        name: TensorRows([gradient[name] for gradient in of_each])
+        name: TensorRows([gradient[name] for gradient in every])
         for names in layers.values()
         for name in names
     }
     like = next(iter(target.values()))
     with torch.no_grad():
-        gram_LRR = gram([[rows[n] for n in names] for names in layers.values()], len(of_each), like)
+        gram_LRR = gram([[rows[n] for n in names] for names in layers.values()], len(every), like)
         stats = statistics(
             gram_LRR,
             torch.ones(len(layers), len(sources), dtype=torch.bool, device=like.device),

@@ -1,4 +1,4 @@
-"""Every loss's gradients by parameter: the rows that a mixer works on."""
+"""Takes every loss's gradients, by parameter: the rows that a mixer works on."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,22 +8,22 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
 from gradmix.mixing.graph import reached_by
+from gradmix.mixing.joint.recording import Recording
 from gradmix.mixing.rows import Gradients, Rows, TensorRows, summed
-from gradmix.mixing.together.recording import Recording
 
 
 def gradients_of(
     losses: Sequence[Tensor], names: Sequence[str], wanted: set[int] | None, *, retain_graph: bool
 ) -> Gradients:
-    """Gradients of every loss with respect to the parameters that any of them reaches.
+    """Take the gradients of every loss with respect to the parameters that any of them reaches.
 
-    Losses whose features come from one joint forward pass (`gradmix.forward_together`) are back-propagated
-    through it together, once; all others one by one. What the graphs of several losses share is kept until the last
-    of them, and freed then.
+    Losses whose features come from one joint forward pass (`gradmix.forward_together`) go through it
+    in one backward pass; all others are back-propagated one by one. What the graphs of several losses share is kept
+    until the last of them, and freed then.
 
     Args:
         losses: scalars, or vectors of several models' (the gradients of these have the models in front).
-        names: of their sources, for messages.
+        names: their sources, for messages.
         wanted: ids of the parameters to look at; ``None``: all that the losses reach.
         retain_graph: keep the graphs, as in ``Tensor.backward``.
 
@@ -33,17 +33,17 @@ def gradients_of(
     """
     wants = [_wants(loss, name, wanted) for loss, name in zip(losses, names, strict=True)]
     kept = _shared_with_earlier([nodes for nodes, *_ in wants])
-    found: list[tuple[Tensor | None, ...]] = [()] * len(losses)
+    grads: list[tuple[Tensor | None, ...]] = [()] * len(losses)
     # The last graph that was built goes first, as in a plain backward pass, which needs the least memory.
     for index in reversed(range(len(losses))):
         _, leaves, edges, keep = wants[index]
         inputs: list[Any] = [*leaves, *(GradientEdge(node, 0) for node in edges)]
         # A function of somebody else's may give no gradient to a parameter that is in its graph.
-        found[index] = _grad(losses[index], inputs, retain_graph or keep or kept[index])
+        grads[index] = _grad(losses[index], inputs, retain_graph or keep or kept[index])
     rows: dict[nn.Parameter, list[Tensor | None]] = {}
     joint: dict[Recording, list[dict[int, Tensor]]] = {}
     for index, (_, leaves, edges, _) in enumerate(wants):
-        for parameter, gradient in zip(leaves, found[index], strict=False):
+        for parameter, gradient in zip(leaves, grads[index], strict=False):
             if gradient is not None:
                 if gradient.layout is not torch.strided:
                     raise ValueError(
@@ -51,18 +51,18 @@ def gradients_of(
                         f"mixed; make its embedding with sparse=False"
                     )
                 rows.setdefault(parameter, [None] * len(losses))[index] = gradient
-        for node, gradient in zip(edges, found[index][len(leaves) :], strict=True):
+        for node, gradient in zip(edges, grads[index][len(leaves) :], strict=True):
             if gradient is not None:
                 joint.setdefault(node.joint, [{} for _ in losses])[index][node.part] = gradient
     gradients: Gradients = {parameter: TensorRows(row) for parameter, row in rows.items()}
-    for recording, of_losses in joint.items():
-        recorded = recording.gradients(of_losses, wanted, retain_graph=retain_graph)
+    for recording, by_loss in joint.items():
+        recorded = recording.gradients(by_loss, wanted, retain_graph=retain_graph)
         gradients = summed(recorded, gradients)
     return gradients
 
 
 def _shared_with_earlier(nodes: Sequence[set[Any]]) -> list[bool]:
-    """For each loss, whether a loss before it, whose turn comes later, needs a part of its graph."""
+    """Say for each loss whether one before it in the list, which is back-propagated later, needs its graph."""
     earlier: set[Any] = set()
     shared = []
     for own in nodes:
@@ -90,7 +90,7 @@ def _grad(loss: Tensor, inputs: Sequence[Any], retain_graph: bool) -> tuple[Tens
 def _wants(
     loss: Tensor, name: str, wanted: set[int] | None
 ) -> tuple[set[Any], list[nn.Parameter], list[Any], bool]:
-    """Nodes and leaves of a loss, its nodes of joint forward passes, and whether their graphs must outlive its own."""
+    """Nodes and leaves of a loss, the joint forward passes that it uses, and whether its graph must be kept."""
     reached = reached_by(loss)
     leaves = [p for p in reached.leaves if wanted is None or id(p) in wanted]
     edges = reached.outputs
@@ -111,7 +111,7 @@ def flatten(
     *,
     extra: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """flat_RP: one row per loss, the parameters one behind the other, zeros where a loss does not reach one.
+    """Copy all gradients into flat_RP: a row per loss, parameter by parameter, zeros where a loss does not reach one.
 
     Behind it, in the same memory, lie ``extra`` numbers more, for what is to travel with it.
     """
@@ -138,7 +138,7 @@ def flatten(
 def unflatten(
     flat_RP: Tensor, gradients: Mapping[nn.Parameter, Rows], parameters: Sequence[nn.Parameter]
 ) -> Gradients:
-    """Rows on the memory of `flatten`; what a loss does not reach stays so."""
+    """View the memory of `flatten` as gradients again; a loss reaches the same parameters as before."""
     pieces = flat_RP.split([p.numel() for p in parameters], dim=1)
     return {
         parameter: TensorRows(

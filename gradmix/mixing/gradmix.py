@@ -92,14 +92,14 @@ class GradMix(GradientMixer):
         self._averages = MovingCosines(average) if average else None
 
     def stack_key(self) -> Hashable | None:
-        """What mixers that `stack` makes one have in common; ``None``: SLSQP and averages are of one model."""
+        """Stack with mixers of equal options but beta and gamma; not with SLSQP or averages, which take one model."""
         if self.solver != "exact" or self._averages is not None:
             return None
         return (self.common_key(), self.adaptive_rate, self.rho)
 
     @classmethod
     def stack(cls, mixers: Sequence[Self], stacked: Mapping[nn.Parameter, Any]) -> Self:
-        """The mixers of several models as one (see `GradientMixer.stack`); beta and gamma are each model's own."""
+        """Make one mixer of several models' (see `GradientMixer.stack`); each keeps its own beta and gamma."""
         one = super().stack(mixers, stacked)
         device = next(p for layer in one.layers for p in layer.parameters).device
         for name in ("beta", "gamma"):
@@ -108,13 +108,13 @@ class GradMix(GradientMixer):
         return one
 
     def rate(self, rho: Tensor) -> Tensor:
-        """Eq. 9, or 1 without the adaptive rate."""
+        """Compute eta by Eq. 9; 1 without the adaptive rate."""
         if not self.adaptive_rate:
             return super().rate(rho)
         return torch.sigmoid(self.beta * rho - self.gamma)
 
     def weigh(self, stats: LayerStatistics) -> Tensor:
-        """Weights by the chosen solver (Eq. 7); with ``"exact"`` and no averages, of several models at once as well."""
+        """Weigh by the chosen solver (Eq. 7); with ``"exact"`` and no averages, several models at once as well."""
         if self._averages is not None:
             averaged = self._averages.update(stats)
             stats = replace(

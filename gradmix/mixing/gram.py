@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LayerStatistics:
-    """All that a mixer may know of a step: small tensors, never a model or an image (float64, on the device).
+    """Holds all that a mixer may know of a step: small tensors, never a model or an image (float64, on the device).
 
     Attributes:
         gram_LKK: inner products of the source gradients, layer by layer.
@@ -45,7 +45,7 @@ def statistics(
     layers: Sequence[str] = (),
     sources: Sequence[str] = (),
 ) -> LayerStatistics:
-    """The statistics of a step from the inner products of all its gradients (the target's row last)."""
+    """Take a step's statistics from the inner products of all its gradients (the target's row last)."""
     return LayerStatistics(
         gram_LKK=gram_LRR[..., :-1, :-1],
         target_LK=gram_LRR[..., :-1, -1],

@@ -1,11 +1,11 @@
-"""What a loss reaches, read from its autograd graph."""
+"""Walks a loss's autograd graph down to the parameters that it reaches."""
 
 from dataclasses import dataclass
 from typing import Any, cast
 
 from torch import Tensor, nn
 
-from gradmix.mixing.together.recording import Recording
+from gradmix.mixing.joint.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Reached:
     """The trainable leaves below a loss, and the joint forward passes (`forward_together`) that it comes from.
 
     Attributes:
-        nodes: of its graph, but for leaves and joint forward passes.
+        nodes: all other nodes of its graph.
         leaves: in the order in which a walk from the loss meets them; not those below a joint forward pass.
         outputs: the autograd nodes behind the joint passes' outputs that the loss uses; each has the pass's
             recording as ``joint``, and its ``part``.
@@ -25,10 +25,10 @@ class Reached:
 
 
 def reached_by(loss: Tensor) -> Reached:
-    """Walk the graph of ``loss``.
+    """Walk the graph of ``loss`` down to its leaves and joint forward passes.
 
-    Torch's own ``autograd.grad`` wants to be told which parameters to look at; a front door that asks the user for
-    every head would be easy to hold wrong.
+    Torch's own ``autograd.grad`` needs a list of the parameters to look at; users who had to list every head would
+    forget one.
     """
     if loss.grad_fn is None:
         return Reached(set(), [cast(nn.Parameter, loss)] if loss.requires_grad else [], [])

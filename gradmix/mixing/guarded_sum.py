@@ -1,6 +1,7 @@
 """Guarded sum: pooled training in which a source that opposes the target is turned down, and none is turned up."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -61,7 +62,7 @@ class GuardedSum(GradientMixer):
         self._guided: Tensor | None = None
 
     def weigh(self, stats: LayerStatistics) -> Tensor:
-        """Factors from the averages."""
+        """Give each source that owns a layer its factor, from the averages, this step included."""
         factors_LK = self._factors(stats if self.per == "layer" else _over_layers(stats))
         return factors_LK * stats.mask_LK
 
@@ -78,7 +79,7 @@ class GuardedSum(GradientMixer):
         return torch.where(guided_L[:, None], factors_LK, torch.ones_like(factors_LK))
 
     def state_dict(self) -> dict[str, Any]:
-        """The moving averages as well, and which layers the target has reached."""
+        """Add the moving averages, and which layers the target has reached."""
         guided = {} if self._guided is None else {"guided": self._guided}
         return {**super().state_dict(), **guided}
 
@@ -89,15 +90,14 @@ class GuardedSum(GradientMixer):
 
 
 def _over_layers(stats: LayerStatistics) -> LayerStatistics:
-    """The shared layers as one."""
+    """Sum the statistics of the shared layers, as of one layer."""
     shared = slice(0, stats.shared)
-    return LayerStatistics(
+    return replace(
+        stats,
         gram_LKK=stats.gram_LKK[shared].sum(dim=0, keepdim=True),
         target_LK=stats.target_LK[shared].sum(dim=0, keepdim=True),
         target_norm_L=stats.target_norm_L[shared].square().sum(dim=0, keepdim=True).sqrt(),
         mask_LK=stats.mask_LK[shared].any(dim=0, keepdim=True),
-        losses_K=stats.losses_K,
         shared=1,
         layers=("all shared layers",),
-        sources=stats.sources,
     )

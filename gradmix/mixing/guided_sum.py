@@ -1,4 +1,4 @@
-"""Guided sum: pooled training whose sources are weighed, layer by layer, by their agreement with the target.
+"""Guided sum: pooled training that weighs sources, layer by layer, by their agreement with the target.
 
 GradMix read literally never trains on the target's labels, and weighs by one mini-batch's gradients, most of whose
 cosines are noise. Here the target trains too, and weights come from averages over steps.
@@ -59,7 +59,7 @@ class GuidedSum(GradientMixer):
         self._averages = MovingCosines(average)
 
     def weigh(self, stats: LayerStatistics) -> Tensor:
-        """Weights from the averages."""
+        """Weigh by the averages, this step included, and blend with equal weights by `trust`."""
         averaged = self._averages.update(stats)
         weights_LK = exact_weights(averaged.gram_LKK, averaged.target_LK, mask_LK=stats.mask_LK)
         owners_L1 = stats.mask_LK.sum(dim=1, keepdim=True).clamp(min=1)

@@ -9,16 +9,14 @@ from torch import nn
 
 Grouping = Literal["module", "tensor"]
 
-# Covers torch's own normalisations; a class of somebody else's counts by its name (see _is_normalisation).
+# Torch's own normalisations; other classes count by their names.
 _NORMALISATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-
-
 _NAMED_NORM = re.compile(r"Norm(\dd)?$")
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """The parameters whose gradients are compared, and mixed, as one vector."""
+    """Parameters that are compared and mixed as one vector."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]
@@ -37,7 +35,7 @@ def layers_of(module: nn.Module, *, grouping: Grouping = "module") -> list[Layer
 
     Args:
         module: The shared part of a network (its backbone), or its heads.
-        grouping: ``"module"`` as above, or ``"tensor"``: every parameter tensor for itself.
+        grouping: ``"module"`` as above, or ``"tensor"``: every parameter tensor is a layer.
 
     Returns:
         Layers without overlap. Frozen parameters (``requires_grad=False``) are left out; a tied parameter

@@ -10,5 +10,5 @@ class Mean(Sum):
     """Back-propagate the mean of all losses: `Sum` with a step as long as one of them."""
 
     def weigh(self, stats: LayerStatistics) -> Tensor:
-        """1 over their number."""
+        """Give every loss 1 over the number of losses."""
         return super().weigh(stats) / stats.losses_K.shape[-1]

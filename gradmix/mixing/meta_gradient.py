@@ -24,19 +24,16 @@ class MetaGradient(GradientMixer):
     """
 
     def stack_key(self) -> Hashable:
-        """What mixers that `stack` makes one have in common."""
+        """Stack with mixers of equal options."""
         return self.common_key()
 
     def weigh(self, stats: LayerStatistics) -> Tensor:
-        """Weights from the inner products with the target gradient alone; statistics may have leading dimensions."""
+        """Weigh by the inner products with the target gradient alone; statistics may have leading dimensions."""
         helps_LK = stats.target_LK.clamp(min=0) * stats.mask_LK
         total_L1 = helps_LK.sum(dim=-1, keepdim=True)
         weights_LK = helps_LK / torch.where(total_L1 > 0, total_L1, torch.ones_like(total_L1))
         # A head that the target does not use has no inner products; its sources train it alike.
         alone_LK = stats.mask_LK / stats.mask_LK.sum(dim=-1, keepdim=True).clamp(min=1)
-        unused_L1 = (stats.target_norm_L == 0)[..., None]
-        unused_L1 = (
-            unused_L1
-            & (torch.arange(helps_LK.shape[-2], device=helps_LK.device) >= stats.shared)[:, None]
-        )
-        return torch.where(unused_L1, alone_LK.to(weights_LK.dtype), weights_LK)
+        is_head_L = torch.arange(helps_LK.shape[-2], device=helps_LK.device) >= stats.shared
+        unused_L = (stats.target_norm_L == 0) & is_head_L
+        return torch.where(unused_L[..., None], alone_LK.to(weights_LK.dtype), weights_LK)

@@ -1,4 +1,4 @@
-"""What a mixer did in one step."""
+"""The report of one step, for logs and curves."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from gradmix.mixing.finite import FiniteCheck, NonFiniteGradientError
 class MixedStep:
     """What a mixer did in one step, as tensors on the device (L shared layers, K sources, H heads).
 
-    What a mixer does not compute (`GradientMixer.needs`) is NaN. Of several models at once, all tensors have these in
-    front.
+    What a mixer does not compute (`GradientMixer.needs`) is NaN. For several models at once, all tensors have
+    the models in front.
 
     Attributes:
         weights_LK: weight of each source in each shared layer.
@@ -43,7 +43,7 @@ class MixedStep:
     heads: tuple[str, ...]
 
     def fault(self, step: int, finite_LR: Tensor) -> str | None:
-        """What is wrong with a model of several, by its part of `finite` (on the CPU); ``None``: nothing."""
+        """Say what is wrong with one of several models, by its part of `finite` (on the CPU); ``None``: nothing."""
         try:
             FiniteCheck().submit(
                 step, finite_LR, [*self.layers, *self.heads], [*self.sources, TARGET]

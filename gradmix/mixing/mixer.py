@@ -1,4 +1,4 @@
-"""Applies a mixer's weights to a model: per-source losses and the target's loss in, ``.grad`` out."""
+"""Applies a mixer's weights to a model: the sources' losses and the target's go in, ``.grad`` comes out."""
 
 import warnings
 from abc import ABC, abstractmethod
@@ -41,12 +41,12 @@ Needs = Literal["losses", "norms", "gram"]
 
 
 class GradientMixer(ABC):
-    """The part that all gradient mixers share. A mixer itself is `weigh`: small statistics in, weights out.
+    """The base of all gradient mixers. A mixer defines `weigh`, which turns small statistics into weights.
 
     Args:
         layers: the shared layers, from `layers_of`; a mixer that needs only losses does without.
         heads: the layers that belong to label spaces. ``None``: every other parameter that a loss reaches is
-            found by walking its graph; those reached by the same losses form one head.
+            taken from its graph; those reached by the same losses form one head.
         last_layer: how heads learn. ``"H1"``: from the sources that use them, where several do mixed by the same
             rule, and from the target's own gradient (what ``.grad`` of a shared head accumulates). ``"H0"`` (the
             paper's Eq. 10 read literally): from the sources alone, so the target trains nothing. ``"H2"``: as
@@ -58,10 +58,10 @@ class GradientMixer(ABC):
         source_names: for messages and `MixedStep`; ``None``: the keys of the losses, or "source 0", "source 1", ...
         process_group: ranks of ``torch.distributed`` over which every step's gradients and losses are averaged
             before they are mixed, in one all-reduce; all of them must give the same losses in the same order, on
-            networks of the same weights. ``None``: this process is by itself.
+            networks of the same weights. ``None``: there is one process.
 
     Raises:
-        TypeError: if the layers are none.
+        TypeError: if the layers are not a list of `Layer`.
         ValueError: for an option out of range, or layers that overlap.
 
     A mixer is not thread-safe and belongs to one model, or to several whose parameters are stacked (`stack`).
@@ -124,39 +124,39 @@ class GradientMixer(ABC):
         self.reset()
 
     def __repr__(self) -> str:
-        told = [f"{len(self.layers)} layers"]
+        parts = [f"{len(self.layers)} layers"]
         for name, value in vars(self).items():
             if name[0] != "_" and isinstance(value, str | int | float) and name != "steps":
-                told.append(f"{name}={value!r}")
-        return f"{type(self).__name__}({', '.join(told)})"
+                parts.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
 
     def join(self, process_group: "ProcessGroup") -> None:
-        """From now on average every step's gradients and losses over these ranks before they are mixed."""
+        """Average every step's gradients and losses over these ranks from now on, before they are mixed."""
         self._reduction = Reduction(process_group)
         self._check.in_step = True
 
     @abstractmethod
     def weigh(self, stats: LayerStatistics) -> Tensor:
-        """The mixer itself: statistics of L layers (heads last) and K sources in, weights_LK out.
+        """Turn the statistics of L layers (heads last) and K sources into weights_LK.
 
-        Of a mixer that needs only losses there is one layer, and the target is the last of the sources where its loss
-        is given.
+        For a mixer that needs only losses there is one layer, and the target is the last source where its loss is
+        given.
         """
 
     def rate(self, rho: Tensor) -> Tensor:
-        """Eta, what the learning rate is multiplied by; shaped like ``rho``, here 1."""
+        """Compute eta, the factor of the learning rate, shaped like ``rho``; here 1."""
         return torch.ones_like(rho)
 
     def stack_key(self) -> Hashable | None:
-        """What mixers that `stack` makes one have in common; ``None``: the mixer cannot be stacked.
+        """Give a key that is equal for all mixers that `stack` can join; ``None``: it cannot be stacked.
 
-        That is so by default. A mixer whose `weigh` takes leading dimensions, and which keeps no memory, returns
+        ``None`` is the default. A mixer whose `weigh` takes leading dimensions, and which keeps no memory, returns
         `common_key` with its own options.
         """
         return None
 
     def common_key(self) -> Hashable:
-        """What any mixers must have in common to be stacked."""
+        """Collect what any mixers must share to be stacked."""
         return (
             type(self),
             tuple(layer.name for layer in self.layers),
@@ -167,10 +167,10 @@ class GradientMixer(ABC):
 
     @classmethod
     def stack(cls, mixers: Sequence[Self], stacked: Mapping[nn.Parameter, Any]) -> Self:
-        """The mixers of several models, of one `stack_key`, as one.
+        """Make one mixer of several models' mixers, which have one `stack_key`.
 
         Each loss is then a vector of the models' losses. A model whose gradients are not finite gets zero gradients and
-        eta 0 at that step, disturbs no other, and is told by `MixedStep.finite` alone.
+        eta 0 at that step, disturbs no other, and is reported by `MixedStep.finite` alone.
 
         Args:
             mixers: one per model.
@@ -180,11 +180,11 @@ class GradientMixer(ABC):
         one._begin()
         one.lead = 1
 
-        def of_all(layers: Sequence[Layer]) -> list[Layer]:
+        def stack_layers(layers: Sequence[Layer]) -> list[Layer]:
             return [Layer(a.name, tuple(stacked[p] for p in a.parameters)) for a in layers]
 
-        one.layers = of_all(one.layers)
-        one.heads = None if one.heads is None else of_all(one.heads)
+        one.layers = stack_layers(one.layers)
+        one.heads = None if one.heads is None else stack_layers(one.heads)
         return one
 
     def reset(self) -> None:
@@ -252,7 +252,7 @@ class GradientMixer(ABC):
             raise
 
     def step(self, *optimizers: Optimizer, scaler: Any | None = None) -> None:
-        """``optimizer.step()`` with the learning rate multiplied by eta, without a host wait.
+        """Take ``optimizer.step()`` with the learning rate multiplied by eta, without a host wait.
 
         The optimizer takes its step at its own rate, then every parameter goes the fraction eta of that way:
         the same as a rate multiplied by eta wherever the step is proportional to the rate (SGD, Adam, RMSprop
@@ -281,14 +281,12 @@ class GradientMixer(ABC):
                 raise ValueError("step() needs a backward() before it")
             eta = self._etas[0] if len(self._etas) == 1 else torch.stack(self._etas).mean(dim=0)
         self._etas, self._last = [], None
-        only = None
-        if not self.eta_on_heads:
-            only = {id(p) for layer in self.layers for p in layer.parameters}
+        only = None if self.eta_on_heads else _ids(self.layers)
         for optimizer in optimizers:
             take_step(optimizer, eta, only, scaler)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed training needs (see `load_state_dict`): tensors, numbers and names."""
+        """Collect what a resumed training needs (see `load_state_dict`): tensors, numbers and names."""
         averages = {} if self._averages is None else self._averages.state_dict()
         return {"steps": self.steps, **averages}
 
@@ -307,7 +305,7 @@ class GradientMixer(ABC):
     def _named(
         self, source_losses: SourceLosses, target_loss: Tensor | None
     ) -> tuple[list[Tensor], tuple[str, ...]]:
-        """All losses, the target's last, and the sources' names."""
+        """Check the losses and give them in order, the target's last, with the sources' names."""
         by_name = isinstance(source_losses, Mapping)
         known = self.source_names or (self._names if by_name else None)
         losses, target, names = named_losses(source_losses, target_loss, known, lead=self.lead)
@@ -323,7 +321,7 @@ class GradientMixer(ABC):
         return losses if target is None else [*losses, target], names
 
     def _look_back(self) -> None:
-        """Drop the etas of a step that was not taken by `step`; several calls before one step stay."""
+        """Drop the etas of steps that `optimizer.step()` took; those of several calls before one step stay."""
         if self._last is not None:
             parameter, gradient, version = self._last
             moved = parameter._version != version
@@ -350,10 +348,10 @@ class GradientMixer(ABC):
     def _add(
         self, losses: Sequence[Tensor], names: Sequence[str], retain_graph: bool
     ) -> Tensor | None:
-        """Add to what is pending; of a mixer that needs only losses, their weights."""
+        """Add to what is pending, and give the weights if the mixer needs only losses."""
         wanted = weights_1R = None
         if self.heads is not None and self.needs != "losses":
-            wanted = {id(p) for layer in [*self.layers, *self.heads] for p in layer.parameters}
+            wanted = _ids([*self.layers, *self.heads])
         losses_K = torch.stack([loss.detach().double() for loss in losses], dim=-1)
         if self.needs == "losses":
             total, weights_1R = self._total(losses, names)
@@ -445,7 +443,7 @@ class GradientMixer(ABC):
     def _heads_of(self, gradients: Gradients, names: Sequence[str]) -> list[Layer]:
         if self.heads is not None:
             return [head for head in _reached(self.heads, gradients) if head.parameters]
-        shared = {id(p) for layer in self.layers for p in layer.parameters}
+        shared = _ids(self.layers)
         groups: dict[tuple[bool, ...], list[nn.Parameter]] = {}
         for parameter, rows in gradients.items():
             if id(parameter) not in shared:
@@ -458,7 +456,7 @@ class GradientMixer(ABC):
     def _mask(
         self, layers: list[Layer], gradients: Gradients, shared: int, names: Sequence[str]
     ) -> Tensor:
-        """mask_LK; made, and looked at, once per pattern, since a new tensor from the host would make it wait."""
+        """Make mask_LK, once per pattern, since a new tensor from the host would make it wait."""
         reached = tuple(
             tuple(
                 any(gradients[p].reached[row] for p in layer.parameters)
@@ -471,7 +469,8 @@ class GradientMixer(ABC):
         if key not in self._masks:
             self._refuse(layers, reached, shared, names)
             pattern = [
-                [index < shared or found for found in row[:-1]] for index, row in enumerate(reached)
+                [index < shared or reaches for reaches in row[:-1]]
+                for index, row in enumerate(reached)
             ]
             self._masks[key] = torch.tensor(pattern, dtype=torch.bool, device=device)
         return self._masks[key]
@@ -484,14 +483,14 @@ class GradientMixer(ABC):
         names: Sequence[str],
     ) -> None:
         for row, name in enumerate([*names, TARGET]):
-            if not any(found[row] for found in reached[:shared]):
+            if not any(flags[row] for flags in reached[:shared]):
                 own = ", ".join(layer.name for layer in self.layers[:3])
                 raise ValueError(
                     f"the loss of {name} reaches none of the {shared} shared layers ({own}{', …' * (shared > 3)}): is "
                     f"it of another network, or were they frozen or parametrised behind layers_of?"
                 )
-        for layer, found in zip(layers[shared:], reached[shared:], strict=True):
-            if self.last_layer == "H0" and not self.target_trains and not any(found[:-1]):
+        for layer, flags in zip(layers[shared:], reached[shared:], strict=True):
+            if self.last_layer == "H0" and not self.target_trains and not any(flags[:-1]):
                 raise ValueError(
                     f'{layer.name} is used by no source, so with last_layer="H0" nothing trains it; '
                     f'last_layer="H1" trains it by the target\'s own gradient'
@@ -523,11 +522,11 @@ class GradientMixer(ABC):
         factors_LR = factors_LR * scale_L[..., None]
         factors: dict[nn.Parameter, Sequence[Tensor]] = {}
         for index, layer in enumerate(layers):
-            of_layer = factors_LR[..., index, :].unbind(-1)
+            own = factors_LR[..., index, :].unbind(-1)
             trains = self.target_trains or (index >= shared and self.last_layer == "H1")
-            factors |= dict.fromkeys(layer.parameters, of_layer if trains else of_layer[:-1])
-        for parameter, of_rows in factors.items():
-            mixed = gradients.pop(parameter).mixed(of_rows)
+            factors |= dict.fromkeys(layer.parameters, own if trains else own[:-1])
+        for parameter, factors_R in factors.items():
+            mixed = gradients.pop(parameter).mixed(factors_R)
             # What no source reaches stays without a gradient, as after Tensor.backward.
             if mixed is None:
                 continue
@@ -569,10 +568,10 @@ class GradientMixer(ABC):
                 assert gradient is not None
                 put(parameter, gradient)
         assert weights_1R is not None
-        return self._told(losses_R, weights_1R, names)
+        return self._report(losses_R, weights_1R, names)
 
     def _total(self, losses: Sequence[Tensor], names: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """The weighted sum of the losses, which is back-propagated, and the weights."""
+        """Sum the weighted losses, to be back-propagated, and give the weights."""
         losses_R = torch.stack(list(losses), dim=-1)
         now_R = losses_R.detach().double()
         nan_1R, nan_1RR, mask_1R, _ = self._unknown(now_R[..., None, :])
@@ -582,7 +581,7 @@ class GradientMixer(ABC):
         weights_1R = self.weigh(stats).expand_as(nan_1R)
         return (weights_1R[..., 0, :].to(losses_R.dtype) * losses_R).sum(-1), weights_1R
 
-    def _told(self, losses_R: Tensor, weights_1R: Tensor, names: tuple[str, ...]) -> MixedStep:
+    def _report(self, losses_R: Tensor, weights_1R: Tensor, names: tuple[str, ...]) -> MixedStep:
         layers = tuple(layer.name for layer in self.layers) or ("all parameters",)
         weights_LK = weights_1R[..., : len(names)]
         weights_LK = weights_LK.expand(*weights_LK.shape[:-2], len(layers), -1)
@@ -602,7 +601,7 @@ class GradientMixer(ABC):
         )
 
     def _unknown(self, like: Tensor) -> tuple[Tensor, ...]:
-        """NaN of this shape and its square's, a full mask and an eta of 1; made once."""
+        """Fill in what losses alone do not tell: NaN of this shape and its square's, a full mask, eta 1; made once."""
         key = (like.device, like.shape)
         if key not in self._constants:
             nan_LK = torch.full_like(like, torch.nan)
@@ -610,6 +609,10 @@ class GradientMixer(ABC):
             mask_LK = torch.ones(like.shape[-2:], dtype=torch.bool, device=like.device)
             self._constants[key] = nan_LK, nan_LKK, mask_LK, torch.ones_like(nan_LK[..., 0, 0])
         return self._constants[key]
+
+
+def _ids(layers: Sequence[Layer]) -> set[int]:
+    return {id(p) for layer in layers for p in layer.parameters}
 
 
 def _reached(layers: Sequence[Layer], gradients: Gradients) -> list[Layer]:

@@ -1,4 +1,4 @@
-"""The optimizer's step after a mixture, at a part of its own rate."""
+"""Takes an optimizer's step at a fraction of its own rate."""
 
 import inspect
 from functools import lru_cache
@@ -11,7 +11,7 @@ from gradmix.mixing.rows import over
 
 
 class Optimizer(Protocol):
-    """What `GradientMixer.step` asks of an optimizer; every ``torch.optim.Optimizer`` has it."""
+    """The part of ``torch.optim.Optimizer`` that `GradientMixer.step` uses."""
 
     param_groups: list[dict[str, Any]]
 
@@ -21,7 +21,7 @@ class Optimizer(Protocol):
 
 @runtime_checkable
 class ScaledSteps(Protocol):
-    """An optimizer that can take a part of a step by itself, without a copy of the parameters."""
+    """An optimizer that can take a fraction of a step without a copy of the parameters."""
 
     def scaled_step(self, factor: Tensor, only: set[int] | None) -> None:
         """Take the step ``factor`` (scalar tensor) times as far for the parameters of these ids (``None``: all)."""
@@ -48,7 +48,7 @@ def take_step(
 
 @lru_cache(maxsize=64)
 def needs_closure(optimizer: type) -> bool:
-    """Whether a step of this class calls the loss by itself (LBFGS)."""
+    """Say whether a step of this class calls the loss itself (LBFGS)."""
     step = getattr(optimizer, "step", None)
     closure = inspect.signature(step).parameters.get("closure") if callable(step) else None
     return closure is not None and closure.default is inspect.Parameter.empty

@@ -1,4 +1,4 @@
-"""Several ranks, one step: gradients and losses averaged over a process group in a single all-reduce.
+"""Averages a step's gradients and losses over several ranks in a single all-reduce.
 
 Shapes: R losses (the sources, then the target), P parameters of all layers, K sources.
 """
@@ -24,8 +24,8 @@ _BITS = 32
 class Reduction:
     """Averages a step over the ranks of a process group, so that all that follows is the same on each of them.
 
-    What is NaN or Inf on one rank is so on all, and all report it at the same step. Behind the gradients travels a
-    code of what each loss reaches, so that ranks that differ, at whatever step, learn of it, all of them.
+    NaN or Inf on one rank becomes so on all, and all report it at the same step. A code of which loss reaches which
+    parameters travels with the gradients, so that all ranks notice at the same step where they differ.
 
     Args:
         process_group: of ``torch.distributed``, such as ``torch.distributed.group.WORLD``.
@@ -40,7 +40,7 @@ class Reduction:
     def __call__(
         self, gradients: Gradients, layers: Sequence[Layer], losses_K: Tensor
     ) -> tuple[Gradients, Tensor, Tensor]:
-        """Gradients and losses_K, averaged, and whether all ranks' losses reach the same (a flag on the device).
+        """Average gradients and losses_K, and compare which loss reaches what (a flag on the device: all agree).
 
         Args:
             gradients: this rank's.
@@ -81,11 +81,11 @@ class Reduction:
         whole /= distributed.get_world_size(self.process_group)
         # Bits are 1 or -1: their mean is one of these only where all ranks have the same.
         agreed = (tail[count:].abs() == 1).all()
-        found = {**gradients, **unflatten(flat_RP, gradients, self._parameters)}
-        return found, tail[:count].to(losses_K.dtype), agreed
+        averaged = {**gradients, **unflatten(flat_RP, gradients, self._parameters)}
+        return averaged, tail[:count].to(losses_K.dtype), agreed
 
     def _compare(self, reach: object, parameters: Sequence[nn.Parameter]) -> None:
-        """One small all-reduce, before the first large one."""
+        """Compare ranks by one small all-reduce, before the first large one."""
         mine = torch.tensor([_number(reach), _number(_fingerprint(parameters))])
         both = torch.cat([mine, -mine]).to(parameters[0].device)
         distributed.all_reduce(both, distributed.ReduceOp.MAX, group=self.process_group)

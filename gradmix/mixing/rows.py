@@ -18,7 +18,7 @@ _LARGEST_PIECE = 2**24
 
 
 class Rows(Protocol):
-    """What a mixer needs of one parameter's gradients, however they are kept."""
+    """The interface of one parameter's gradients, however they are kept."""
 
     @property
     def reached(self) -> tuple[bool, ...]:
@@ -35,7 +35,7 @@ class Rows(Protocol):
 
 
 class TensorRows:
-    """Rows that are held as tensors."""
+    """Holds each loss's gradient as a tensor."""
 
     def __init__(self, tensors: Sequence[Tensor | None]) -> None:
         self._tensors = list(tensors)
@@ -46,15 +46,15 @@ class TensorRows:
         return tuple(tensor is not None for tensor in self._tensors)
 
     def tensors(self) -> list[Tensor | None]:
-        """The gradients."""
+        """The tensors that it holds."""
         return self._tensors
 
     def gram_RR(self) -> Tensor | None:  # noqa: N802
-        """Taken from the tensors, together with those of the layer's other parameters."""
+        """Leave them to `gram`, which takes the layer's parameters at once."""
         return None
 
     def mixed(self, factors: Sequence[Tensor]) -> Tensor | None:
-        """In float32 at least; a new tensor, since what autograd returns may share its memory."""
+        """Mix in float32 at least, into a new tensor, since autograd may share what it returns."""
         mixture: Tensor | None = None
         for factor, row in zip(factors, self._tensors, strict=False):
             if row is None:
@@ -73,7 +73,7 @@ class TensorRows:
 
 
 def added(first: Rows, second: Rows) -> Rows:
-    """Row by row, the sum of two."""
+    """Add two parts of a batch, row by row."""
     pairs = zip(first.tensors(), second.tensors(), strict=True)
     return TensorRows([b if a is None else a if b is None else a + b for a, b in pairs])
 
@@ -82,7 +82,7 @@ Gradients = dict[nn.Parameter, Rows]
 
 
 def summed(first: Mapping[nn.Parameter, Rows], second: Mapping[nn.Parameter, Rows]) -> Gradients:
-    """The sum of the gradients of two parts of a batch, which may reach different parameters."""
+    """Add the gradients of two parts of a batch, which may reach different parameters."""
     total = dict(first)
     for parameter, rows in second.items():
         total[parameter] = added(total[parameter], rows) if parameter in total else rows
@@ -90,10 +90,10 @@ def summed(first: Mapping[nn.Parameter, Rows], second: Mapping[nn.Parameter, Row
 
 
 def over(values: Tensor, tensor: Tensor) -> Tensor:
-    """Numbers of the models, shaped to be multiplied with a tensor of all of them; a single number stays."""
-    return (
-        values.view(*values.shape, *[1] * (tensor.dim() - values.dim())) if values.dim() else values
-    )
+    """Shape one number per model to go with a tensor of all models; a single number stays."""
+    if values.dim() == 0:
+        return values
+    return values.view(*values.shape, *[1] * (tensor.dim() - values.dim()))
 
 
 def gram(
@@ -104,7 +104,7 @@ def gram(
     lead: int = 0,
     squares: bool = False,
 ) -> Tensor:
-    """gram_LRR: inner products of the R gradients over all parameters of each layer, accumulated in float64.
+    """Compute gram_LRR: inner products of the R gradients over each layer's parameters, accumulated in float64.
 
     float64 for two reasons: cosines near zero decide which sources are active, and squares of gradients from
     1e-15 to 1e15 leave the range of float32. It also keeps TF32 and bfloat16 matrix units out whatever the global
@@ -139,8 +139,8 @@ def gram(
             else:
                 torch.cat(vectors, dim=-1, out=row_P)
         start = 0
-        for layer, of_layer in groupby(piece, key=lambda part: part.layer):
-            stop = start + sum(part.stop - part.start for part in of_layer)
+        for layer, parts_of_layer in groupby(piece, key=lambda part: part.layer):
+            stop = start + sum(part.stop - part.start for part in parts_of_layer)
             rows_Rp = buffer_RP[..., start:stop]
             if squares:
                 parts[layer].append(rows_Rp.square().sum(-1).diag_embed())
@@ -167,7 +167,7 @@ class _Part(NamedTuple):
     stop: int
 
     def row(self, index: int, like: Tensor, models: torch.Size) -> Tensor:
-        """Of one loss; zeros where it does not reach the parameter."""
+        """Give one loss's part; zeros where the loss does not reach the parameter."""
         vector = self.vectors[index]
         if vector is None:
             return like.new_zeros((*models, self.stop - self.start))
@@ -176,7 +176,7 @@ class _Part(NamedTuple):
 
 
 def _pieces(held: Sequence[tuple[int, _Vectors]], largest: int) -> Iterator[list[_Part]]:
-    """Ranges of parameters that together have at most ``largest`` elements."""
+    """Part the parameters into pieces of at most ``largest`` elements."""
     piece: list[_Part] = []
     free = largest
     for layer, vectors in held:
@@ -199,7 +199,7 @@ def _sum(tables: Sequence[Tensor]) -> Tensor:
 
 
 def _as_vectors(tensors: Sequence[Tensor | None], models: torch.Size) -> _Vectors:
-    """The rows as vectors, all in the same order: that of memory where they share it, which costs no copy."""
+    """Flatten the rows in one order: that of memory where they share it, which costs no copy."""
     rows = [None if tensor is None else tensor.detach() for tensor in tensors]
     if models:
         return [None if row is None else row.reshape(*models, -1) for row in rows]
@@ -226,5 +226,5 @@ def put(parameter: nn.Parameter, gradient: Tensor) -> None:
     elif gradient.stride() == parameter.stride():
         parameter.grad = gradient
     else:
-        # Laid out like the parameter, as torch's own: fused optimizers take both as flat memory.
+        # With the strides of the parameter, as torch's own: fused optimizers take both as flat memory.
         parameter.grad = torch.empty_like(parameter, requires_grad=False).copy_(gradient)

@@ -18,9 +18,9 @@ class Sum(GradientMixer):
     needs = "losses"
 
     def stack_key(self) -> Hashable:
-        """What mixers that `stack` makes one have in common."""
+        """Stack with mixers of equal options."""
         return self.common_key()
 
     def weigh(self, stats: LayerStatistics) -> Tensor:
-        """1 each."""
+        """Give every loss the weight 1."""
         return torch.ones_like(stats.losses_K)[..., None, :]

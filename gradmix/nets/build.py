@@ -20,7 +20,7 @@ def build_network(
     *,
     seed: int,
 ) -> nn.Module:
-    """The network that ``settings`` (the configuration's ``network``) describe, initialised by ``seed``.
+    """Build the network that ``settings`` (the configuration's ``network``) describe, initialised by ``seed``.
 
     Args:
         settings: ``name``, which is its module in this package, and options that its class takes; ``weights`` is
@@ -48,7 +48,7 @@ def build_network(
 
 
 def input_size(image: Mapping[str, Any]) -> tuple[int, int]:
-    """Height and width that a network sees of stored images."""
+    """Give the height and width that a network sees of stored images."""
     crop = image.get("crop")
     return (crop, crop) if crop else (image["height"], image["width"])
 
@@ -75,16 +75,16 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> 
     """Load another method's network; parts that only this method's recipe asks for keep their initial weights.
 
     Args:
-        network: where to.
+        network: the network that takes them.
         state: a finished run's model.
-        origin: its file, for messages.
+        origin: file of the state, for messages.
 
     Raises:
         ValueError: if it is another network's.
     """
     own = tuple(f"{part}." for part in getattr(network, "recipe_parts", ()))
-    found = network.load_state_dict(state, strict=False)
-    missing = [name for name in found.missing_keys if not name.startswith(own)]
-    if missing or found.unexpected_keys:
-        first = (missing or found.unexpected_keys)[0]
+    mismatch = network.load_state_dict(state, strict=False)
+    missing = [name for name in mismatch.missing_keys if not name.startswith(own)]
+    if missing or mismatch.unexpected_keys:
+        first = (missing or mismatch.unexpected_keys)[0]
         raise ValueError(f"{origin}: the model of another network ({first})")

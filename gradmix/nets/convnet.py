@@ -5,13 +5,12 @@ normalisation and pooling after every convolution reproduce its Target-only row.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from torch import Tensor, nn
 
-from gradmix.nets.heads import HeadKind, Heads
+from gradmix.nets.heads import HeadKind, Heads, Normalise
 from gradmix.nets.inputs import check_images
-from gradmix.nets.norm import Statistics, make_norm
+from gradmix.nets.norm import Statistics, make_norm, normalised
 
 _BLOCKS = 4
 
@@ -28,12 +27,10 @@ class Block(nn.Module):
         self.norm = make_norm(outputs, statistics, domains)
         self.activation = nn.ReLU(inplace=True)
         self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
-        self._per_domain = statistics == "per_domain"
 
     def forward(self, x: Tensor, domain: str | None) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H/2, W/2)."""
-        x = self.conv(x)
-        x = self.norm(x, domain) if self._per_domain else self.norm(x)
+        x = normalised(self.norm, self.conv(x), domain)
         # Pooling and ReLU commute; in this order ReLU has a quarter of the work.
         out: Tensor = self.activation(self.pool(x))
         return out
@@ -67,7 +64,6 @@ class Backbone(nn.Module):
             make_norm(hidden, statistics, domains, spatial=False) if normalise_hidden else None
         )
         self.activation = nn.ReLU(inplace=True)
-        self._per_domain = statistics == "per_domain"
 
     def forward(self, x: Tensor, domain: str | None = None) -> Tensor:
         """(N, in_channels, rows, columns) to (N, hidden)."""
@@ -75,7 +71,7 @@ class Backbone(nn.Module):
             x = block(x, domain)
         x = self.hidden(x.flatten(1))
         if self.norm is not None:
-            x = self.norm(x, domain) if self._per_domain else self.norm(x)
+            x = normalised(self.norm, x, domain)
         features: Tensor = self.activation(x)
         return features
 
@@ -97,7 +93,7 @@ class ConvNet(nn.Module):
 
     Attributes:
         backbone: the shared layers; `layers_of(net.backbone)` are four blocks and the hidden layer.
-        heads: the heads.
+        heads: the classifiers (`Heads`).
         label_spaces: names of the label spaces.
         in_channels: of the images.
 
@@ -114,7 +110,7 @@ class ConvNet(nn.Module):
         width: int = 64,
         hidden: int = 128,
         norm_statistics: Statistics = "shared",
-        normalise: Literal["convolutions", "all"] = "convolutions",
+        normalise: Normalise = "convolutions",
         head: HeadKind = "linear",
         temperature: float = 0.05,
         domains: Sequence[str] = (),
@@ -128,28 +124,25 @@ class ConvNet(nn.Module):
         self.label_spaces = list(label_spaces)
         self.in_channels = in_channels
         self.image_size = image_size
-        if normalise not in ("convolutions", "all"):
-            raise ValueError(f'normalise must be "convolutions" or "all", but got {normalise!r}')
-        everywhere = normalise == "all"
         self.backbone = Backbone(
-            in_channels, image_size, width, hidden, norm_statistics, domains, everywhere
+            in_channels, image_size, width, hidden, norm_statistics, domains, normalise == "all"
         )
         self.heads = Heads(
             hidden,
             label_spaces,
             kind=head,
             temperature=temperature,
-            normalise_scores=everywhere,
+            normalise=normalise,
             statistics=norm_statistics,
             domains=domains,
         )
 
     def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits.
+        """Classify images: (N, classes) logits.
 
         Args:
             images: (N, in_channels, *image_size) float in [-1, 1].
-            label_space: whose classes.
+            label_space: name of the head.
             domain: where the images come from; only per-domain statistics need it.
 
         Raises:
@@ -158,13 +151,13 @@ class ConvNet(nn.Module):
         return self.classify(self.features(images, domain), label_space, domain)
 
     def features(self, images: Tensor, domain: str | None = None) -> Tensor:
-        """(N, hidden) features of the images; arguments and errors as in `forward`."""
+        """Compute (N, hidden) features of the images; arguments and errors as in `forward`."""
         check_images(images, self.in_channels, self.image_size, domain)
         features: Tensor = self.backbone(images, domain)
         return features
 
     def classify(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits of (N, hidden) features."""
+        """Classify (N, hidden) features: (N, classes) logits."""
         logits: Tensor = self.heads(features, label_space, domain)
         return logits
 

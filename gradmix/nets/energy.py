@@ -31,22 +31,22 @@ class EnergyNet(nn.Module):
         self.classes = nn.Linear(_EMBEDDING, classes, bias=False)
 
     def embed(self, attention_BKP: Tensor) -> Tensor:
-        """Embeddings of attention maps, (B, K, 64)."""
+        """Embed attention maps, (B, K, 64)."""
         embedded: Tensor = self.embedding(attention_BKP)
         return embedded
 
     def forward(self, attention_BKP: Tensor, classes_BK: Tensor) -> Tensor:
-        """Energies (B, K) of attention maps, each with its class."""
+        """Compute energies (B, K) of attention maps, each with its class."""
         return (self.embed(attention_BKP) * self.classes.weight[classes_BK]).sum(dim=2)
 
 
 def attention(maps_BFHW: Tensor, weight_CF: Tensor, classes_BK: Tensor) -> Tensor:
-    """Class activation maps of the given classes, from 0 to 1 each, (B, K, P).
+    """Compute class activation maps of the given classes, from 0 to 1 each, (B, K, P).
 
     Args:
         maps_BFHW: feature maps before pooling.
-        weight_CF: of the linear head.
-        classes_BK: whose maps.
+        weight_CF: weights of the linear head.
+        classes_BK: classes of the maps.
     """
     activation_BKP = torch.einsum("bkf,bfp->bkp", weight_CF[classes_BK], maps_BFHW.flatten(2))
     low, high = activation_BKP.aminmax(dim=2, keepdim=True)
@@ -56,7 +56,7 @@ def attention(maps_BFHW: Tensor, weight_CF: Tensor, classes_BK: Tensor) -> Tenso
 def rescored(
     logits_BC: Tensor, maps_BFHW: Tensor, weight_CF: Tensor, energies: EnergyNet
 ) -> Tensor:
-    """Log scores (B, C): the softmax probability times the sigmoid of the energy, over the ten most probable classes.
+    """Score (B, C) in logarithms: softmax probability times sigmoid of the energy, over the ten most probable classes.
 
     The other classes keep their order below these ten: their factor is the least of the ten.
     """

@@ -6,13 +6,14 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradmix.nets.norm import Statistics, make_norm
+from gradmix.nets.norm import Statistics, make_norm, normalised
 
 HeadKind = Literal["linear", "cosine"]
+Normalise = Literal["convolutions", "all"]
 
 
 class Heads(nn.Module):
-    """Classifiers by label space.
+    """A classifier for every label space.
 
     Args:
         features: size of the backbone's output.
@@ -20,8 +21,8 @@ class Heads(nn.Module):
         kind: ``"linear"``, or ``"cosine"``: a linear map without bias of the features at unit length, divided by
             ``temperature`` (Saito et al. 2019).
         temperature: of the cosine head.
-        normalise_scores: normalise the scores over the mini-batch (Mancini et al. 2018).
-        statistics: whose statistics that normalisation keeps.
+        normalise: ``"convolutions"`` only, or ``"all"``: the scores over the mini-batch too (Mancini et al. 2018).
+        statistics: whether all domains share that normalisation's statistics.
         domains: names of the domains, for statistics per domain.
 
     Raises:
@@ -35,7 +36,7 @@ class Heads(nn.Module):
         *,
         kind: HeadKind = "linear",
         temperature: float = 0.05,
-        normalise_scores: bool = False,
+        normalise: Normalise = "convolutions",
         statistics: Statistics = "shared",
         domains: Sequence[str] = (),
     ) -> None:
@@ -45,6 +46,8 @@ class Heads(nn.Module):
                 raise ValueError(f"label space {name} needs at least 2 classes, but has {classes}")
         if kind not in ("linear", "cosine"):
             raise ValueError(f'head must be "linear" or "cosine", but got {kind!r}')
+        if normalise not in ("convolutions", "all"):
+            raise ValueError(f'normalise must be "convolutions" or "all", but got {normalise!r}')
         if not temperature > 0:
             raise ValueError(f"temperature must be positive, but got {temperature}")
         # Lists, because a ModuleDict refuses names with dots, which are fine for a label space.
@@ -55,31 +58,29 @@ class Heads(nn.Module):
         self.norms = nn.ModuleList(
             make_norm(classes, statistics, domains, spatial=False)
             for classes in label_spaces.values()
-            if normalise_scores
+            if normalise == "all"
         )
         self._kind = kind
         self._temperature = temperature
-        self._per_domain = statistics == "per_domain"
 
     def forward(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits of (N, features) in the classes of ``label_space``."""
+        """Classify (N, features) in the classes of ``label_space``: (N, classes) logits."""
         index = self._index(label_space)
         if self._kind == "cosine":
             features = functional.normalize(features) / self._temperature
         logits: Tensor = self.linear[index](features)
         if self.norms:
-            norm = self.norms[index]
-            logits = norm(logits, domain) if self._per_domain else norm(logits)
+            logits = normalised(self.norms[index], logits, domain)
         return logits
 
     def parameters_of(self, label_space: str) -> list[nn.Parameter]:
-        """The parameters that only this label space uses."""
+        """List the parameters that only this label space uses."""
         index = self._index(label_space)
         parts = [self.linear[index], *([self.norms[index]] if self.norms else [])]
         return [parameter for part in parts for parameter in part.parameters()]
 
     def weight_of(self, label_space: str) -> Tensor:
-        """(classes, features), of the label space's linear map."""
+        """Look up the weight (classes, features) of the label space's linear map."""
         weight: Tensor = self.linear[self._index(label_space)].weight  # type: ignore[assignment]
         return weight
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def to_input(images_NHWC: Tensor, *, channels: int) -> Tensor:
-    """uint8 (N,H,W,C) images as float32 (N,C,H,W) in [-1, 1], channels last in memory.
+    """Convert uint8 (N,H,W,C) images to float32 (N,C,H,W) in [-1, 1], channels last in memory.
 
     Args:
         images_NHWC: uint8, with 1 channel or as many as the network takes.
@@ -17,15 +17,15 @@ def to_input(images_NHWC: Tensor, *, channels: int) -> Tensor:
     Raises:
         ValueError: if the images have another number of channels.
     """
-    found = images_NHWC.shape[-1]
-    if found not in (1, channels):
-        raise ValueError(f"images have {found} channels, but the network takes {channels}")
+    stored = images_NHWC.shape[-1]
+    if stored not in (1, channels):
+        raise ValueError(f"images have {stored} channels, but the network takes {channels}")
     inputs = images_NHWC.permute(0, 3, 1, 2).to(torch.float32).div(127.5).sub(1.0)
     return inputs.expand(-1, channels, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 def evaluation_input(network: Any, images_NHWC: Tensor) -> Tensor:
-    """What a network is evaluated on: the centre of the images, of the size that it takes.
+    """Cut the centre of the images, as large as the network takes, for evaluation.
 
     Args:
         network: has `image_size` (height, width) and `in_channels`.
@@ -39,7 +39,7 @@ def evaluation_input(network: Any, images_NHWC: Tensor) -> Tensor:
 
 
 def training_input(network: Any, images_NHWC: Tensor, *, flip: bool) -> Tensor:
-    """What a network is trained on: a random part of every image, of the size that it takes, mirrored at random.
+    """Cut a random part of every image, as large as the network takes, and mirror at random, for training.
 
     Where the images are as large as the input and ``flip`` is off, nothing is random and no number is drawn.
 
@@ -93,9 +93,9 @@ def prediction_size(network: Any, device: torch.device, models: int = 1) -> int:
     CPU, 512 MB on a GPU; at least 16, at most 16,384.
 
     Args:
-        network: or a module around it.
+        network: the network, or a module around it.
         device: where it is.
-        models: whose activations lie in memory together.
+        models: number of models whose activations lie in memory at once.
     """
     network = next((m for m in network.modules() if hasattr(m, "image_size")), network)
     first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)

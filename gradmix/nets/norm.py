@@ -1,4 +1,4 @@
-"""Batch normalisation over several domains: statistics shared by all, or of each its own."""
+"""Batch normalisation over several domains, with shared running statistics or one set for each domain."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ Statistics = Literal["shared", "per_domain"]
 
 
 class DomainBatchNorm(nn.modules.batchnorm._BatchNorm):
-    """Batch normalisation with one scale and bias, and running statistics of every domain by itself.
+    """Batch normalisation with one scale and bias for all domains, and running statistics for each.
 
     In training it normalises by the mini-batch, as usual; the domain decides which running statistics are
     updated, and in evaluation which are used (Mancini et al. 2018 with known domains).
@@ -57,7 +57,7 @@ class DomainBatchNorm(nn.modules.batchnorm._BatchNorm):
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
     """Within it, batch normalisation in training mode leaves its running statistics as they are.
 
-    For passes that are no look at the data: perturbed, mixed or augmented images (methods such as VAT).
+    For passes over perturbed, mixed or augmented images, which the statistics should not follow (VAT, for one).
     """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
@@ -72,15 +72,21 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
             norm.num_batches_tracked = batches
 
 
+def normalised(norm: nn.Module, x: Tensor, domain: str | None) -> Tensor:
+    """Apply a normalisation from `make_norm`, of either kind, to images of ``domain``."""
+    out: Tensor = norm(x, domain) if isinstance(norm, DomainBatchNorm) else norm(x)
+    return out
+
+
 def make_norm(
     channels: int, statistics: Statistics, domains: Sequence[str], *, spatial: bool = True
 ) -> nn.Module:
-    """Plain batch normalisation for ``"shared"``, `DomainBatchNorm` for ``"per_domain"``.
+    """Make plain batch normalisation for ``"shared"``, `DomainBatchNorm` for ``"per_domain"``.
 
     Args:
         channels: C of the input.
-        statistics: whose running statistics.
-        domains: their names.
+        statistics: whether all domains share running statistics.
+        domains: names of the domains, for ``"per_domain"``.
         spatial: whether the input is (N, C, H, W), else (N, C).
 
     Raises:

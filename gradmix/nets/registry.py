@@ -1,4 +1,4 @@
-"""All networks that a configuration names, and the keys of ``network`` that each takes. Imports no torch.
+"""The networks that a configuration can name, and the keys of ``network`` that each takes. Imports no torch.
 
 A network's name is that of its module in this package, where ``NETWORK`` is its class.
 """
@@ -10,7 +10,7 @@ _COMMON = ("norm_statistics", "normalise", "head", "temperature")
 
 @dataclass(frozen=True)
 class NetworkPart:
-    """What is known of a network before it is built.
+    """Describes a network before it is built.
 
     Attributes:
         options: the keys of the configuration's ``network`` that it takes, besides ``name``. ``weights`` is no
@@ -36,5 +36,5 @@ NETWORKS: dict[str, NetworkPart] = {
 
 
 def no_effect(name: str) -> str:
-    """What is wrong with a key that network ``name`` does not take."""
+    """Say what is wrong with a key that network ``name`` does not take."""
     return f"has no effect: {name} takes {', '.join(NETWORKS[name].options)}"

@@ -4,7 +4,6 @@ Layers and names are torchvision's, so that its ImageNet weights, and files in i
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +12,9 @@ from torchvision.models import ResNet18_Weights, resnet18
 from torchvision.models.resnet import BasicBlock
 
 from gradmix.nets.energy import EnergyNet, rescored
-from gradmix.nets.heads import HeadKind, Heads
+from gradmix.nets.heads import HeadKind, Heads, Normalise
 from gradmix.nets.inputs import check_images
-from gradmix.nets.norm import DomainBatchNorm, Statistics, make_norm
+from gradmix.nets.norm import DomainBatchNorm, Statistics, make_norm, normalised
 
 FEATURES = 512
 SMALLEST = 32  # the network halves five times
@@ -29,7 +28,7 @@ _NO_WEIGHT = "num_batches_tracked"
 
 
 def _places(image_size: tuple[int, int]) -> int:
-    """Number of places of the last feature maps."""
+    """Count the places of the last feature maps."""
     return -(-image_size[0] // SMALLEST) * -(-image_size[1] // SMALLEST)
 
 
@@ -51,7 +50,7 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor, domain: str | None = None) -> Tensor:
         """(N, 3, H, W) to the last block's (N, 512, H/32, W/32), rounded up."""
-        x = functional.relu(_normalised(self.bn1, self.conv1(x), domain), inplace=True)
+        x = functional.relu(normalised(self.bn1, self.conv1(x), domain), inplace=True)
         x = self.maxpool(x)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:
@@ -61,17 +60,12 @@ class Backbone(nn.Module):
 
 def _residual(block: BasicBlock, x: Tensor, domain: str | None) -> Tensor:
     """A block of torchvision's: relu(norm(conv(relu(norm(conv(x))))) + x), x downsampled where sizes differ."""
-    out = functional.relu(_normalised(block.bn1, block.conv1(x), domain), inplace=True)
-    out = _normalised(block.bn2, block.conv2(out), domain)
+    out = functional.relu(normalised(block.bn1, block.conv1(x), domain), inplace=True)
+    out = normalised(block.bn2, block.conv2(out), domain)
     if block.downsample is not None:
         conv, norm = block.downsample
-        x = _normalised(norm, conv(x), domain)
+        x = normalised(norm, conv(x), domain)
     return functional.relu(out + x, inplace=True)
-
-
-def _normalised(norm: nn.Module, x: Tensor, domain: str | None) -> Tensor:
-    out: Tensor = norm(x, domain) if isinstance(norm, DomainBatchNorm) else norm(x)
-    return out
 
 
 class ResNet18(nn.Module):
@@ -91,11 +85,11 @@ class ResNet18(nn.Module):
     Attributes:
         backbone: the shared layers; `layers_of(net.backbone)` are the 20 convolutions with the normalisations
             behind them (17 in sequence, 3 in the blocks' shortcuts).
-        heads: the heads.
+        heads: the classifiers (`Heads`).
         label_spaces: names of the label spaces.
         in_channels: of the images.
         image_size: of the images.
-        recipe_parts: what only a recipe's own option adds.
+        recipe_parts: modules that only a recipe's own option adds.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -110,7 +104,7 @@ class ResNet18(nn.Module):
         image_size: tuple[int, int] = (224, 224),
         in_channels: int = 3,
         norm_statistics: Statistics = "shared",
-        normalise: Literal["convolutions", "all"] = "convolutions",
+        normalise: Normalise = "convolutions",
         head: HeadKind = "linear",
         temperature: float = 0.05,
         domains: Sequence[str] = (),
@@ -121,8 +115,6 @@ class ResNet18(nn.Module):
             raise ValueError(f"image_size must be at least {SMALLEST}, but got {image_size}")
         if in_channels != 3:
             raise ValueError(f"in_channels must be 3 for ResNet-18, but got {in_channels}")
-        if normalise not in ("convolutions", "all"):
-            raise ValueError(f'normalise must be "convolutions" or "all", but got {normalise!r}')
         self.label_spaces = list(label_spaces)
         self.in_channels = in_channels
         self.image_size = image_size
@@ -140,7 +132,7 @@ class ResNet18(nn.Module):
             label_spaces,
             kind=head,
             temperature=temperature,
-            normalise_scores=normalise == "all",
+            normalise=normalise,
             statistics=norm_statistics,
             domains=domains,
         )
@@ -149,11 +141,11 @@ class ResNet18(nn.Module):
         )
 
     def forward(self, images: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits; in evaluation with energies, log scores.
+        """Classify images: (N, classes) logits, or log scores in evaluation with energies.
 
         Args:
             images: (N, 3, *image_size) float in [-1, 1]; ImageNet's normalisation happens inside.
-            label_space: whose classes.
+            label_space: name of the head.
             domain: where the images come from; only per-domain statistics need it.
 
         Raises:
@@ -167,27 +159,27 @@ class ResNet18(nn.Module):
         return rescored(logits, maps.float(), weight, self.energy_of(label_space))
 
     def energy_of(self, label_space: str) -> EnergyNet:
-        """The label space's EnergyNet."""
+        """Look up the EnergyNet that rescores this label space's classes."""
         energies = self.energies[self.label_spaces.index(label_space)]
         assert isinstance(energies, EnergyNet)
         return energies
 
     def features(self, images: Tensor, domain: str | None = None) -> Tensor:
-        """(N, 512) features of the images, ``pool(feature_maps(images))``; arguments and errors as in `forward`."""
+        """Compute (N, 512) features, ``pool(feature_maps(images))``; arguments and errors as in `forward`."""
         return self.pool(self.feature_maps(images, domain))
 
     def feature_maps(self, images: Tensor, domain: str | None = None) -> Tensor:
-        """(N, 512, H/32, W/32), rounded up: what the last block sees where; arguments and errors as in `forward`."""
+        """(N, 512, H/32, W/32), rounded up: the last block's output; arguments and errors as in `forward`."""
         check_images(images, self.in_channels, self.image_size, domain)
         maps: Tensor = self.backbone(images * self.scale_C11 + self.shift_C11, domain)
         return maps
 
     def pool(self, maps: Tensor) -> Tensor:
-        """(N, 512) means of (N, 512, h, w) maps over their places."""
+        """Average (N, 512, h, w) maps over their places, (N, 512)."""
         return functional.adaptive_avg_pool2d(maps, 1).flatten(1)
 
     def classify(self, features: Tensor, label_space: str, domain: str | None = None) -> Tensor:
-        """(N, classes) logits of (N, 512) features."""
+        """Classify (N, 512) features: (N, classes) logits."""
         logits: Tensor = self.heads(features, label_space, domain)
         return logits
 
@@ -215,10 +207,9 @@ class ResNet18(nn.Module):
 
 
 def backbone_state(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
-    """The part of a state dict in torchvision's layout that belongs to the backbone, in float32.
+    """Take the backbone's part of a state dict in torchvision's layout, in float32.
 
-    Without the classifier (``fc.*``), whose classes are others, and without the counters of batches, which nothing
-    reads.
+    Leaves out the classifier (``fc.*``), which has other classes, and the counters of batches, which nothing reads.
 
     Args:
         state: tensors by name.
@@ -229,14 +220,15 @@ def backbone_state(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor
     """
     with torch.device("meta"):
         expected = _without_classifier(resnet18(weights=None).state_dict())
-    found = _without_classifier(state)
+    backbone = _without_classifier(state)
     fault = f"{origin}: not the weights of a ResNet-18 in torchvision's layout"
-    missing = [name for name in expected if name not in found]
-    if missing:
-        raise ValueError(f"{fault}: without {_listed(missing)}" + _instead(found, expected))
-    if unknown := [name for name in found if name not in expected]:
+    unknown = [name for name in backbone if name not in expected]
+    if missing := [name for name in expected if name not in backbone]:
+        instead = f"; it has {_listed(unknown)}" if unknown else ""
+        raise ValueError(f"{fault}: without {_listed(missing)}{instead}")
+    if unknown:
         raise ValueError(f"{fault}: {_listed(unknown)} not known")
-    for name, tensor in found.items():
+    for name, tensor in backbone.items():
         if tensor.shape != expected[name].shape:
             raise ValueError(
                 f"{fault}: {name} has shape {tuple(tensor.shape)}, "
@@ -244,7 +236,7 @@ def backbone_state(state: Mapping[str, Tensor], origin: str) -> dict[str, Tensor
             )
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise ValueError(f"{origin}: {name} has values that are no finite numbers")
-    return {name: found[name].to(torch.float32) for name in expected}
+    return {name: backbone[name].to(torch.float32) for name in expected}
 
 
 def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -258,11 +250,6 @@ def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _instead(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    others = [name for name in found if name not in expected]
-    return f"; it has {_listed(others)}" if others else ""
 
 
 NETWORK = ResNet18

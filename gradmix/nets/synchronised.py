@@ -1,4 +1,4 @@
-"""Batch normalisation by the mini-batches of all ranks together, as if one process had them joined.
+"""Batch normalisation over the mini-batches of all ranks, as if one process had them joined.
 
 Shapes: N images of this rank, C channels, n ranks.
 """
@@ -33,7 +33,7 @@ class SynchronisedStatistics(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Batch normalisation in training mode is ours; everything else passes."""
+        """Replace batch normalisation in training mode; everything else passes."""
         kwargs = kwargs or {}
         if func is functional.batch_norm and kwargs.get("training"):
             return _batch_norm(self.process_group, *args, **kwargs)
@@ -51,7 +51,7 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """``functional.batch_norm`` with statistics of all ranks; arguments are torch's."""
+    """Compute ``functional.batch_norm`` with statistics over all ranks; arguments are torch's."""
     channels, dims = x.shape[1], _all_but_channels(x)
     with torch.no_grad():
         wide = x.detach().to(torch.promote_types(x.dtype, torch.float32))
@@ -79,7 +79,7 @@ def _batch_norm(
 
 
 class _Normalise(torch.autograd.Function):
-    """Normalisation by given statistics, whose gradient knows that all ranks' images made them."""
+    """Normalisation by given statistics, with the gradient for statistics over all ranks' images."""
 
     @staticmethod
     def forward(
@@ -109,16 +109,16 @@ class _Normalise(torch.autograd.Function):
         distributed.all_reduce(sums_2C, group=ctx.group)
         gradient_C, product_C = sums_2C / count
         factor_C = scale_C if weight is None else scale_C * weight
-        of_x = torch.addcmul(wide, normalised, _over(x, product_C), value=-1)
-        of_x = of_x.sub_(_over(x, gradient_C)).mul_(_over(x, factor_C)).to(x.dtype)
-        of_affine = (None, None)
+        grad_x = torch.addcmul(wide, normalised, _over(x, product_C), value=-1)
+        grad_x = grad_x.sub_(_over(x, gradient_C)).mul_(_over(x, factor_C)).to(x.dtype)
+        grad_affine = (None, None)
         if weight is not None:
-            of_affine = (weight_C.to(weight.dtype), bias_C.to(weight.dtype))
-        return (of_x, *of_affine, None, None, None, None, None)
+            grad_affine = (weight_C.to(weight.dtype), bias_C.to(weight.dtype))
+        return (grad_x, *grad_affine, None, None, None, None, None)
 
 
 def _over(x: Tensor, values_C: Tensor) -> Tensor:
-    """A value per channel, shaped to go with all of x."""
+    """Shape one value per channel to go with all of x."""
     return values_C.view(1, -1, *[1] * (x.ndim - 2))
 
 

@@ -1,4 +1,4 @@
-"""Pretrained weights of a backbone: found in data_dir, or downloaded; checked; written as safetensors.
+"""Pretrained weights of a backbone: taken from data_dir or downloaded, checked, and written as safetensors.
 
 Files are read as tensors and nothing else: a pickle that holds code is refused, not run.
 """
@@ -16,25 +16,22 @@ from gradmix.files import atomic_path, sha256_of
 if TYPE_CHECKING:
     from torch import Tensor
 
-IMAGENET = (
-    "resnet18-f37072fd.pth"  # torchvision's name; it ends with the first digits of the SHA-256
-)
+# torchvision's name; it ends with the first digits of the SHA-256.
+IMAGENET = "resnet18-f37072fd.pth"
 FOLDERS = ("weights", ".")
 # Apart from the folders above: a download must not turn up as a new input of the workflow when it is run again.
 DOWNLOADS = "downloads/weights"
 
 
 def weight_files(setting: str, data_dir: str | Path) -> list[Path]:
-    """The existing file, laid there by hand, that `write_weights` will read; for the workflow to watch.
+    """List the file, put there by hand, that `write_weights` will read, for the workflow to watch.
 
     Args:
         setting: the configuration's ``network.weights``.
         data_dir: where it is looked for.
     """
-    if setting == "imagenet":
-        path = find_local(Path(data_dir), FOLDERS, [IMAGENET])
-    else:
-        path = find_local(Path(data_dir), ["."], [setting])
+    folders, name = (FOLDERS, IMAGENET) if setting == "imagenet" else (["."], setting)
+    path = find_local(Path(data_dir), folders, [name])
     return [path] if path is not None else []
 
 
@@ -68,7 +65,7 @@ def write_weights(
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a .safetensors file, or of a .pth file with a state dict.
+    """Read the tensors of a .safetensors file, or of a .pth file with a state dict.
 
     Raises:
         ValueError: if the file is damaged or holds anything but tensors by name.
@@ -111,17 +108,17 @@ def _own(setting: str, data_dir: Path) -> Path:
 
 
 def _imagenet(data_dir: Path) -> Path:
-    """The file of torchvision: laid into data_dir, downloaded before, or downloaded now; verified in every case."""
+    """Verify torchvision's file, which lies in data_dir or is downloaded now."""
     folders = (*FOLDERS, DOWNLOADS)
     path = find_local(data_dir, folders, [IMAGENET])
     if path is None:
         _download(data_dir)
         path = data_dir / DOWNLOADS / IMAGENET
     expected = Path(IMAGENET).stem.rpartition("-")[2]
-    found = sha256_of(path)
-    if not found.startswith(expected):
+    digest = sha256_of(path)
+    if not digest.startswith(expected):
         raise ValueError(
-            f"{path}: corrupt, truncated or not torchvision's file ({path.stat().st_size} bytes, SHA-256 {found}, "
+            f"{path}: corrupt, truncated or not torchvision's file ({path.stat().st_size} bytes, SHA-256 {digest}, "
             f"expected to begin with {expected}); delete it, or get it again"
         )
     return path
@@ -140,15 +137,15 @@ def _download(data_dir: Path) -> None:
             WEIGHTS_URL, model_dir=folder, check_hash=True, weights_only=True, progress=False
         )
 
-    try:
-        download(data_dir / DOWNLOADS, fetch, {IMAGENET: IMAGENET})
-    except ValueError as error:
-        raise ValueError(
-            f"network.weights: imagenet: ResNet-18's weights are not in data_dir and {error}. Three ways on: "
-            f"get {WEIGHTS_URL} and lay it into {data_dir / FOLDERS[0]}; or name a file of your own in data_dir "
-            f"(network.weights: FILE.pth or FILE.safetensors); or start from random weights "
-            f"(network.weights: none). Now {places}."
-        ) from error
+    download(
+        data_dir / DOWNLOADS,
+        fetch,
+        {IMAGENET: IMAGENET},
+        what="network.weights: imagenet: ResNet-18's weights are",
+        by_hand=f"Three ways on: get {WEIGHTS_URL} and lay it into {data_dir / FOLDERS[0]}; or name a file of your "
+        "own in data_dir (network.weights: FILE.pth or FILE.safetensors); or start from random weights "
+        f"(network.weights: none). Now {places}.",
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Random changes of images that keep their class, on the device."""
+"""Changes images at random, on the device, without changing their class."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 def random_shift(images_BCHW: Tensor, pixels: int) -> Tensor:
-    """Every image moved by whole pixels, at most ``pixels`` each way, its edge repeated into what becomes free.
+    """Move every image by whole pixels, at most ``pixels`` each way, and repeat its edge where it has left.
 
     Args:
         images_BCHW: the images.
@@ -31,7 +31,7 @@ def random_shift(images_BCHW: Tensor, pixels: int) -> Tensor:
 def random_affine(
     images_BCHW: Tensor, *, shift: float, rotation: float, scale: float, shear: float
 ) -> Tensor:
-    """Every image moved, turned, scaled and sheared by its own random amounts; the edge repeated outside.
+    """Move, turn, scale and shear every image by its own random amounts; the edge is repeated outside.
 
     Args:
         images_BCHW: the images.

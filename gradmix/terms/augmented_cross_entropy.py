@@ -21,7 +21,7 @@ class AugmentedCrossEntropy(Stateless):
         self.shear = shear
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss."""
+        """Change the images, and compute the loss on them."""
         images = random_affine(
             context.inputs,
             shift=self.shift,
@@ -33,5 +33,5 @@ class AugmentedCrossEntropy(Stateless):
 
 
 def make(options: Mapping[str, Any]) -> AugmentedCrossEntropy:
-    """The term."""
+    """Build the term from its options in the registry."""
     return AugmentedCrossEntropy(**options)

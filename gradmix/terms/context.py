@@ -1,4 +1,4 @@
-"""What a loss term is given.
+"""What a loss term sees of a step.
 
 Shapes: B images of the mini-batch, C classes of the stream's label space, F features.
 """
@@ -28,7 +28,7 @@ class Context:
         progress: step / steps, in [0, 1).
         autocast: under which forward passes run; what they give is made float32 behind it.
         streams: the contexts of all streams of this step by set name ("V", "S_u", a source's name), this one
-            included; read others' features and logits through `of`.
+            included; read others' features and logits through `stream`.
         used_by_others: whether another stream's term read this one's features, so that its graph must outlive
             one backward pass.
     """
@@ -59,36 +59,36 @@ class Context:
 
     @cached_property
     def features_BF(self) -> Tensor:  # noqa: N802
-        """The backbone's output, float32 whatever the precision of the forward pass."""
+        """Features (B, F) from the backbone, float32 whatever the precision of the forward pass."""
         with self.autocast:
             features: Tensor = self.network.features(self.inputs, self.domain)
         return features.float()
 
     @cached_property
     def logits_BC(self) -> Tensor:  # noqa: N802
-        """The network's output, float32 whatever the precision of the forward pass."""
+        """Logits (B, C) from this stream's head, float32 whatever the precision of the forward pass."""
         return self.classify(self.features_BF)
 
     def classify(self, features_BF: Tensor) -> Tensor:
-        """Logits of features, float32, by this stream's head."""
+        """Classify features by this stream's head: logits, float32."""
         with self.autocast:
             logits: Tensor = self.network.classify(features_BF, self.label_space, self.domain)
         return logits.float()
 
     def changed_logits(self, inputs: Tensor) -> Tensor:
-        """Logits of this mini-batch's images after a random change, float32; running statistics follow them."""
+        """Classify this mini-batch's images after a random change: logits, float32; running statistics follow them."""
         with self.autocast:
             logits: Tensor = self.network(inputs, self.label_space, self.domain)
         return logits.float()
 
     def extra_logits(self, inputs: Tensor) -> Tensor:
-        """Logits of other images (perturbed, mixed, ...), float32; running statistics stay as they are."""
+        """Classify other images (perturbed, mixed, ...): logits, float32; running statistics stay as they are."""
         with frozen_statistics(self.network), self.autocast:
             logits: Tensor = self.network(inputs, self.label_space, self.domain)
         return logits.float()
 
     def evaluated_logits(self) -> Tensor:
-        """Logits as in evaluation, float32: running statistics used and left as they are, no dropout, no graph."""
+        """Classify as in evaluation: logits, float32; running statistics are used and stay, no dropout, no graph."""
         training = self.network.training
         self.network.eval()
         try:
@@ -98,8 +98,8 @@ class Context:
             self.network.train(training)
         return logits.float()
 
-    def of(self, name: str) -> "Context":
-        """Another stream's context, whose features and logits this term may use with their graph."""
+    def stream(self, name: str) -> "Context":
+        """Look up a stream's context, whose features and logits this term may use with their graph."""
         other = self.streams[name]
         other.used_by_others = other is not self or other.used_by_others
         return other

@@ -16,10 +16,10 @@ class CrossEntropy(Deterministic):
     reads_features = True
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss."""
+        """Compute the loss of one mini-batch."""
         return functional.cross_entropy(context.logits_BC, context.labels)
 
 
 def make(options: Mapping[str, Any]) -> CrossEntropy:
-    """The term."""
+    """Build the term from its options in the registry."""
     return CrossEntropy()

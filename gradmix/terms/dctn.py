@@ -15,7 +15,7 @@ from gradmix.terms.discriminators import Discriminators, hardest
 
 
 class DCTN:
-    """Features of the hardest source and the target made alike, and cross entropy with confident predictions.
+    """Makes features of the hardest source and the target alike, and trains on confident predictions.
 
     One call trains a discriminator per source on detached features; then the features of the source whose
     discriminator does worst, and those of the unlabelled images, learn to leave that discriminator undecided.
@@ -46,14 +46,14 @@ class DCTN:
         self.losses_J: Tensor | None = None
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss.
+        """Train the discriminators by one step, and give the features' loss.
 
         Raises:
             ValueError: if the method has no source domain.
         """
         # Sources are what does not come from the target: V, S_u and U do, whatever their streams are called.
         sources = [
-            context.of(name)
+            context.stream(name)
             for name, other in context.streams.items()
             if other.domain != context.domain
         ]
@@ -92,23 +92,23 @@ class DCTN:
         if not state:
             return
         self.losses_J = state["losses"]
-        self.discriminators = Discriminators.of(state, self.learning_rate)
+        self.discriminators = Discriminators.from_state(state, self.learning_rate)
 
 
 def weighted_votes(votes_JBC: Tensor, losses_J: Tensor) -> Tensor:
-    """(B, C) mean of the voters' probabilities, weighted by their accumulated discriminator losses.
+    """Average the voters' probabilities, (B, C), weighted by their accumulated discriminator losses.
 
-    A source whose discriminator errs much is close to the target, and so counts for more.
+    Where a discriminator errs much, its source is close to the target, and so counts for more.
     """
     weights_J = losses_J / losses_J.sum().clamp(min=torch.finfo(losses_J.dtype).tiny)
     return (weights_J[:, None, None] * votes_JBC).sum(dim=0)
 
 
 def pseudo_label_loss(logits_BC: Tensor, voted_BC: Tensor, threshold: float) -> Tensor:
-    """Mean cross entropy of the images whose largest vote reaches the threshold; 0 if there is none.
+    """Average the cross entropy of images with a vote that reaches the threshold; 0 if there is none.
 
     Args:
-        logits_BC: what is trained.
+        logits_BC: the network's, which are trained.
         voted_BC: probabilities that label the images, without a graph.
         threshold: smallest probability that is accepted.
     """
@@ -119,11 +119,5 @@ def pseudo_label_loss(logits_BC: Tensor, voted_BC: Tensor, threshold: float) -> 
 
 
 def make(options: Mapping[str, Any]) -> DCTN:
-    """The term."""
-    return DCTN(
-        threshold=float(options["threshold"]),
-        warm_up=float(options["warm_up"]),
-        learning_rate=float(options["learning_rate"]),
-        hidden=int(options["hidden"]),
-        weight=float(options["weight"]),
-    )
+    """Build the term from its options in the registry."""
+    return DCTN(**{**options, "hidden": int(options["hidden"])})

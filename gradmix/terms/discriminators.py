@@ -1,4 +1,4 @@
-"""Discriminators that tell each source's features from the target's, trained by least squares (Xu et al. 2018).
+"""Discriminators between each source's features and the target's, trained by least squares (Xu et al. 2018).
 
 Shapes: J sources, B images of a mini-batch, F features.
 """
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+
+from gradmix.terms.adam import adam_state, load_adam_state
 
 _LAYERS = (0, 2, 4)  # of the Sequential, those with parameters
 
@@ -35,7 +37,7 @@ class Discriminators:
         self._adam = torch.optim.Adam(parameters, lr=learning_rate)
 
     def train(self, sources_JBF: Sequence[Tensor], target_BF: Tensor) -> Tensor:
-        """One Adam step of every discriminator; their losses before it, (J,).
+        """Take one Adam step with every discriminator, and give their losses before it, (J,).
 
         ``mean(D_j(source j)^2) + mean((D_j(target) - 1)^2)``. Nothing reaches what made the features.
 
@@ -56,7 +58,7 @@ class Discriminators:
         return losses_J.detach()
 
     def confusion(self, sources_JBF: Sequence[Tensor], target_BF: Tensor) -> Tensor:
-        """How far each discriminator is from undecided, (J,); with the features' graph, not the discriminators'.
+        """Measure how far each discriminator is from undecided, (J,); with the features' graph, not their own.
 
         ``1/2 [mean((D_j(source j) - 1/2)^2) + mean((D_j(target) - 1/2)^2)]``
         """
@@ -75,30 +77,19 @@ class Discriminators:
             for index, network in enumerate(self.networks)
             for name, p in network.named_parameters()
         }
-        moments = self._adam.state_dict()["state"]
-        return tensors | {
-            f"adam.{index}.{name}": tensor
-            for index, values in moments.items()
-            for name, tensor in values.items()
-        }
+        return tensors | {f"adam.{name}": t for name, t in adam_state(self._adam).items()}
 
     @classmethod
-    def of(cls, state: Mapping[str, Tensor], learning_rate: float) -> "Discriminators":
-        """Those whose `state` it is; torch's global generator is left as it was."""
+    def from_state(cls, state: Mapping[str, Tensor], learning_rate: float) -> "Discriminators":
+        """Rebuild the discriminators that gave this `state`; torch's global generator is left as it was."""
         first = state[f"0.{_LAYERS[0]}.weight"]
         sources = sum(name.endswith(f".{_LAYERS[0]}.weight") for name in state)
         hidden, features = first.shape
         devices = [first.device] if first.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             made = cls(sources, features, hidden, learning_rate, first.device)
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in state.items():
-            if key.startswith("adam."):
-                _, number, name = key.split(".")
-                # Adam counts steps on the host, whatever the device.
-                value = tensor.cpu() if name == "step" else tensor
-                moments.setdefault(int(number), {})[name] = value
-        made._adam.load_state_dict({**made._adam.state_dict(), "state": moments})
+        moments = {k.removeprefix("adam."): t for k, t in state.items() if k.startswith("adam.")}
+        load_adam_state(made._adam, moments)
         with torch.no_grad():
             for index, network in enumerate(made.networks):
                 for name, parameter in network.named_parameters():
@@ -107,7 +98,7 @@ class Discriminators:
 
 
 def discriminator_loss(source_B: Tensor, target_B: Tensor) -> Tensor:
-    """Least squares of the scores: 0 for the source, 1 for the target; 0 at best, 1/2 undecided."""
+    """Measure least squares of the scores: 0 for the source, 1 for the target; 0 at best, 1/2 undecided."""
     return source_B.square().mean() + (target_B - 1).square().mean()
 
 
@@ -117,7 +108,7 @@ def confusion_loss(source_B: Tensor, target_B: Tensor) -> Tensor:
 
 
 def hardest(losses_J: Tensor) -> Tensor:
-    """One-hot mask_J of the largest loss (of the first, where several are), made on the device."""
+    """Mark the largest loss (the first of several) by a one-hot mask_J, made on the device."""
     return torch.zeros_like(losses_J).scatter_(0, losses_J.argmax(dim=0, keepdim=True), 1.0)
 
 

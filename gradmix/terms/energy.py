@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gradmix.nets.energy import EnergyNet, attention
+from gradmix.terms.adam import adam_state, load_adam_state
 from gradmix.terms.context import Context
 
 
@@ -36,7 +37,7 @@ class Energy:
         self._kept: Mapping[str, Tensor] = {}
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss of the network."""
+        """Train the EnergyNet by one step, and give the cross entropy, which trains the network."""
         network = context.network
         with context.autocast:
             maps_BFHW = network.feature_maps(context.inputs, context.domain)
@@ -62,7 +63,8 @@ class Energy:
         if self._adam is None:
             # Named here only: torch.optim imports torch's compiler when an optimizer is first made.
             self._adam = torch.optim.Adam(energies.parameters(), lr=self.learning_rate)
-            self._restore()
+            load_adam_state(self._adam, self._kept)
+            self._kept = {}
         wrong_B = logits_BC.scatter(1, labels_B[:, None], -torch.inf).argmax(dim=1)
         pairs_B2 = torch.stack([labels_B, wrong_B], dim=1)
         attention_B2P = attention(maps_BFHW, weight_CF, pairs_B2)
@@ -82,26 +84,12 @@ class Energy:
 
     def state(self) -> dict[str, Tensor]:
         """Adam's moments and step counts; the EnergyNet itself is part of the network."""
-        if self._adam is None:
-            return dict(self._kept)
-        moments = self._adam.state_dict()["state"]
-        return {f"{i}.{name}": t for i, values in moments.items() for name, t in values.items()}
+        return dict(self._kept) if self._adam is None else adam_state(self._adam)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue where `state` was taken."""
         self._kept = dict(state)
-        if self._adam is not None:
-            self._restore()
-
-    def _restore(self) -> None:
-        assert self._adam is not None
-        moments: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in self._kept.items():
-            index, name = key.split(".", 1)
-            # Adam counts steps on the host, whatever the device.
-            moments.setdefault(int(index), {})[name] = tensor.cpu() if name == "step" else tensor
-        self._adam.load_state_dict({**self._adam.state_dict(), "state": moments})
-        self._kept = {}
+        self._adam = None
 
 
 def energy_loss(energies_B2: Tensor, margin: float) -> Tensor:
@@ -124,9 +112,5 @@ def triplet_loss(embeddings_BE: Tensor, labels_B: Tensor, margin: float) -> Tens
 
 
 def make(options: Mapping[str, Any]) -> Energy:
-    """The term."""
-    return Energy(
-        learning_rate=float(options["learning_rate"]),
-        margin=float(options["margin"]),
-        triplet_margin=float(options["triplet_margin"]),
-    )
+    """Build the term from its options in the registry."""
+    return Energy(**options)

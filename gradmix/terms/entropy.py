@@ -23,7 +23,7 @@ class Entropy(Deterministic):
         self.weight = weight
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss."""
+        """Compute the loss of one mini-batch."""
         return self.weight * mean_entropy(context.logits_BC)
 
 
@@ -34,5 +34,5 @@ def mean_entropy(logits_BC: Tensor) -> Tensor:
 
 
 def make(options: Mapping[str, Any]) -> Entropy:
-    """The term."""
+    """Build the term from its options in the registry."""
     return Entropy(float(options["weight"]))

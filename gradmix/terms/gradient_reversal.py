@@ -18,6 +18,6 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse_gradient(x: Tensor, coefficient: float = 1.0) -> Tensor:
-    """``x`` itself, whose gradient is multiplied by ``-coefficient`` on the way back."""
+    """Give ``x`` itself; its gradient is multiplied by ``-coefficient`` on the way back."""
     reversed_x: Tensor = _Reversal.apply(x, coefficient)
     return reversed_x

@@ -27,11 +27,11 @@ class MinimaxEntropy(Stateless):
         self.weight = weight
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss."""
+        """Compute the loss of one mini-batch; its gradient reaches the features reversed."""
         logits_BC = context.classify(reverse_gradient(context.features_BF))
         return -self.weight * mean_entropy(logits_BC)
 
 
 def make(options: Mapping[str, Any]) -> MinimaxEntropy:
-    """The term."""
+    """Build the term from its options in the registry."""
     return MinimaxEntropy(float(options["weight"]))

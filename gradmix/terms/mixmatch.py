@@ -35,7 +35,7 @@ class MixMatch(Stateless):
 
     Batch normalisation: passes over mixed and augmented images normalise by their own mini-batch and leave the
     running statistics, which evaluation uses, as they are. Those follow the labelled images as they are, in
-    their own terms' pass; with ``labelled`` this term sees to that pass, since a companion has no term. U never
+    their own terms' pass; with ``labelled`` this term runs that pass, since a companion has no term. U never
     moves them (the original updates them by one mini-batch, much like the labelled one).
 
     Attributes:
@@ -57,7 +57,7 @@ class MixMatch(Stateless):
     labelled: bool
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss.
+        """Compute the loss of one mini-batch, mixed with the labelled ones of the step.
 
         Raises:
             ValueError: if no labelled set takes part in the step.
@@ -86,13 +86,13 @@ class MixMatch(Stateless):
         return entropy + self.factor(context.progress) * consistency
 
     def guess(self, logits: list[Tensor]) -> Tensor:
-        """Sharpened mean prediction (B, C), without a graph."""
+        """Sharpen the mean prediction, (B, C), without a graph."""
         mean_BC = torch.stack([part.detach().softmax(dim=1) for part in logits]).mean(dim=0)
         # In logarithms, so that a low temperature does not underflow.
         return (mean_BC.clamp(min=1e-30).log() / self.temperature).softmax(dim=1)
 
     def mixed(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Every image and its label mixed with those of a random partner."""
+        """Mix every image and its label with those of a random partner."""
         share = self.shares(len(images), images.device)
         partner = torch.randperm(len(images), device=images.device)
         share_images = share[:, None, None, None]
@@ -102,7 +102,7 @@ class MixMatch(Stateless):
         )
 
     def shares(self, count: int, device: torch.device) -> Tensor:
-        """Shares lambda' of every image, in [0.5, 1]."""
+        """Draw the share lambda' of every image, in [0.5, 1]."""
         # lambda = G / (G + G'), with G, G' ~ Gamma(alpha), in logarithms: G(alpha) = G(alpha + 1) U^(1/alpha).
         # torch's Beta underflows for small alpha, and then gives 1/2 where lambda' should be near 1.
         alpha = torch.full((2, count), self.alpha + 1.0, device=device)
@@ -112,7 +112,7 @@ class MixMatch(Stateless):
         return share
 
     def factor(self, progress: float) -> float:
-        """Weight of the unlabelled loss at this part of the training."""
+        """Weight the unlabelled loss at this part of the training."""
         return self.weight * (min(1.0, progress / self.ramp) if self.ramp > 0 else 1.0)
 
 
@@ -127,7 +127,7 @@ def _squared(targets: Tensor, probabilities: Tensor) -> Tensor:
 
 
 def make(options: Mapping[str, Any]) -> MixMatch:
-    """The term.
+    """Build the term from its options in the registry.
 
     Raises:
         ValueError: if an option is out of range.

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class TermPart:
-    """A loss term by name.
+    """Describes a loss term before it is built.
 
     Attributes:
         options: its options with their defaults.
@@ -79,7 +79,7 @@ TERMS: dict[str, TermPart] = {
 
 
 def term_part(name: str) -> TermPart:
-    """The term called ``name``.
+    """Look up the description of a term.
 
     Raises:
         ValueError: if there is none; the message lists those that exist.

@@ -47,7 +47,7 @@ class SelfLabels:
         self._kept: dict[str, Tensor] = {}
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss; the teacher is updated first."""
+        """Update the teacher, and compute the loss against its labels."""
         teacher = self._updated(context)
         with torch.no_grad():
             sure_B, label_B = self.predicted(teacher, context).max(dim=1)
@@ -62,7 +62,7 @@ class SelfLabels:
         return logits.float().softmax(dim=1)
 
     def state(self) -> dict[str, Tensor]:
-        """The teacher."""
+        """The teacher's weights and statistics, by name."""
         return dict(self._kept if self._teacher is None else self._teacher.state_dict())
 
     def load(self, state: Mapping[str, Tensor]) -> None:
@@ -89,6 +89,6 @@ class SelfLabels:
 
 
 def make(options: Mapping[str, Any]) -> SelfLabels:
-    """The term."""
+    """Build the term from its options in the registry."""
     change = {name: options[name] for name in ("shift", "rotation", "scale", "shear")}
     return SelfLabels(options["threshold"], options["warm_up"], options["average"], change)

@@ -21,7 +21,7 @@ class SoftLabels(Deterministic):
     reads_features = True
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss."""
+        """Compute the loss of one mini-batch."""
         log_probabilities_BC = functional.log_softmax(context.logits_BC, dim=1)
         labels_BC = context.labels
         # torch's kl_div written out, bit for bit: vmap has no rule for it.
@@ -30,5 +30,5 @@ class SoftLabels(Deterministic):
 
 
 def make(options: Mapping[str, Any]) -> SoftLabels:
-    """The term."""
+    """Build the term from its options in the registry."""
     return SoftLabels()

@@ -1,4 +1,4 @@
-"""What a loss term is."""
+"""The interface of a loss term, and bases for terms without state."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -22,7 +22,7 @@ class Term(Protocol):
     reads_features: bool
 
     def __call__(self, context: Context) -> Tensor:
-        """The scalar loss."""
+        """Compute the scalar loss of one mini-batch."""
 
     def state(self) -> dict[str, Tensor]:
         """Tensors from which `load` restores it."""

@@ -43,14 +43,14 @@ class VAT(Stateless):
         self.iterations = iterations
 
     def __call__(self, context: Context) -> Tensor:
-        """The loss, the mean over the mini-batch."""
+        """Compute the loss, the mean over the mini-batch."""
         clean_BC = context.logits_BC.detach()
         direction = self.direction(context, clean_BC)
         perturbed_BC = context.extra_logits(context.inputs + self.epsilon * direction)
         return self.weight * _divergence(clean_BC, perturbed_BC)
 
     def direction(self, context: Context, clean_BC: Tensor) -> Tensor:
-        """The direction of r, of length 1 per image, shaped like the images."""
+        """Search the direction of r by power iteration: length 1 per image, shaped like the images."""
         direction = _unit(torch.randn_like(context.inputs))
         for _ in range(self.iterations):
             probe = (self.xi * direction).requires_grad_()
@@ -76,7 +76,7 @@ def _unit(images: Tensor) -> Tensor:
 
 
 def make(options: Mapping[str, Any]) -> VAT:
-    """The term.
+    """Build the term from its options in the registry.
 
     Raises:
         ValueError: if an option is out of range.

@@ -5,7 +5,7 @@ from itertools import takewhile
 
 from torch import nn
 
-from gradmix.mixing.together.forward import forward_together
+from gradmix.mixing.joint.forward import forward_together
 from gradmix.nets.norm import DomainBatchNorm
 from gradmix.terms.context import Context
 from gradmix.terms.term import Term

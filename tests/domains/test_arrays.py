@@ -132,7 +132,7 @@ def test_real_photographs(need, real_data, file, groups, counts):
     settings = {"file": file, "images": "X", "labels": "y", "groups": groups}
     raw = arrays.load(settings, real_data, ())
     assert raw.images.shape[1:] in {(32, 20, 3), (32, 32, 3)}
-    names, found = np.unique(raw.class_names, return_counts=True)
+    names, per_class = np.unique(raw.class_names, return_counts=True)
     assert names.tolist() == list("0123456789")
-    assert found.tolist() == counts
+    assert per_class.tolist() == counts
     assert len(set(raw.groups)) > 400

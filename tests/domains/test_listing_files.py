@@ -27,10 +27,10 @@ def originals(listing):
 def test_folders_are_classes_at_any_depth_and_other_files_are_counted(tmp_path):
     touch(tmp_path, "d/cat/a.JPG", "d/cat/deep/b.png", "d/dog/c.webp", "d/dog/.hidden.jpg")
     touch(tmp_path, "d/dog/notes.txt", "d/readme.jpg")
-    found = image_folder.listing({"folder": "d"}, tmp_path, None)
-    assert originals(found) == ["cat/a.JPG", "cat/deep/b.png", "dog/c.webp"]
-    assert [file.class_name for file in found.files] == ["cat", "cat", "dog"]
-    assert found.notes == [
+    listed = image_folder.listing({"folder": "d"}, tmp_path, None)
+    assert originals(listed) == ["cat/a.JPG", "cat/deep/b.png", "dog/c.webp"]
+    assert [file.class_name for file in listed.files] == ["cat", "cat", "dog"]
+    assert listed.notes == [
         "1 files that are no images, passed over: dog/notes.txt",
         "1 files in no class folder, passed over: readme.jpg",
     ]
@@ -40,9 +40,9 @@ def test_folders_are_classes_at_any_depth_and_other_files_are_counted(tmp_path):
 def test_groups_by_a_pattern_belong_to_their_class(tmp_path):
     touch(tmp_path, "d/cat/x_g01_a.avi", "d/cat/x_g01_b.mp4", "d/dog/x_g01_a.avi", "d/dog/y.avi")
     settings = {"folder": "d", "group_pattern": r"_g(\d+)_"}
-    found = clip_folder.listing(settings, tmp_path, None)
-    assert [file.group for file in found.files] == ["cat/01", "cat/01", "dog/01", ""]
-    assert found.notes == ["1 clips do not match group_pattern and have no group"]
+    listed = clip_folder.listing(settings, tmp_path, None)
+    assert [file.group for file in listed.files] == ["cat/01", "cat/01", "dog/01", ""]
+    assert listed.notes == ["1 clips do not match group_pattern and have no group"]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_mistakes_in_folders(tmp_path, settings, message):
 
 
 def test_real_clips_in_folders(real_data):
-    found = clip_folder.listing({"folder": "hmdb51_samples"}, real_data, None)
-    assert [file.class_name for file in found.files] == ["cartwheel", "wave", "wave", "wave"]
+    listed = clip_folder.listing({"folder": "hmdb51_samples"}, real_data, None)
+    assert [file.class_name for file in listed.files] == ["cartwheel", "wave", "wave", "wave"]
 
 
 def test_names_that_are_no_utf8_can_be_shown(tmp_path):
@@ -81,8 +81,8 @@ def test_names_that_are_no_utf8_can_be_shown(tmp_path):
 
 def test_bu101_folders_are_matched_by_letters_and_digits(tmp_path):
     touch(tmp_path, "BU101/hand_stand_pushups/1.jpg", "BU101/YO-YO/2.jpg", "BU101/other/3.jpg")
-    found = bu101.listing({}, tmp_path, {"HandstandPushups", "YoYo"})
-    assert [f.class_name for f in found.files] == ["YoYo", "HandstandPushups", "other"]
+    listed = bu101.listing({}, tmp_path, {"HandstandPushups", "YoYo"})
+    assert [f.class_name for f in listed.files] == ["YoYo", "HandstandPushups", "other"]
     with pytest.raises(ValueError, match="no folder of class 'Archery'; there are YO-YO"):
         bu101.listing({}, tmp_path, {"Archery", "YoYo"})
     renamed = bu101.listing({"classes": {"YoYo": "toys"}}, tmp_path, {"YoYo", "toys"})
@@ -154,18 +154,18 @@ def mpii_data(tmp_path):
 
 @pytest.mark.parametrize("file", ["a.mat", "nested.json", "flat.json"])
 def test_mpii_in_all_its_layouts(mpii_data, file):
-    found = mpii.listing({**SETTINGS, "annotations": file}, mpii_data, None)
-    assert [(f.original, f.class_name) for f in found.files] == [
+    listed = mpii.listing({**SETTINGS, "annotations": file}, mpii_data, None)
+    assert [(f.original, f.class_name) for f in listed.files] == [
         ("001.jpg", "skiing"),
         ("005.jpg", "curling"),
     ]
-    assert {f.group for f in found.files} == ({""} if file == "flat.json" else {"video 1"})
-    assert found.left_out == [LeftOut("006.jpg", "not on disk")]
-    assert found.notes == [
+    assert {f.group for f in listed.files} == ({""} if file == "flat.json" else {"video 1"})
+    assert listed.left_out == [LeftOut("006.jpg", "not on disk")]
+    assert listed.notes == [
         "2 images of the test set passed over",
         "1 images without act_name passed over",
     ]
-    assert list(found.sources) == [file]
+    assert list(listed.sources) == [file]
     settings = {**SETTINGS, "annotations": file, "labels": "cat_name", "part": "all"}
     every = mpii.listing(settings, mpii_data, {"water activities"})
     assert [(f.original, f.class_name) for f in every.files] == [("004.jpg", "water activities")]
@@ -216,8 +216,8 @@ def table(tmp_path):
 
 
 def test_rows_of_a_split_or_all(table):
-    found = table(split="train")
-    assert [(f.original, f.class_name, f.group) for f in found.files] == [
+    listed = table(split="train")
+    assert [(f.original, f.class_name, f.group) for f in listed.files] == [
         ("a/1.jpg", "cat", "g1"),
         ("a/2,b.jpg", "dog", ""),
     ]
@@ -229,8 +229,8 @@ def test_rows_of_a_split_or_all(table):
 
 def test_a_copy_of_a_test_file_is_left_out_of_training(table, tmp_path):
     (tmp_path / "t/a/1.jpg").write_bytes((tmp_path / "t/a/3.jpg").read_bytes())
-    found = table(split="train")
-    assert found.left_out == [LeftOut("a/1.jpg", "the same file as a/3.jpg of split test")]
+    listed = table(split="train")
+    assert listed.left_out == [LeftOut("a/1.jpg", "the same file as a/3.jpg of split test")]
 
 
 @pytest.mark.parametrize(

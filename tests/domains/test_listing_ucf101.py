@@ -67,13 +67,13 @@ def test_the_whole_tree_is_looked_over_in_a_moment(whole_tree):
 
 def test_real_clips(real_data):
     settings = {**SETTINGS, "clips": "ucf101/clips", "lists": LISTS, "part": "train"}
-    found = ucf101.listing(settings, real_data, None)
-    assert [file.original for file in found.files] == [
+    listed = ucf101.listing(settings, real_data, None)
+    assert [file.original for file in listed.files] == [
         "Rowing/v_Rowing_g16_c03.avi",
         "SoccerJuggling/v_SoccerJuggling_g23_c01.avi",
     ]
-    assert [file.group for file in found.files] == ["Rowing_g16", "SoccerJuggling_g23"]
-    assert len(found.left_out) == 9535
+    assert [file.group for file in listed.files] == ["Rowing_g16", "SoccerJuggling_g23"]
+    assert len(listed.left_out) == 9535
     test = ucf101.listing({**settings, "part": "test"}, real_data, {"Basketball", "Rowing"})
     assert [file.class_name for file in test.files] == ["Basketball"]
 
@@ -82,18 +82,18 @@ def test_a_listed_clip_that_is_not_there_and_one_in_no_list(small):
     data = small()
     (data / "UCF-101/Biking/v_Biking_g09_c02.avi").unlink()
     (data / "UCF-101/Biking/v_Biking_g25_c07.avi").write_bytes(b"x")
-    found = ucf101.listing(SETTINGS, data, None)
-    assert found.left_out == [LeftOut("Biking/v_Biking_g09_c02.avi", "not on disk")]
-    assert found.notes == ["1 clips on disk are in no list: Biking/v_Biking_g25_c07.avi"]
+    listed = ucf101.listing(SETTINGS, data, None)
+    assert listed.left_out == [LeftOut("Biking/v_Biking_g09_c02.avi", "not on disk")]
+    assert listed.notes == ["1 clips on disk are in no list: Biking/v_Biking_g25_c07.avi"]
 
 
 def test_a_training_clip_that_is_also_a_test_clip_is_left_out(small):
     data = small()
     test = data / "UCF-101/Archery/v_Archery_g01_c01.avi"
     shutil.copy(test, data / "UCF-101/Biking/v_Biking_g09_c02.avi")
-    found = ucf101.listing(SETTINGS, data, None)
+    listed = ucf101.listing(SETTINGS, data, None)
     reason = "the same file as Archery/v_Archery_g01_c01.avi of the test list"
-    assert found.left_out == [LeftOut("Biking/v_Biking_g09_c02.avi", reason)]
+    assert listed.left_out == [LeftOut("Biking/v_Biking_g09_c02.avi", reason)]
     assert len(ucf101.listing({**SETTINGS, "part": "test"}, data, None).files) == 2
 
 

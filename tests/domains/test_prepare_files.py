@@ -107,9 +107,9 @@ def test_more_bad_clips_than_allowed_end_it_with_their_names(clips):
     settings = CLIPS | {"most_left_out": 0.2}
     with pytest.raises(
         ValueError, match=r"domains\.d: 2 of 8 clips \(25\.0 %\) cannot be"
-    ) as found:
+    ) as raised:
         prepare(clips, settings)
-    assert "biking/v_g01_c02.avi: not a video" in str(found.value)
+    assert "biking/v_g01_c02.avi: not a video" in str(raised.value)
     with pytest.raises(ValueError, match="no domain"):
         open_domain(clips / "d")
 
@@ -176,9 +176,9 @@ from gradmix.domains.files import clip_folder, prepare as module
 from gradmix.domains.files.listing import MediaFile
 
 root = Path(sys.argv[1])
-found = module.chosen_files
+choose = module.chosen_files
 def many(*arguments):
-    chosen = found(*arguments)
+    chosen = choose(*arguments)
     chosen.files, chosen.labels = chosen.files * 5000, chosen.labels * 5000
     return chosen
 module.chosen_files = many

@@ -18,9 +18,9 @@ def work(number):
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_order_is_kept_and_errors_and_crashes_take_no_other_item_along(processes):
-    found = list(side_by_side(work, range(30), processes))
-    assert [item for item, _ in found] == list(range(30))
-    for item, result in found:
+    results = list(side_by_side(work, range(30), processes))
+    assert [item for item, _ in results] == list(range(30))
+    for item, result in results:
         if item == 13:
             assert str(result) == "unlucky"
         elif item == 7:

@@ -72,8 +72,8 @@ def losses(net, step, *, alone, part=slice(None)):
     return result
 
 
-def split(found):
-    return found[:-1], found[-1]
+def split(losses):
+    return losses[:-1], losses[-1]
 
 
 def trained(make, *, alone, steps=4, accumulate=False):
@@ -110,9 +110,9 @@ def tensors_of(step):
 
 def equals_one_process(make, **options):
     expected, expected_steps = trained(make, alone=True, **options)
-    found, steps = trained(make, alone=False, **options)
-    close(found.parameters(), expected.parameters())
-    the_same_on_all_ranks(found.parameters())
+    network, steps = trained(make, alone=False, **options)
+    close(network.parameters(), expected.parameters())
+    the_same_on_all_ranks(network.parameters())
     for ours, theirs in zip(steps, expected_steps, strict=True):
         close(tensors_of(ours), tensors_of(theirs), 1e-11)
 
@@ -215,8 +215,8 @@ def another_reach_on_all_ranks_is_none():
         alone.zero_grad()
         net.zero_grad()
         expected = one.backward(*with_heads(alone, heads))
-        found = mixer.backward(*with_heads(net, heads))
-        close(tensors_of(found), tensors_of(expected), 1e-11)
+        step = mixer.backward(*with_heads(net, heads))
+        close(tensors_of(step), tensors_of(expected), 1e-11)
         for ours, theirs in zip(net.parameters(), alone.parameters(), strict=True):
             assert (ours.grad is None) == (theirs.grad is None)
             if ours.grad is not None:
@@ -225,10 +225,10 @@ def another_reach_on_all_ranks_is_none():
 
 def with_heads(net, heads):
     """Losses on the same images on all ranks."""
-    found = []
+    own_losses = []
     for (x, y, _), head in zip(joined(0), heads, strict=True):
-        found.append(cross_entropy(net(x.double(), head), y.clamp(max=1)))
-    return split(found)
+        own_losses.append(cross_entropy(net(x.double(), head), y.clamp(max=1)))
+    return split(own_losses)
 
 
 def ranks_that_mix_apart_are_warned():
@@ -288,9 +288,9 @@ def batch_normalisation_of_a_joint_pass():
         own = copy.deepcopy(net)
         with copy.copy(NOTHING) if alone else SynchronisedStatistics(WORLD):
             features = forward_together(own.features, [x[mine] for x in xs])
-        found = [own.classify(part, "a").square().mean() for part in features]
+        squares = [own.classify(part, "a").square().mean() for part in features]
         mixer = GradMix(layers_of(own.backbone), process_group=None if alone else WORLD)
-        mixer.backward(*split(found))
+        mixer.backward(*split(squares))
         results.append([*(p.grad for p in own.parameters()), *own.buffers()])
     close(*results)
 

@@ -73,10 +73,13 @@ class Reference:
             sources: a gradient per source.
             target: the gradient on the target images.
         """
-        weights, found = zip(
+        weights, cosines = zip(
             *(self._weigh(layer, sources, target) for layer in self.layers), strict=True
         )
-        rho = sum(found) * {"sum": 1, "mean": 1 / len(found), "scaled": 5 / len(found)}[self.rho]
+        rho = (
+            sum(cosines)
+            * {"sum": 1, "mean": 1 / len(cosines), "scaled": 5 / len(cosines)}[self.rho]
+        )
         eta = 1 / (1 + np.exp(self.gamma - self.beta * rho)) if self.adaptive_rate else 1.0
         on_heads = self.eta_on == "lr" if self.eta_on_heads is None else self.eta_on_heads
         for layer, of_layer in zip(self.layers, weights, strict=True):
@@ -91,7 +94,7 @@ class Reference:
                 self._move(parameters, name, gradient, eta if on_heads else 1.0)
         self.told = {
             "weights_LK": np.array(weights),
-            "cosines_L": np.array(found),
+            "cosines_L": np.array(cosines),
             "rho": rho,
             "eta": eta,
         }

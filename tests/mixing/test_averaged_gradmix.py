@@ -11,11 +11,11 @@ from gradmix.mixing.layers import Layer
 def run(average, *steps):
     parameter = nn.Parameter(torch.zeros(len(steps[0][0]), dtype=torch.float64))
     mixer = GradMix([Layer("only", (parameter,))], average=average, rho="sum")
-    found = []
+    steps_taken = []
     for rows in steps:
         losses = [(parameter * torch.tensor(row, dtype=torch.float64)).sum() for row in rows]
-        found.append(mixer.backward(losses[:-1], losses[-1]))
-    return mixer, found
+        steps_taken.append(mixer.backward(losses[:-1], losses[-1]))
+    return mixer, steps_taken
 
 
 FIRST = ([1.0, 0.0], [0.0, 1.0], [2.0, 0.0])

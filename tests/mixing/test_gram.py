@@ -75,12 +75,12 @@ def test_rows_that_lie_differently_in_memory_are_compared_element_by_element():
     torch.manual_seed(0)
     first = torch.randn(4, 3, 2, 2)
     second = torch.randn(4, 3, 2, 2).contiguous(memory_format=torch.channels_last)
-    found = gram_of([[TensorRows([first, None, second])]], 3, first)[0]
-    assert found[0, 2].item() == pytest.approx((first.double() * second.double()).sum().item())
-    assert found[1].tolist() == [0, 0, 0]
+    gram_RR = gram_of([[TensorRows([first, None, second])]], 3, first)[0]
+    assert gram_RR[0, 2].item() == pytest.approx((first.double() * second.double()).sum().item())
+    assert gram_RR[1].tolist() == [0, 0, 0]
     both_last = first.contiguous(memory_format=torch.channels_last)
     again = gram_of([[TensorRows([both_last, second])]], 2, first)[0]
-    assert again[0, 1].item() == pytest.approx(found[0, 2].item())
+    assert again[0, 1].item() == pytest.approx(gram_RR[0, 2].item())
 
 
 def test_a_gradient_that_autograd_gives_out_expanded_is_read_as_it_stands():

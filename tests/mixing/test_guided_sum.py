@@ -21,12 +21,12 @@ class Net(nn.Module):
 
 def losses_of(net, seed):
     generator = torch.Generator().manual_seed(seed)
-    found = []
+    by_domain = []
     for head in (net.a, net.b, net.a):
         x = torch.randn(6, 4, dtype=torch.float64, generator=generator)
         y = torch.randint(0, 2, (6,), generator=generator)
-        found.append(functional.cross_entropy(head(net.backbone(x)), y))
-    return found
+        by_domain.append(functional.cross_entropy(head(net.backbone(x)), y))
+    return by_domain
 
 
 def network():
@@ -63,8 +63,8 @@ def test_without_averages_weights_are_gradmixs_and_the_target_trains():
     )
     weights = exact_weights((rows[:2] @ rows[:2].T)[None], (rows[:2] @ rows[2])[None])[0]
     torch.testing.assert_close(step.weights_LK[0], weights)
-    found = torch.cat([p.grad.flatten() for p in layers_of(net.backbone)[0].parameters])
-    torch.testing.assert_close(found, 2 * (weights @ rows[:2]) + rows[2])
+    mixture = torch.cat([p.grad.flatten() for p in layers_of(net.backbone)[0].parameters])
+    torch.testing.assert_close(mixture, 2 * (weights @ rows[:2]) + rows[2])
 
 
 def fixed_gradients(*rows):

@@ -34,15 +34,15 @@ def network(seed):
 def test_it_trains(own):
     net, x = network(0), torch.randn(4, 8, 4, dtype=torch.float64)
     mixer, optimizer = own(layers_of(net)), torch.optim.SGD(net.parameters(), lr=0.1)
-    found = []
+    target_losses = []
     for _ in range(5):
         optimizer.zero_grad()
         *sources, target = [net(batch).square().mean() for batch in x]
         step = mixer.backward(sources, target)
         mixer.step(optimizer)
-        found.append(target.item())
+        target_losses.append(target.item())
         assert step.weights_LK.sum(dim=1).tolist() == pytest.approx([1, 1])
-    assert all(later < earlier for earlier, later in pairwise(found))
+    assert all(later < earlier for earlier, later in pairwise(target_losses))
     gradients = [{"w": torch.ones(2)}, {"w": torch.ones(2)}]
     mixed, _ = mix(gradients, {"w": torch.ones(2)}, weigh=mixer.weigh)
     assert mixed["w"].tolist() == [1, 1]

@@ -35,8 +35,8 @@ counts = pytest.mark.parametrize("sources", [1, 2, 5, 9])
 scales = pytest.mark.parametrize("factor", [2.0**-20, 2.0**20], ids=["shorter", "longer"])
 
 
-def close(found, expected, rtol=1e-6, atol=1e-12):
-    torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
+def close(actual, expected, rtol=1e-6, atol=1e-12):
+    torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
 
 
 def with_a_source(rows_LRD, extra_LD):
@@ -58,20 +58,20 @@ def test_all_is_finite_and_the_gradient_written_is_the_weighted_sum(mixer, sourc
     zeros_LRD = rows_LRD[:3].clone()  # no source has a gradient; the target has none; neither
     zeros_LRD[0, :-1] = zeros_LRD[1, -1] = zeros_LRD[2] = 0
     rows_LRD = torch.cat([rows_LRD, zeros_LRD])
-    found = mixed(mixer, rows_LRD)
-    assert found.grad_LD.isfinite().all()
-    assert ((found.weights_LK >= 0) & found.weights_LK.isfinite()).all()
+    result = mixed(mixer, rows_LRD)
+    assert result.grad_LD.isfinite().all()
+    assert ((result.weights_LK >= 0) & result.weights_LK.isfinite()).all()
     if mixer.guided:
-        assert (found.step.cosines_L.abs() <= 1).all()
-        assert found.step.rho.isfinite()
-        assert 0 <= found.step.eta <= 1 if mixer.kind is GradMix else found.step.eta == 1
-        assert (found.weights_LK <= 1 + 1e-12).all()
+        assert (result.step.cosines_L.abs() <= 1).all()
+        assert result.step.rho.isfinite()
+        assert 0 <= result.step.eta <= 1 if mixer.kind is GradMix else result.step.eta == 1
+        assert (result.weights_LK <= 1 + 1e-12).all()
     if mixer.solves:
-        close(found.weights_LK.sum(1), torch.ones(len(rows_LRD)).double())
-    factors_LK = found.weights_LK * (sources if mixer.sum_length else 1)
+        close(result.weights_LK.sum(1), torch.ones(len(rows_LRD)).double())
+    factors_LK = result.weights_LK * (sources if mixer.sum_length else 1)
     factors_LR = torch.cat([factors_LK, torch.full_like(factors_LK[:, :1], mixer.target_trains)], 1)
     parts_LRD = rows_LRD.cpu().double() * factors_LR[..., None]
-    error_LD = (found.grad_LD.cpu().double() - parts_LRD.sum(1)).abs()
+    error_LD = (result.grad_LD.cpu().double() - parts_LRD.sum(1)).abs()
     assert (error_LD <= 4 * sources * EPSILON * parts_LRD.abs().sum(1)).all()
 
 
@@ -79,9 +79,9 @@ def test_all_is_finite_and_the_gradient_written_is_the_weighted_sum(mixer, sourc
 @counts
 def test_the_cosines_told_are_those_of_the_mixture(mixer, sources):
     rows_LRD = rows_of(sources, families=PLAIN)
-    found = mixed(mixer, rows_LRD)
-    close(found.step.cosines_L.cpu(), cosines(rows_LRD, found.weights_LK), atol=1e-9)
-    close(found.step.rho, found.step.cosines_L.sum())
+    result = mixed(mixer, rows_LRD)
+    close(result.step.cosines_L.cpu(), cosines(rows_LRD, result.weights_LK), atol=1e-9)
+    close(result.step.rho, result.step.cosines_L.sum())
 
 
 @every
@@ -89,8 +89,8 @@ def test_the_cosines_told_are_those_of_the_mixture(mixer, sources):
 def test_the_order_of_the_sources_does_not_matter(mixer, sources):
     rows_LRD = rows_of(sources, families=PLAIN)
     order = torch.randperm(sources, generator=torch.Generator().manual_seed(0)).tolist()
-    found = mixed(mixer, rows_LRD[:, [*order, sources]], sources=order)
-    close(found.weights_LK, mixed(mixer, rows_LRD).weights_LK[:, order])
+    reordered = mixed(mixer, rows_LRD[:, [*order, sources]], sources=order)
+    close(reordered.weights_LK, mixed(mixer, rows_LRD).weights_LK[:, order])
 
 
 @solving
@@ -108,9 +108,9 @@ def test_nor_where_several_mixtures_are_best(mixer, sources):
 @scales
 def test_all_gradients_scaled_scale_what_is_written(mixer, sources, factor):
     rows_LRD = rows_of(sources)
-    found, expected = mixed(mixer, rows_LRD * factor), mixed(mixer, rows_LRD)
-    close(found.weights_LK, expected.weights_LK, rtol=1e-12)
-    close(found.grad_LD, expected.grad_LD * factor, rtol=4 * EPSILON, atol=0)
+    rescaled, expected = mixed(mixer, rows_LRD * factor), mixed(mixer, rows_LRD)
+    close(rescaled.weights_LK, expected.weights_LK, rtol=1e-12)
+    close(rescaled.grad_LD, expected.grad_LD * factor, rtol=4 * EPSILON, atol=0)
 
 
 @every
@@ -118,8 +118,8 @@ def test_all_gradients_scaled_scale_what_is_written(mixer, sources, factor):
 @scales
 def test_the_targets_length_changes_no_weight(mixer, sources, factor):
     rows_LRD = rows_of(sources)
-    found = mixed(mixer, scaled(rows_LRD, -1, factor))
-    close(found.weights_LK, mixed(mixer, rows_LRD).weights_LK, rtol=1e-12)
+    rescaled = mixed(mixer, scaled(rows_LRD, -1, factor))
+    close(rescaled.weights_LK, mixed(mixer, rows_LRD).weights_LK, rtol=1e-12)
 
 
 @guided
@@ -127,26 +127,26 @@ def test_the_targets_length_changes_no_weight(mixer, sources, factor):
 @scales
 def test_a_sources_length_changes_no_direction_or_no_weight(mixer, sources, factor):
     rows_LRD = rows_of(sources, families=PLAIN)
-    found, expected = mixed(mixer, scaled(rows_LRD, 0, factor)), mixed(mixer, rows_LRD)
+    rescaled, expected = mixed(mixer, scaled(rows_LRD, 0, factor)), mixed(mixer, rows_LRD)
     if mixer.solves:
-        close(found.step.cosines_L, expected.step.cosines_L)
+        close(rescaled.step.cosines_L, expected.step.cosines_L)
         expected_LK = expected.weights_LK.clone()
         expected_LK[:, 0] /= factor
-        close(found.weights_LK, expected_LK / expected_LK.sum(1, keepdim=True))
+        close(rescaled.weights_LK, expected_LK / expected_LK.sum(1, keepdim=True))
     elif mixer.target_trains:  # guarded: cosines alone count
-        close(found.weights_LK, expected.weights_LK, rtol=1e-12)
+        close(rescaled.weights_LK, expected.weights_LK, rtol=1e-12)
     else:  # by inner products
         helps_LK = expected.weights_LK.clone()
         helps_LK[:, 0] *= factor
-        close(found.weights_LK, helps_LK / helps_LK.sum(1, keepdim=True).clamp(min=1e-300))
+        close(rescaled.weights_LK, helps_LK / helps_LK.sum(1, keepdim=True).clamp(min=1e-300))
 
 
 @solving
 @scales
 def test_nor_the_cosine_of_hard_problems(mixer, factor):
     rows_LRD = rows_of(5)
-    found, expected = mixed(mixer, scaled(rows_LRD, 0, factor)), mixed(mixer, rows_LRD)
-    close(found.step.cosines_L, expected.step.cosines_L, rtol=0, atol=1e-6)
+    rescaled, expected = mixed(mixer, scaled(rows_LRD, 0, factor)), mixed(mixer, rows_LRD)
+    close(rescaled.step.cosines_L, expected.step.cosines_L, rtol=0, atol=1e-6)
 
 
 @every
@@ -188,26 +188,28 @@ def test_a_source_against_the_target_takes_no_weight(mixer, sources):
 @counts
 def test_where_all_sources_oppose_the_target_one_or_none_is_taken(mixer, sources):
     rows_LRD = rows_of(sources, families=["opposed"])
-    found = mixed(mixer, rows_LRD)
+    result = mixed(mixer, rows_LRD)
     if mixer.solves:
-        assert (found.weights_LK.amax(1) == 1).all()
+        assert (result.weights_LK.amax(1) == 1).all()
     else:
-        assert not found.weights_LK.any()
+        assert not result.weights_LK.any()
         expected_LD = rows_LRD[:, -1] * mixer.target_trains
-        assert torch.equal(found.grad_LD, expected_LD)
+        assert torch.equal(result.grad_LD, expected_LD)
 
 
 @every
 def test_a_single_source_is_taken_or_left(mixer):
     rows_LRD = rows_of(1, per_family=8, families=PLAIN)
-    found = mixed(mixer, rows_LRD).weights_LK[:, 0]
+    weights_L = mixed(mixer, rows_LRD).weights_LK[:, 0]
     if mixer.known:
-        close(found, torch.tensor(mixer.known([0])).double().expand(len(found)))
+        close(weights_L, torch.tensor(mixer.known([0])).double().expand(len(weights_L)))
         return
     inner_L = rows_LRD.cpu().double().prod(1).sum(1)
     if mixer.options.get("per") == "source":
-        inner_L = inner_L.sum().expand(len(found))
-    assert torch.equal(found, torch.ones_like(found) if mixer.solves else (inner_L > 0).double())
+        inner_L = inner_L.sum().expand(len(weights_L))
+    assert torch.equal(
+        weights_L, torch.ones_like(weights_L) if mixer.solves else (inner_L > 0).double()
+    )
 
 
 @every
@@ -235,9 +237,9 @@ def test_a_state_continues_bit_for_bit(mixer):
     for rows_LRD in steps[:-1]:
         whole.mix(rows_LRD)
     resumed.mixer.load_state_dict(state_of(whole.mixer))
-    expected, found = whole.mix(steps[-1]), resumed.mix(steps[-1])
-    assert torch.equal(found.grad_LD, expected.grad_LD)
-    assert torch.equal(found.weights_LK, expected.weights_LK)
+    expected, after = whole.mix(steps[-1]), resumed.mix(steps[-1])
+    assert torch.equal(after.grad_LD, expected.grad_LD)
+    assert torch.equal(after.weights_LK, expected.weights_LK)
     state = state_of(whole.mixer)
     assert state_of(resumed.mixer).keys() == state.keys()
 

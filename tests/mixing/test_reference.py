@@ -90,12 +90,12 @@ class Net(nn.Module):
 def losses(net, step, parts=1, part=0):
     """A part of the losses of the sources and, last, the target."""
     random = torch.Generator().manual_seed(step)
-    found = []
+    by_domain = []
     for head in STREAMS:
         x = torch.randn(12, 6, generator=random, dtype=torch.float64).to(net.heads["a"].weight)
         y = torch.randint(0, net.heads[head].out_features, (12,), generator=random)
-        found.append(cross_entropy(net(x[part::parts], head), y[part::parts]) / parts)
-    return found
+        by_domain.append(cross_entropy(net(x[part::parts], head), y[part::parts]) / parts)
+    return by_domain
 
 
 def gradients(net, step, parts):
@@ -103,11 +103,11 @@ def gradients(net, step, parts):
     named = {name: p for name, p in net.named_parameters() if p.requires_grad}
     total = [{} for _ in STREAMS]
     for part in range(parts):
-        for found, loss in zip(total, losses(net, step, parts, part), strict=True):
+        for sums, loss in zip(total, losses(net, step, parts, part), strict=True):
             rows = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
             for name, row in zip(named, rows, strict=True):
                 if row is not None:
-                    found[name] = found.get(name, 0) + row.double().numpy()
+                    sums[name] = sums.get(name, 0) + row.double().numpy()
     return total
 
 
@@ -184,7 +184,7 @@ def test_autocast_to_rounding(backbone):
 def test_the_reference_finds_a_known_maximum():
     sources = [np.array([2.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, 1.0])]
     # Along (1, 1): parts 1/2 and 1 of the sources' gradients; the third opposes the target.
-    found = best_weights(sources, np.array([1.0, 1.0, -1.0]))
-    np.testing.assert_allclose(found, [1 / 3, 2 / 3, 0], atol=1e-15)
+    weights = best_weights(sources, np.array([1.0, 1.0, -1.0]))
+    np.testing.assert_allclose(weights, [1 / 3, 2 / 3, 0], atol=1e-15)
     assert best_weights(sources, np.array([-1.0, -2.0, -3.0])).tolist() == [1, 0, 0]
     assert best_weights(sources, np.zeros(3)).tolist() == [1 / 3] * 3

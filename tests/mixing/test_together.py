@@ -55,9 +55,9 @@ def pair(net, mixer_class, xs, targets, steps=1, **options):
                 outputs = forward_together(network.features, xs)
             else:
                 outputs = [network.features(x) for x in xs]
-            found = losses_of(network, outputs, targets)
+            by_part = losses_of(network, outputs, targets)
             optimizer.zero_grad()
-            step = mixer.backward(found[:-1], found[-1])
+            step = mixer.backward(by_part[:-1], by_part[-1])
             mixer.step(optimizer)
         results.append((network, step))
     return results
@@ -107,8 +107,8 @@ def test_bfloat16_forward_passes():
         assert a.dtype == b.dtype
         torch.testing.assert_close(a, b, rtol=0, atol=0.02)
     for network, outputs in ((net, separate), (other, together)):
-        found = losses_of(network, [o.float() for o in outputs], targets)
-        GradMix(layers_of(network.backbone)).backward(found[:-1], found[-1])
+        by_part = losses_of(network, [o.float() for o in outputs], targets)
+        GradMix(layers_of(network.backbone)).backward(by_part[:-1], by_part[-1])
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
         assert q.grad.dtype == torch.float32
         scale = p.grad.abs().max().item()
@@ -125,7 +125,7 @@ def wide():
 @pytest.mark.parametrize("owners", [(0, 1, 2), (0, 0, 1), (0, 1, None)])
 def test_wide_layers_whose_gradients_are_never_made(owners, monkeypatch):
     """A loss of several parts, and a part that no loss uses."""
-    from gradmix.mixing.together import recording
+    from gradmix.mixing.joint import recording
 
     made = []
     rows = recording.FactorRows
@@ -134,17 +134,17 @@ def test_wide_layers_whose_gradients_are_never_made(owners, monkeypatch):
     xs = [torch.randn(n, 100).double() for n in SIZES]
 
     def losses(outputs):
-        found = {}
+        by_owner = {}
         for owner, out in zip(owners, outputs, strict=True):
             if owner is not None:
-                found[owner] = found.get(owner, 0.0) + (out - owner - 1).square().mean()
-        return [found[key] for key in sorted(found)]
+                by_owner[owner] = by_owner.get(owner, 0.0) + (out - owner - 1).square().mean()
+        return [by_owner[key] for key in sorted(by_owner)]
 
     net = wide()
     other = copy.deepcopy(net)
     one = GradMix(layers_of(net)), losses([net(x) for x in xs])
     two = GradMix(layers_of(other)), losses(forward_together(other, xs))
-    steps = [mixer.backward(found[:-1], found[-1]) for mixer, found in (one, two)]
+    steps = [mixer.backward(by_part[:-1], by_part[-1]) for mixer, by_part in (one, two)]
     assert len(made) == 2, "both layers are wide enough"
     torch.testing.assert_close(steps[0].cosines_L, steps[1].cosines_L, rtol=0, atol=1e-12)
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
@@ -159,8 +159,8 @@ def test_gradients_kept_as_factors_add_up_over_parts_of_a_batch():
     one, two = GradMix(layers_of(net)), GradMix(layers_of(other))
     for last in (False, True):
         for mixer, outputs in ((one, [net(x) for x in xs]), (two, forward_together(other, xs))):
-            found = [(out - i).square().mean() for i, out in enumerate(outputs)]
-            (mixer.backward if last else mixer.accumulate)(found[:-1], found[-1])
+            by_part = [(out - i).square().mean() for i, out in enumerate(outputs)]
+            (mixer.backward if last else mixer.accumulate)(by_part[:-1], by_part[-1])
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-12)
 
@@ -183,8 +183,8 @@ def test_a_wide_layer_that_is_used_twice():
         (net, [net(x) for x in xs]),
         (other, forward_together(other, xs)),
     ):
-        found = [(out - i).square().mean() for i, out in enumerate(outputs)]
-        GradMix(layers_of(network)).backward(found[:-1], found[-1])
+        by_part = [(out - i).square().mean() for i, out in enumerate(outputs)]
+        GradMix(layers_of(network)).backward(by_part[:-1], by_part[-1])
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-12)
 
@@ -216,8 +216,8 @@ def test_every_operation_with_parameters(training):
     other = copy.deepcopy(net)
     xs = images()
     for network, outputs in ((net, [net(x) for x in xs]), (other, forward_together(other, xs))):
-        found = [(out - i).square().mean() for i, out in enumerate(outputs)]
-        GradMix(layers_of(network)).backward(found[:-1], found[-1])
+        by_part = [(out - i).square().mean() for i, out in enumerate(outputs)]
+        GradMix(layers_of(network)).backward(by_part[:-1], by_part[-1])
     assert other.frozen.weight.grad is None
     for (name, p), q in zip(net.named_parameters(), other.parameters(), strict=True):
         if p.requires_grad:
@@ -245,10 +245,10 @@ def test_losses_that_share_a_part_are_back_propagated_one_after_another():
         (net, [net.features(x) for x in xs], True),
         (other, forward_together(other.features, xs), False),
     ):
-        found = losses_of(network, outputs, targets)
+        by_part = losses_of(network, outputs, targets)
         distance = (outputs[0].mean(dim=0) - outputs[1].mean(dim=0)).square().sum()
         mixer = GradMix(layers_of(network.backbone))
-        mixer.backward([found[0], found[1] + distance], found[2], retain_graph=True)
+        mixer.backward([by_part[0], by_part[1] + distance], by_part[2], retain_graph=True)
         assert retain or mixer.steps == 1
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-10)
@@ -263,9 +263,9 @@ def test_a_loss_that_also_runs_the_network_by_itself():
         (other, forward_together(other.features, xs)),
     ):
         network.eval()
-        found = losses_of(network, outputs, targets)
-        found[0] = found[0] + network(xs[0].flip(-1), "a").square().mean()
-        GradMix(layers_of(network.backbone)).backward(found[:-1], found[-1])
+        by_part = losses_of(network, outputs, targets)
+        by_part[0] = by_part[0] + network(xs[0].flip(-1), "a").square().mean()
+        GradMix(layers_of(network.backbone)).backward(by_part[:-1], by_part[-1])
     for p, q in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(p.grad, q.grad, rtol=0, atol=1e-10)
 
@@ -274,12 +274,12 @@ def test_outputs_may_be_changed_in_place_and_graphs_kept():
     net = convnet()
     outputs = forward_together(net.features, images())
     outputs[0].mul_(2.0)
-    found = losses_of(net, outputs, labels())
+    by_part = losses_of(net, outputs, labels())
     mixer = GradMix(layers_of(net.backbone))
-    first = mixer.backward(found[:-1], found[-1], retain_graph=True)
+    first = mixer.backward(by_part[:-1], by_part[-1], retain_graph=True)
     grads = [p.grad.clone() for p in net.parameters()]
     net.zero_grad()
-    second = mixer.backward(found[:-1], found[-1])
+    second = mixer.backward(by_part[:-1], by_part[-1])
     assert torch.equal(first.weights_LK, second.weights_LK)
     assert all(torch.equal(p.grad, g) for p, g in zip(net.parameters(), grads, strict=True))
 
@@ -326,8 +326,8 @@ def test_what_cannot_be_run_together_is_refused(function, xs, error, message):
 
 def test_a_gradient_that_is_not_finite_names_its_source():
     net = convnet()
-    found = losses_of(net, forward_together(net.features, images()), labels())
+    by_part = losses_of(net, forward_together(net.features, images()), labels())
     mixer = GradMix(layers_of(net.backbone), source_names=["first", "second"])
     with pytest.raises(ArithmeticError, match=r"step 0: the gradient of second is NaN"):
-        mixer.backward([found[0], found[1] * float("nan")], found[2])
+        mixer.backward([by_part[0], by_part[1] * float("nan")], by_part[2])
     assert all(p.grad is None for p in net.parameters())

@@ -168,9 +168,9 @@ def losses(outputs):
     return [(out - index).square().mean() for index, out in enumerate(outputs)]
 
 
-def gradients(net, found):
+def gradients(net, by_part):
     net.zero_grad()
-    GradMix(layers_of(net)).backward(found[:-1], found[-1])
+    GradMix(layers_of(net)).backward(by_part[:-1], by_part[-1])
     return [p.grad.clone() for p in net.parameters()]
 
 
@@ -187,7 +187,7 @@ def wide():
 
 @pytest.mark.parametrize("again", ["accumulate", "backward"])
 def test_the_same_features_with_losses_in_another_order(again):
-    net, found = wide(), []
+    net, gradients_of_both = wide(), []
     for joint in (True, False):
         xs = inputs(60)
         outputs = forward_together(net, xs) if joint else [net(x) for x in xs]
@@ -196,8 +196,8 @@ def test_the_same_features_with_losses_in_another_order(again):
         mixer = GradMix(layers_of(net))
         getattr(mixer, again)([one, two], three, retain_graph=True)
         mixer.backward([three, one], two)
-        found.append([p.grad.clone() for p in net.parameters()])
-    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+        gradients_of_both.append([p.grad.clone() for p in net.parameters()])
+    torch.testing.assert_close(*gradients_of_both, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("where", ["outputs", "inside", "module"])
@@ -244,8 +244,8 @@ def test_every_input_has_its_own_statistics_without_gradients(kind, affine):
             joint = forward_together(net, inputs(2, 8))
             separate = [other(x) for x in inputs(2, 8)]
         torch.testing.assert_close(joint, separate, rtol=0, atol=1e-12)
-    found = gradients(net, losses(joint)), gradients(other, losses(separate))
-    torch.testing.assert_close(*found, rtol=0, atol=1e-12)
+    both = gradients(net, losses(joint)), gradients(other, losses(separate))
+    torch.testing.assert_close(*both, rtol=0, atol=1e-12)
     for p, q in zip(net.buffers(), other.buffers(), strict=True):
         torch.testing.assert_close(p, q, rtol=0, atol=1e-12)
 
@@ -258,7 +258,9 @@ def test_a_square_just_below_zero_is_no_nan():
         torch.manual_seed(seed)
         errors = [torch.randn(4, 80).double() for _ in range(3)]
         outputs = forward_together(net, [x, x, x])
-        found = [((e - e.mean(dim=0)) * out).sum() for e, out in zip(errors, outputs, strict=True)]
-        step = GradMix(layers_of(net)).backward(found[:-1], found[-1])
+        by_part = [
+            ((e - e.mean(dim=0)) * out).sum() for e, out in zip(errors, outputs, strict=True)
+        ]
+        step = GradMix(layers_of(net)).backward(by_part[:-1], by_part[-1])
         assert step.cosines_L.abs().max() <= 1 + 1e-9
         assert step.source_norms_LK.isfinite().all()

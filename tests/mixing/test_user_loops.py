@@ -52,12 +52,12 @@ class Net(nn.Module):
 
 def losses(net, step=0, heads="aba"):
     generator = torch.Generator().manual_seed(step)
-    found = []
+    by_domain = []
     for head in heads:
         x = torch.randn(8, 6, generator=generator, dtype=torch.float64)
         y = torch.randint(0, 2, (8,), generator=generator)
-        found.append(cross_entropy(net(x, head), y))
-    return found[:-1], found[-1]
+        by_domain.append(cross_entropy(net(x, head), y))
+    return by_domain[:-1], by_domain[-1]
 
 
 def sgd(net, **options):
@@ -212,10 +212,10 @@ def test_nothing_is_pending_after_an_error_or_a_reset():
 
 def test_several_optimizers_take_their_part():
     one, two = Net(), Net()
-    for net, of in ((one, [one]), (two, [two.backbone, two.heads])):
+    for net, parts in ((one, [one]), (two, [two.backbone, two.heads])):
         mixer = GradMix(layers_of(net.backbone))
         mixer.backward(*losses(net))
-        mixer.step(*(sgd(part) for part in of))
+        mixer.step(*(sgd(part) for part in parts))
     assert torch.equal(flat(one.parameters()), flat(two.parameters()))
 
 
@@ -242,8 +242,8 @@ def test_a_scaler_changes_no_step_and_an_overflow_leaves_one_out(eta_on):
         first.zero_grad()
         sources, target = losses(scaled, step)
         factor = math.inf if step == 2 else 1.0
-        found = [scaler.scale(loss * factor) for loss in sources]
-        told = ours.backward(found, scaler.scale(target), scaler=scaler)
+        scaled_losses = [scaler.scale(loss * factor) for loss in sources]
+        told = ours.backward(scaled_losses, scaler.scale(target), scaler=scaler)
         before = flat(scaled.parameters())
         ours.step(first, scaler=scaler)
         scaler.update()
@@ -265,8 +265,8 @@ def test_an_overflow_leaves_averages_as_they_are():
     kept = None
     for factor in (1.0, math.inf):
         sources, target = losses(net)
-        found = [scaler.scale(loss * factor) for loss in sources]
-        mixer.backward(found, scaler.scale(target), scaler=scaler)
+        scaled_losses = [scaler.scale(loss * factor) for loss in sources]
+        mixer.backward(scaled_losses, scaler.scale(target), scaler=scaler)
         mixer.step(sgd(net), scaler=scaler)
         scaler.update()
         kept = mixer.state_dict()["norms"] if factor == 1 else kept
@@ -335,15 +335,15 @@ def test_losses_of_one_forward_pass_need_no_retain_graph():
     net, apart = Net(), Net()
     x = torch.randn(8, 6, dtype=torch.float64)
 
-    def of(net, passes):
+    def squares(net, passes):
         features = [net.backbone(x) for _ in range(passes)] * (4 - passes)
         return [net.heads["a"](f).square().mean() * (i + 1) for i, f in enumerate(features[:3])]
 
     for model, passes in ((net, 1), (apart, 3)):
-        found = of(model, passes)
-        GradMix(layers_of(model.backbone)).backward(found[:-1], found[-1])
+        by_pass = squares(model, passes)
+        GradMix(layers_of(model.backbone)).backward(by_pass[:-1], by_pass[-1])
         with pytest.raises(RuntimeError, match="second time"):
-            found[0].backward()
+            by_pass[0].backward()
     for ours, theirs in zip(net.backbone.parameters(), apart.backbone.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
 
@@ -356,8 +356,8 @@ def test_graphs_are_kept_only_where_losses_share_them(monkeypatch):
     net = Net().float()
     x = torch.randn(8, 6)
     with torch.autocast("cpu", torch.bfloat16):  # which casts each weight once for all passes
-        found = [net(x, "a").square().mean() for _ in range(3)]
-    GradMix(layers_of(net.backbone)).backward(found[:-1], found[-1])
+        by_pass = [net(x, "a").square().mean() for _ in range(3)]
+    GradMix(layers_of(net.backbone)).backward(by_pass[:-1], by_pass[-1])
     assert kept == [False] * 3
     kept.clear()
     features = net.backbone(x)
@@ -374,8 +374,8 @@ def test_compiled_networks(outputs):
     x = torch.randn(8, 6, dtype=torch.float64)
     for model, backbone in ((net, compiled), (plain, plain.backbone)):
         features = [backbone(x)] * 3 if outputs == "one pass" else [backbone(x) for _ in range(3)]
-        found = [(i + 1) * model.heads["a"](f).square().mean() for i, f in enumerate(features)]
-        GradMix(layers_of(model.backbone)).backward(found[:-1], found[-1])
+        by_pass = [(i + 1) * model.heads["a"](f).square().mean() for i, f in enumerate(features)]
+        GradMix(layers_of(model.backbone)).backward(by_pass[:-1], by_pass[-1])
     for ours, theirs in zip(net.backbone.parameters(), plain.backbone.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
 

@@ -175,10 +175,10 @@ def test_weights_without_classifier_or_counters_and_of_half_precision_fit():
         for name, tensor in state.items()
         if not name.startswith("fc.") and "num_batches" not in name
     }
-    found = backbone_state(bare, "file")
-    assert len(found) == 20 * 5
-    assert {tensor.dtype for tensor in found.values()} == {torch.float32}
-    assert backbone_state(state, "file").keys() == found.keys()
+    backbone = backbone_state(bare, "file")
+    assert len(backbone) == 20 * 5
+    assert {tensor.dtype for tensor in backbone.values()} == {torch.float32}
+    assert backbone_state(state, "file").keys() == backbone.keys()
 
 
 def changed(**changes):

@@ -49,7 +49,7 @@ def contexts_of(network, sets, *, step=0, steps=10):
 
 def assert_gradient(loss, parameter, gradient, *, h=1e-2):
     """The central differences of ``loss()`` in every entry of a parameter are its gradient."""
-    found = torch.empty(parameter.numel())
+    differences = torch.empty(parameter.numel())
     entries = parameter.data.view(-1)
     for index in range(parameter.numel()):
         values = []
@@ -57,5 +57,5 @@ def assert_gradient(loss, parameter, gradient, *, h=1e-2):
             entries[index] += sign * h
             values.append(float(loss()))
             entries[index] -= sign * h
-        found[index] = (values[0] - values[1]) / (2 * h)
-    torch.testing.assert_close(found, gradient.flatten(), rtol=2e-2, atol=2e-4)
+        differences[index] = (values[0] - values[1]) / (2 * h)
+    torch.testing.assert_close(differences, gradient.flatten(), rtol=2e-2, atol=2e-4)

@@ -37,11 +37,11 @@ def test_every_image_is_one_of_the_possible_shifts_and_all_of_these_occur():
     }
     moved = random_shift(image.expand(500, 3, 6, 5), 2)
     assert moved.shape == (500, 3, 6, 5)
-    found = [
+    shifted = [
         next(shift for shift, expected in possible.items() if torch.equal(expected, one))
         for one in moved
     ]
-    assert set(found) == set(possible)
+    assert set(shifted) == set(possible)
 
 
 def test_images_keep_their_order_and_channels_move_together():

@@ -49,8 +49,8 @@ def test_discriminators_learn_the_least_squares_optimum():
     for _ in range(400):
         losses = discriminators.train(sources, target)
     optimum = target_counts / (counts + target_counts)
-    found = torch.stack([network(values)[:, 0] for network in discriminators.networks])
-    torch.testing.assert_close(found, optimum, rtol=0, atol=0.01)
+    answers = torch.stack([network(values)[:, 0] for network in discriminators.networks])
+    torch.testing.assert_close(answers, optimum, rtol=0, atol=0.01)
     # At the optimum, the loss is sum_x p_S p_T / (p_S + p_T).
     torch.testing.assert_close(losses, (counts * optimum).sum(dim=1) / 8, rtol=0, atol=1e-3)
 

@@ -66,8 +66,8 @@ def test_shares_follow_the_folded_beta(alpha):
 
     # In steps of 0.01, so that values rounded to 1 do not matter: Kolmogorov's distance at 1 % significance.
     grid = np.arange(0.5, 1.0, 0.01)
-    found = (shares.numpy()[:, None] <= grid).mean(axis=0)
-    assert np.abs(found - folded(grid)).max() < 1.63 / np.sqrt(20000)
+    observed = (shares.numpy()[:, None] <= grid).mean(axis=0)
+    assert np.abs(observed - folded(grid)).max() < 1.63 / np.sqrt(20000)
 
 
 @pytest.mark.parametrize("alpha", [1e-3, 1e-6, 1e-12])

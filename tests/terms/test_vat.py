@@ -78,8 +78,8 @@ def linear():
 def test_many_iterations_find_the_top_eigenvector_of_the_kl_s_hessian(linear):
     network, inputs = linear
     context = context_of(network, inputs, Double)
-    found = term(xi=1e-4, iterations=200).direction(context, context.logits_BC.detach())
-    for one, hessian in zip(found.flatten(1), hessians(network, inputs), strict=True):
+    directions = term(xi=1e-4, iterations=200).direction(context, context.logits_BC.detach())
+    for one, hessian in zip(directions.flatten(1), hessians(network, inputs), strict=True):
         values, vectors = torch.linalg.eigh(hessian)
         assert values[-1] > 1.05 * values[-2]  # else there is no one direction to find
         assert float(torch.abs(one @ vectors[:, -1])) == pytest.approx(1, abs=1e-5)
@@ -91,8 +91,8 @@ def test_one_iteration_is_the_hessian_times_the_random_start(linear):
     torch.manual_seed(7)
     start = torch.randn_like(inputs).flatten(1)
     torch.manual_seed(7)
-    found = term(xi=1e-4).direction(context, context.logits_BC.detach()).flatten(1)
-    for one, first, hessian in zip(found, start, hessians(network, inputs), strict=True):
+    directions = term(xi=1e-4).direction(context, context.logits_BC.detach()).flatten(1)
+    for one, first, hessian in zip(directions, start, hessians(network, inputs), strict=True):
         expected = hessian @ first
         torch.testing.assert_close(one, expected / expected.norm(), rtol=1e-3, atol=1e-4)
 
@@ -103,8 +103,10 @@ def test_default_probe_is_good_enough_in_float32(linear):
     torch.manual_seed(7)
     start = torch.randn_like(context.inputs).flatten(1)
     torch.manual_seed(7)
-    found = term().direction(context, context.logits_BC.detach()).flatten(1)
-    for one, first, hessian in zip(found, start, hessians(network, inputs.float()), strict=True):
+    directions = term().direction(context, context.logits_BC.detach()).flatten(1)
+    for one, first, hessian in zip(
+        directions, start, hessians(network, inputs.float()), strict=True
+    ):
         expected = hessian @ first
         assert float(one @ expected / expected.norm()) > 0.99
 
@@ -177,8 +179,8 @@ def test_finding_the_perturbation_leaves_gradients_alone():
     network = TinyNet()
     context = contexts_of(network, {"U": (6, "a", "target")})["U"]
     vat = term(iterations=2)
-    found = vat.direction(context, context.logits_BC.detach())
-    assert not found.requires_grad
+    direction = vat.direction(context, context.logits_BC.detach())
+    assert not direction.requires_grad
     assert all(parameter.grad is None for parameter in network.parameters())
     network.backbone.weight.grad = torch.full_like(network.backbone.weight, 3.0)
     vat(context)

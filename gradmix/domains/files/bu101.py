@@ -18,25 +18,25 @@ _DEFAULT = "BU101"
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The newest image."""
+    """List the newest image."""
     return tree_files(_with_folder(settings), data_dir)
 
 
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
-    """Hash over names and sizes of the images."""
+    """Hash names and sizes of the images."""
     return tree_inventory(_with_folder(settings), data_dir)
 
 
 def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
-    """All images of the wanted classes, under these classes' names.
+    """List all images of the wanted classes, under these classes' names.
 
     Raises:
         ValueError: the folder is missing, two folders are of one class, or a wanted class has none.
     """
-    found = list_folder("images", _with_folder(settings), data_dir, None)
-    folders = sorted({file.class_name for file in found.files})
+    listed = list_folder("images", _with_folder(settings), data_dir, None)
+    folders = sorted({file.class_name for file in listed.files})
     if wanted is None:
-        return found
+        return listed
     by_key: dict[str, str] = {}
     for folder in folders:
         other = by_key.setdefault(_key(folder), folder)
@@ -53,8 +53,8 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
             + f"; there are {', '.join(folders[:10]) or 'none'}{', ...' if len(folders) > 10 else ''}"
         )
     # Folders of no wanted class keep their names, and are left out by them.
-    files = [replace(f, class_name=names.get(f.class_name, f.class_name)) for f in found.files]
-    return replace(found, files=files)
+    files = [replace(f, class_name=names.get(f.class_name, f.class_name)) for f in listed.files]
+    return replace(listed, files=files)
 
 
 def _with_folder(settings: Mapping[str, Any]) -> dict[str, Any]:

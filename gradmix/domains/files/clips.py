@@ -43,7 +43,7 @@ class Sampling:
             )
 
     def positions(self, frames: int) -> list[int]:
-        """Numbers of the frames kept of a clip with so many, ascending; the middles of equal parts.
+        """Choose which of a clip's frames are kept, ascending: the middles of equal parts.
 
         A clip with fewer frames than `count` gives all of them.
         """
@@ -55,7 +55,7 @@ class Sampling:
 
 
 def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fit) -> Decoded:
-    """The frames that `sampling` keeps, RGB, of the size asked for.
+    """Decode the frames that `sampling` keeps, RGB, of the given size.
 
     Raises:
         UndecodableError: it is no video, holds no frame, or ends well before its announced end.
@@ -72,11 +72,11 @@ def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fi
     with _opened(path) as capture:
         announced = announced_frames(path, capture)
         wanted = sampling.positions(announced)
-        found = _walk(capture, set(wanted), keep)
+        decoded = _walk(capture, set(wanted), keep)
     if not kept:
         raise UndecodableError("no frame decodes")
-    if announced - found > max(2, _TOLERATED * announced):
-        raise UndecodableError(f"truncated: {found} of {announced} frames decode")
+    if announced - decoded > max(2, _TOLERATED * announced):
+        raise UndecodableError(f"truncated: {decoded} of {announced} frames decode")
     return Decoded(np.stack(kept), tuple(wanted[: len(kept)]), sha256_of(path))
 
 
@@ -97,7 +97,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def announced_frames(path: Path, capture: Any) -> int:
-    """Number of frames by the header of an opened clip; counted where the header does not say."""
+    """Read the number of frames from an opened clip's header, or count them where it does not say."""
     import cv2
 
     frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -108,7 +108,7 @@ def announced_frames(path: Path, capture: Any) -> int:
 
 
 def _walk(capture: Any, wanted: set[int], keep: Callable[[np.ndarray], None]) -> int:
-    """Decodes the whole clip and hands the wanted frames over; the number of frames that decode."""
+    """Decode the whole clip, hand the wanted frames over, and count the frames that decode."""
     number = 0
     while capture.grab():
         if number in wanted:

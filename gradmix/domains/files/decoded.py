@@ -1,4 +1,4 @@
-"""What decoding one file gives: frames of the right size, or why there are none."""
+"""The result of decoding one file: frames of the right size, or why there are none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What preparing a domain of files will take, before it starts: images, disk, time."""
+"""Estimates what preparing a domain of files will take: images, disk, time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _BYTES_PER_PIXEL = 3
 
 @dataclass(frozen=True)
 class Estimate:
-    """Prediction of a preparation.
+    """Predicts the cost of a preparation.
 
     Attributes:
-        files: to decode.
-        images: that they give.
+        files: number of files to decode.
+        images: number of images that they give.
         image: height and width, in pixels.
-        size: of the images on disk, in bytes.
-        seconds: with `processes`; `None` where no file could be tried.
-        processes: that decode at the same time.
-        tried: files that were decoded to know.
+        size: size of the images on disk, in bytes.
+        seconds: time with `processes`; `None` where none of the files tried decodes.
+        processes: number of processes that decode at the same time.
+        tried: number of files that were decoded for this.
     """
 
     files: int
@@ -58,28 +58,28 @@ def estimate(
     image: tuple[int, int],
     processes: int,
 ) -> Estimate:
-    """Decodes a few of the files, evenly spread, and reckons up.
+    """Decode a few of the files, evenly spread, and extrapolate.
 
     A file that does not decode is passed over; the preparation itself will report it. Processes are
     taken to share the work without loss, so on fewer cores than processes the time is longer.
 
     Args:
-        files: all that will be decoded.
+        files: all files that will be decoded.
         decode: gives a file's images; any exception is a file that does not decode.
         usual: images per file, where none of those tried decodes.
         image: height and width of the images.
-        processes: that will decode at the same time.
+        processes: number of processes that will decode at the same time.
     """
     step = max(1, len(files) // _TRIED)
     tried = side_by_side(partial(_timed, decode), files[::step][:_TRIED], 1)
-    found = [result for _, result in tried if not isinstance(result, Exception)]
-    per_file = sum(images for images, _ in found) / len(found) if found else usual
+    decoded = [result for _, result in tried if not isinstance(result, Exception)]
+    per_file = sum(images for images, _ in decoded) / len(decoded) if decoded else usual
     images = round(per_file * len(files))
     # The first one pays for loading the decoder.
-    timed = [seconds for _, seconds in found[1:]]
+    timed = [seconds for _, seconds in decoded[1:]]
     seconds = sum(timed) / len(timed) * len(files) / processes if timed else None
     size = images * image[0] * image[1] * _BYTES_PER_PIXEL
-    return Estimate(len(files), images, image, size, seconds, processes, len(found))
+    return Estimate(len(files), images, image, size, seconds, processes, len(decoded))
 
 
 def _timed(decode: Callable[[MediaFile], Decoded], file: MediaFile) -> tuple[int, float]:

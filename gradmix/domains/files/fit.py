@@ -11,7 +11,7 @@ Fit = Literal["cover", "stretch"]
 
 
 def fit(image_HWC: np.ndarray, height: int, width: int, how: Fit) -> np.ndarray:
-    """One image of another size, (height, width, 3) uint8.
+    """Bring one image to another size, (height, width, 3) uint8.
 
     Args:
         image_HWC: (H,W,3) uint8.

@@ -8,21 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from gradmix.domains.files.listing import Kind, Listing, MediaFile
-from gradmix.domains.files.tree import Entry, inventory_of, is_kind, newest, printable, scan
-
-_NAMED = 5
+from gradmix.domains.files.tree import (
+    Entry,
+    abridged,
+    inventory_of,
+    is_kind,
+    newest,
+    printable,
+    scan,
+)
 
 
 def list_folder(
     kind: Kind, settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None
 ) -> Listing:
-    """The files of a kind below `folder`, at any depth below their class's folder.
+    """List the files of a kind below `folder`, at any depth below their class's folder.
 
     Settings: `folder` (relative to data_dir, or absolute), and optionally `group_pattern`, a regular
     expression with one group: files of one class in which it captures the same are one group.
 
     Raises:
-        ValueError: the folder is missing or has no class folders; or the pattern is none.
+        ValueError: the folder is missing or has no class folders; or the pattern is no regular
+            expression with one group.
     """
     folder = data_dir / str(settings["folder"])
     if not folder.is_dir():
@@ -55,13 +62,13 @@ def list_folder(
 
 
 def tree_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The newest file below `folder`."""
+    """List the newest file below `folder`."""
     folder = data_dir / str(settings["folder"])
     return newest(folder, scan(folder))
 
 
 def tree_inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
-    """Hash over names and sizes of the files below `folder`."""
+    """Hash names and sizes of the files below `folder`."""
     return inventory_of(scan(data_dir / str(settings["folder"])))
 
 
@@ -78,8 +85,5 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
 
 
 def _note(entries: list[Entry], what: str) -> list[str]:
-    if not entries:
-        return []
-    more = f" and {len(entries) - _NAMED} more" if len(entries) > _NAMED else ""
-    names = ", ".join(printable(entry.path) for entry in entries[:_NAMED])
-    return [f"{len(entries)} {what}, passed over: {names}{more}"]
+    names = [printable(entry.path) for entry in entries]
+    return [f"{len(names)} {what}, passed over: {abridged(names)}"] if names else []

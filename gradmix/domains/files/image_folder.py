@@ -14,5 +14,5 @@ inventory = tree_inventory
 
 
 def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
-    """All images below `folder` (see `gradmix.domains.files.folder.list_folder`)."""
+    """List all images below `folder` (see `gradmix.domains.files.folder.list_folder`)."""
     return list_folder("images", settings, data_dir, wanted)

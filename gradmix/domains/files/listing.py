@@ -1,4 +1,4 @@
-"""What an origin of files gives: which files, of which class and group, before anything is decoded."""
+"""The list that an origin of files gives: which files, of which class and group, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class MediaFile:
     Attributes:
         path: where it lies.
         class_name: the origin's own name of its class.
-        original: how index and messages call it: its path below the origin's folder, with `/`.
+        original: its name in index and messages: the path below the origin's folder, with `/`.
         group: files of one group are never parted by a split; "" = no group.
     """
 

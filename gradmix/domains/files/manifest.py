@@ -8,8 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
-from gradmix.domains.files.tree import copies_elsewhere, inventory_of, newest, scan, without
+from gradmix.domains.files.listing import Listing, MediaFile
+from gradmix.domains.files.tree import (
+    copies_elsewhere,
+    inventory_of,
+    newest,
+    on_disk,
+    scan,
+    without,
+)
 from gradmix.files import sha256_of
 
 _REQUIRED = ("path", "label")
@@ -24,18 +31,18 @@ class _Row:
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The table, and the newest file of the folder."""
+    """List the table, and the newest file of the folder."""
     table, folder = _places(settings, data_dir)
     return [path for path in (table,) if path.is_file()] + newest(folder, scan(folder))
 
 
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
-    """Hash over names and sizes of the files in the folder."""
+    """Hash names and sizes of the files in the folder."""
     return inventory_of(scan(_places(settings, data_dir)[1]))
 
 
 def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
-    """The files of the table's rows; of those of `split`, where it is given.
+    """List the files of the table's rows, or of the rows of `split`, where it is given.
 
     Paths are relative to `folder` (by default the table's own) and may not lead out of it.
 
@@ -52,22 +59,19 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         raise ValueError(f"{table}: no row is of split {split!r}; there are {known}")
     mine = [row.file for row in rows if split is None or row.split == split]
     mine = [file for file in mine if wanted is None or file.class_name in wanted]
-    found = [file for file in mine if file.path.is_file()]
-    missing = [LeftOut(f.original, "not on disk") for f in mine if not f.path.is_file()]
+    present, missing = on_disk(mine)
     # A test set keeps its files; the other parts lose what it holds too.
-    others = (
-        {}
-        if split is None or "test" in split.lower()
-        else {
+    others = {}
+    if split is not None and "test" not in split.lower():
+        others = {
             f"split {other}": [row.file for row in rows if row.split == other]
             for other in splits
-            if other != split and "test" in other.lower()
+            if "test" in other.lower()
         }
-    )
-    copies = copies_elsewhere(found, others)
+    copies = copies_elsewhere(present, others)
     return Listing(
         kind=settings["kind"],
-        files=without(found, copies),
+        files=without(present, copies),
         left_out=[*missing, *copies.values()],
         sources={table.name: sha256_of(table)},
     )

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
-from gradmix.domains.files.tree import inventory_of, newest, scan
+from gradmix.domains.files.listing import Listing, MediaFile
+from gradmix.domains.files.tree import inventory_of, newest, on_disk, scan
 from gradmix.files import sha256_of
 
 URL = "http://human-pose.mpi-inf.mpg.de"
@@ -22,18 +22,18 @@ _IMAGES = "images"
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The annotations and the newest image."""
+    """List the annotations and the newest image."""
     annotations, images = _annotations(settings, data_dir), _images(settings, data_dir)
     return [path for path in (annotations,) if path.is_file()] + newest(images, scan(images))
 
 
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
-    """Hash over names and sizes of the images."""
+    """Hash names and sizes of the images."""
     return inventory_of(scan(_images(settings, data_dir)))
 
 
 def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
-    """The images with an activity; the class is `labels`, act_name (410 activities) or cat_name.
+    """List the images with an activity; the class is `labels`, act_name (410 activities) or cat_name.
 
     `part` "train" takes images of the training set, "all" every image that has an activity.
 
@@ -65,7 +65,7 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
     chosen = [
         file for _, file in sorted(files.items()) if wanted is None or file.class_name in wanted
     ]
-    on_disk = {entry.path for entry in scan(folder)}
+    present, missing = on_disk(chosen)
     notes = []
     if test:
         notes.append(f"{test} images of the test set passed over")
@@ -75,10 +75,8 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         notes.append(f"{len(twice)} images are annotated more than once, the first one counts")
     return Listing(
         kind="images",
-        files=[file for file in chosen if file.original in on_disk],
-        left_out=[
-            LeftOut(file.original, "not on disk") for file in chosen if file.original not in on_disk
-        ],
+        files=present,
+        left_out=missing,
         sources={path.name: sha256_of(path)},
         notes=notes,
     )
@@ -93,7 +91,7 @@ def _images(settings: Mapping[str, Any], data_dir: Path) -> Path:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    """name, act_name, cat_name, img_train and group of every image; a group are the frames of one video."""
+    """Read name, act_name, cat_name, img_train and group of every image; frames of one video are a group."""
     try:
         content = _read_json(path) if path.suffix.lower() == ".json" else _read_mat(path)
         yield from (_flat(content) if isinstance(content, list) else _nested(content))
@@ -102,7 +100,7 @@ def _records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class _LayoutError(ValueError):
-    """A field that is not there, by its path."""
+    """Names a missing field by its path."""
 
 
 def _read_json(path: Path) -> Any:
@@ -175,5 +173,5 @@ def _group(annotation: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A .mat has an empty array for an empty text; some JSON conversions have null."""
+    """Read a text: a .mat has an empty array for an empty one, and some JSON conversions have null."""
     return value.strip() if isinstance(value, str) else ""

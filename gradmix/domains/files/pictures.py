@@ -1,4 +1,4 @@
-"""One image file, decoded with Pillow whatever its colours, as an RGB picture of the size asked for."""
+"""Decodes one image file with Pillow, of any colour mode, to an RGB picture of the given size."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REMARKS = {
 
 
 def decode_picture(path: Path, height: int, width: int, how: Fit) -> Decoded:
-    """The picture, (1,height,width,3); of an animation the first frame.
+    """Decode the picture, (1,height,width,3); of an animation the first frame.
 
     Raises:
         UndecodableError: it is no image, truncated, or too large to be meant seriously.
@@ -39,7 +39,8 @@ def decode_picture(path: Path, height: int, width: int, how: Fit) -> Decoded:
         raise UndecodableError("the file is empty")
     try:
         with Image.open(path) as image:
-            remark = _remark(image)
+            animated = getattr(image, "n_frames", 1) > 1
+            remark = "animated" if animated else _REMARKS.get(image.mode, "")
             # Large JPEGs are decoded at the smallest of their own scales that is large enough.
             image.draft("RGB", (2 * width, 2 * height))
             pixels_HWC = np.asarray(_upright(image))
@@ -52,14 +53,8 @@ def decode_picture(path: Path, height: int, width: int, how: Fit) -> Decoded:
     return Decoded(fit(pixels_HWC, height, width, how)[None], (), sha256_of(path), remark)
 
 
-def _remark(image: Image.Image) -> str:
-    if getattr(image, "n_frames", 1) > 1:
-        return "animated"
-    return _REMARKS.get(image.mode, "")
-
-
 def _upright(image: Image.Image) -> Image.Image:
-    """RGB, turned as the camera says."""
+    """Convert to RGB, turned as the camera says."""
     from PIL import ImageOps
 
     return ImageOps.exif_transpose(image).convert("RGB")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradmix.domains.classes import labels_of, wanted_classes
+from gradmix.domains.classes import labels_of, left_out_note, renaming, wanted_classes
 from gradmix.domains.cut import Cut
 from gradmix.domains.files.clips import Sampling, decode_clip
 from gradmix.domains.files.decoded import Decoded, UndecodableError
@@ -24,6 +24,7 @@ from gradmix.domains.files.fit import Fit
 from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
 from gradmix.domains.files.pictures import decode_picture
 from gradmix.domains.files.side_by_side import CrashedError, side_by_side
+from gradmix.domains.files.tree import abridged
 from gradmix.domains.format import Chunk, stream_domain
 
 Log = Callable[[str], None]
@@ -44,7 +45,7 @@ def prepare_files(
     processes: int = 1,
     log: Log | None = None,
 ) -> None:
-    """Writes the domain `name` into `folder`; every file is decoded once.
+    """Write the domain `name` into `folder`; every file is decoded once.
 
     Args:
         name: of the domain, for messages and domain.json.
@@ -58,7 +59,7 @@ def prepare_files(
         folder: of the domain; an older domain there is replaced.
         code: fingerprint of the code, recorded in domain.json.
         origin: the module of `settings["origin"]` (`gradmix.domains.registry.origin_module`).
-        processes: that decode at the same time.
+        processes: number of processes that decode at the same time.
         log: takes one line at a time.
 
     Raises:
@@ -86,11 +87,11 @@ class Chosen:
     """The files of the wanted classes, with their labels.
 
     Attributes:
-        listing: what the origin found.
+        listing: the origin's list.
         files: those of the label space's classes.
-        labels: of `files`.
-        classes: of the label space.
-        notes: what was left out, in sentences.
+        labels: label of each of `files`.
+        classes: the label space's.
+        notes: sentences that say what was left out.
     """
 
     def __init__(
@@ -104,13 +105,7 @@ class Chosen:
         self.listing = listing
         self.files = [f for f, label in zip(listing.files, labels, strict=True) if label >= 0]
         self.labels = labels[labels >= 0].tolist()
-        self.notes = list(listing.notes)
-        if other:
-            counts = ", ".join(f"{old} ({count})" for old, count in other.items())
-            self.notes.append(
-                f"{sum(other.values())} {listing.kind} left out, "
-                f"of classes outside the label space: {counts}"
-            )
+        self.notes = [*listing.notes, *left_out_note(other, listing.kind)]
 
 
 def chosen_files(
@@ -119,8 +114,8 @@ def chosen_files(
     data_dir: str | Path,
     origin: ModuleType,
 ) -> Chosen:
-    """What preparing a domain with these settings would decode (arguments as in `prepare_files`)."""
-    renamed = {str(old): str(new) for old, new in (settings.get("classes") or {}).items()}
+    """Choose the files that preparing a domain with these settings would decode (arguments as in `prepare_files`)."""
+    renamed = renaming(settings)
     wanted = None if classes is None else wanted_classes(renamed, classes)
     listing = origin.listing(settings, Path(data_dir), wanted)
     return Chosen(listing, renamed, classes)
@@ -129,17 +124,20 @@ def chosen_files(
 def decoder(
     settings: Mapping[str, Any], listing: Listing, image: tuple[int, int]
 ) -> Callable[[MediaFile], Decoded]:
-    """The function that decodes one of the listing's files; raises `UndecodableError`."""
+    """Make the function that decodes one of the listing's files; it raises `UndecodableError`."""
     how: Fit = settings.get("resize") or "cover"
-    if listing.kind == "images":
-        return partial(_decode_image, size=image, how=how)
-    return partial(_decode_clip, sampling=_sampling(settings), size=image, how=how)
+    height, width = image
+    decode = partial(decode_picture, height=height, width=width, how=how)
+    if listing.kind == "clips":
+        sampling = _sampling(settings)
+        decode = partial(decode_clip, sampling=sampling, height=height, width=width, how=how)
+    return partial(_decode, decode)
 
 
 def expected_cost(
     settings: Mapping[str, Any], chosen: Chosen, image: tuple[int, int], processes: int
 ) -> Estimate:
-    """What `prepare_files` will take; a few files are decoded to know."""
+    """Estimate what `prepare_files` will take, by decoding a few files."""
     usual = 1.0
     if chosen.listing.kind == "clips":
         sampling = _sampling(settings)
@@ -158,12 +156,8 @@ def _sampling(settings: Mapping[str, Any]) -> Sampling:
     return Sampling(None if every else settings.get("frames_per_clip"), every)
 
 
-def _decode_image(file: MediaFile, size: tuple[int, int], how: Fit) -> Decoded:
-    return decode_picture(file.path, *size, how)
-
-
-def _decode_clip(file: MediaFile, sampling: Sampling, size: tuple[int, int], how: Fit) -> Decoded:
-    return decode_clip(file.path, sampling, *size, how)
+def _decode(decode: Callable[[Path], Decoded], file: MediaFile) -> Decoded:
+    return decode(file.path)
 
 
 class _Progress:
@@ -186,7 +180,7 @@ class _Progress:
         return len(self._rows)
 
     def frames(self, decoded: Iterator[tuple[MediaFile, Decoded | Exception]]) -> Iterator[Chunk]:
-        """The images, a file's at a time."""
+        """Yield the images, file by file."""
         every = max(1, len(self._chosen.files) // 20)
         clips = self._chosen.listing.kind == "clips"
         for number, (label, (file, result)) in enumerate(
@@ -200,13 +194,13 @@ class _Progress:
                 self._say(f"{self._name}: {number} of {len(self._chosen.files)} files")
 
     def described(self, code: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-        """Index and info of the domain, when all files have come by."""
+        """Describe the domain by index and info, when all files have come by."""
         chosen, settings = self._chosen, self._settings
         columns = ["label", "class_name", "group", "clip", "original"]
         index = self._cut.finished(pd.DataFrame(self._rows, columns=columns))
-        found = Counter(row[0] for row in self._rows)
+        images = Counter(row[0] for row in self._rows)
         for label, class_name in enumerate(chosen.classes):
-            if not found[label]:
+            if not images[label]:
                 raise ValueError(
                     f"no file of class {class_name!r} can be used{_examples(self._left_out)}"
                 )
@@ -270,7 +264,7 @@ class _Progress:
         }
         return [
             f"{len(names)} {remark} images ({handled.get(remark, 'converted to RGB')}): "
-            f"{_some(names)}"
+            f"{abridged(names)}"
             for remark, names in sorted(self._remarks.items())
         ]
 
@@ -287,14 +281,9 @@ def _check_room(folder: Path, expected: Estimate) -> None:
 
 
 def _examples(left_out: Sequence[LeftOut]) -> str:
-    """How a message goes on that speaks of files which cannot be used."""
+    """Go on with a message about files that cannot be used: the first few, and why."""
     if not left_out:
         return ""
     shown = "".join(f"\n  {item.original}: {item.reason}" for item in left_out[:_NAMED])
     more = f"\n  and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
     return f":{shown}{more}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

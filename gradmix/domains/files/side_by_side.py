@@ -1,4 +1,4 @@
-"""Work on many files in several processes, in order, with few results waiting, and proof against crashes."""
+"""Works on many files in several processes, in order, with few results waiting, and survives crashes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CrashedError(RuntimeError):
 def side_by_side(
     work: Callable[[Item], Result], items: Iterable[Item], processes: int
 ) -> Iterator[tuple[Item, Result | Exception]]:
-    """Yields every item with its result, or with the exception that `work` raised, in order.
+    """Yield every item with its result, or with the exception that `work` raised, in order.
 
     Only a few results wait at any time, so memory does not grow with the number of items. A process
     that dies (a decoder can crash on a damaged file) takes no other item with it: those under way
@@ -76,7 +76,7 @@ def _pool(processes: int) -> ProcessPoolExecutor:
 
 
 def _belong_to_parent() -> None:
-    """Ctrl-C is the parent's to answer, and when it is killed this process ends too."""
+    """Leave Ctrl-C to the parent, and end with it when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,15 +1,16 @@
-"""Folders of images and clips: what lies in them, read in a moment, because workflows ask while they are parsed."""
+"""Lists folders of images and clips, quickly, because workflows ask while they are parsed."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradmix.domains.files.listing import Kind, LeftOut, MediaFile
+from gradmix.files import sha256_of
 
 EXTENSIONS: dict[Kind, frozenset[str]] = {
     "images": frozenset({"jpg", "jpeg", "png", "bmp", "gif", "webp", "tif", "tiff"}),
@@ -29,8 +30,8 @@ class Entry:
 
 
 def scan(folder: Path) -> list[Entry]:
-    """All files below a folder in the order of their paths, hidden ones left out; none if there is no folder."""
-    found: list[Entry] = []
+    """List all files below a folder in the order of their paths, but hidden ones; none if there is no folder."""
+    entries: list[Entry] = []
     waiting = [("", str(folder))]
     while waiting:
         prefix, place = waiting.pop()
@@ -47,12 +48,12 @@ def scan(folder: Path) -> list[Entry]:
                 else:
                     status = entry.stat()
                     path = f"{prefix}{entry.name}"
-                    found.append(Entry(path, status.st_size, status.st_mtime_ns))
-    return sorted(found, key=lambda entry: entry.path)
+                    entries.append(Entry(path, status.st_size, status.st_mtime_ns))
+    return sorted(entries, key=lambda entry: entry.path)
 
 
 def printable(path: str) -> str:
-    """The path as messages and tables can show it; bytes that are no UTF-8 become question marks."""
+    """Make a path fit for messages and tables; bytes that are no UTF-8 become question marks."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
@@ -62,7 +63,7 @@ def is_kind(path: str, kind: Kind) -> bool:
 
 
 def inventory_of(entries: Iterable[Entry]) -> str:
-    """Hash over names and sizes: another one when files are added, taken away or changed in size."""
+    """Hash names and sizes; the hash changes when files are added, taken away or changed in size."""
     digest = hashlib.sha256()
     for entry in entries:
         digest.update(f"{entry.path}\0{entry.size}\n".encode("utf-8", "surrogateescape"))
@@ -70,7 +71,7 @@ def inventory_of(entries: Iterable[Entry]) -> str:
 
 
 def newest(folder: Path, entries: Iterable[Entry]) -> list[Path]:
-    """The file that changed last, for a workflow that compares times; none of none."""
+    """Pick the file that changed last, for a workflow that compares times; none if there is none."""
     last = max(entries, key=lambda entry: (entry.changed, entry.path), default=None)
     return [] if last is None else [folder / last.path]
 
@@ -78,13 +79,13 @@ def newest(folder: Path, entries: Iterable[Entry]) -> list[Path]:
 def copies_elsewhere(
     kept: Iterable[MediaFile], others: Mapping[str, Iterable[MediaFile]]
 ) -> dict[str, LeftOut]:
-    """Files whose content also lies in another part of the data, by path: they would leak between the parts.
+    """List, by path, files whose content is also in another part of the data: they would leak between the parts.
 
     Contents are compared only where sizes are equal; empty files are no copies.
 
     Args:
         kept: files of the part that is listed.
-        others: files of the other parts, by what to call the part.
+        others: files of the other parts, by a name of the part for messages.
     """
     sizes: dict[int, list[tuple[str, MediaFile]]] = defaultdict(list)
     for part, files in others.items():
@@ -92,18 +93,35 @@ def copies_elsewhere(
             size = _size(file.path)
             if size:
                 sizes[size].append((part, file))
-    found = {}
+    copies = {}
     for file in kept:
         for part, other in sizes.get(_size(file.path), []):
-            if _content(file.path) == _content(other.path):
+            if sha256_of(file.path) == sha256_of(other.path):
                 reason = f"the same file as {other.original} of {part}"
-                found[file.original] = LeftOut(file.original, reason)
+                copies[file.original] = LeftOut(file.original, reason)
                 break
-    return found
+    return copies
+
+
+def on_disk(files: Iterable[MediaFile]) -> tuple[list[MediaFile], list[LeftOut]]:
+    """Part files into those that exist and those that do not."""
+    present, missing = [], []
+    for file in files:
+        if file.path.is_file():
+            present.append(file)
+        else:
+            missing.append(LeftOut(file.original, "not on disk"))
+    return present, missing
+
+
+def abridged(names: Sequence[str], most: int = 5) -> str:
+    """Join names for a message; those beyond the first few are counted."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def without(files: list[MediaFile], left_out: Mapping[str, LeftOut]) -> list[MediaFile]:
-    """The files that are not left out."""
+    """Drop the files that are left out."""
     return [file for file in files if file.original not in left_out]
 
 
@@ -112,8 +130,3 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _content(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -13,12 +13,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
+from gradmix.domains.files.listing import Listing, MediaFile
 from gradmix.domains.files.tree import (
+    abridged,
     copies_elsewhere,
     inventory_of,
     is_kind,
     newest,
+    on_disk,
     scan,
     without,
 )
@@ -26,23 +28,22 @@ from gradmix.files import sha256_of
 
 Part = Literal["train", "test"]
 URL = "https://www.crcv.ucf.edu/data/UCF101.php"
-_NAMED = 5
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
-    """The lists that will be read, and the newest clip."""
+    """List the official lists that will be read, and the newest clip."""
     lists = [path for path in _list_files(settings, data_dir).values() if path.is_file()]
     clips = _clips(settings, data_dir)
     return lists + newest(clips, scan(clips))
 
 
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
-    """Hash over names and sizes of the clips on disk."""
+    """Hash names and sizes of the clips on disk."""
     return inventory_of(scan(_clips(settings, data_dir)))
 
 
 def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> Listing:
-    """The clips of `part` (train or test) of the official split `list_split` (1 to 3).
+    """List the clips of `part` (train or test) of the official split `list_split` (1 to 3).
 
     Raises:
         ValueError: the clips' folder or a list is missing; or a line of a list is malformed, names an
@@ -63,28 +64,25 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
             f"{folder} does not exist: the clips of UCF101 belong there, a folder per class "
             f"(from {URL}; `clips` is relative to data_dir)"
         )
-    entries = [entry for entry in scan(folder) if is_kind(entry.path, "clips")]
-    on_disk = {entry.path for entry in entries}
     mine = [file for file in listed[part] if wanted is None or file.class_name in wanted]
-    found = [file for file in mine if file.original in on_disk]
-    if mine and not found:
+    present, missing = on_disk(mine)
+    if mine and not present:
         raise ValueError(
             f"{folder}: none of the {len(mine)} listed clips lies there, such as {mine[0].original}"
         )
-    left_out = [LeftOut(f.original, "not on disk") for f in mine if f.original not in on_disk]
     # Between the lists, the test clips stay: they are the same for everybody.
-    copies = copies_elsewhere(found, {"the test list": listed["test"]}) if part == "train" else {}
+    copies = copies_elsewhere(present, {"the test list": listed["test"]}) if part == "train" else {}
     return Listing(
         kind="clips",
-        files=without(found, copies),
-        left_out=[*left_out, *copies.values()],
+        files=without(present, copies),
+        left_out=[*missing, *copies.values()],
         sources={path.name: sha256_of(path) for path in files.values()},
-        notes=_not_listed(on_disk, listed),
+        notes=_not_listed(folder, listed),
     )
 
 
 def group_of(name: str) -> str:
-    """`<class>_g08` of a clip's file name `v_<class>_g08_c01.avi`; "" for another name."""
+    """Read the group `<class>_g08` from a clip's file name `v_<class>_g08_c01.avi`; "" for another name."""
     match = re.fullmatch(r"v_(.+_g\d+)_c\d+\.\w+", name)
     return match[1] if match else ""
 
@@ -104,7 +102,7 @@ def _list_files(settings: Mapping[str, Any], data_dir: Path) -> dict[str, Path]:
 
 
 def _lines(path: Path) -> list[tuple[int, str]]:
-    """Numbered lines of a list, without empty ones."""
+    """Read a list's lines with their numbers, without empty ones."""
     if not path.is_file():
         raise ValueError(
             f"{path} does not exist: the official lists (ucfTrainTestlist) belong there "
@@ -115,7 +113,7 @@ def _lines(path: Path) -> list[tuple[int, str]]:
 
 
 def _read_classes(path: Path) -> dict[str, int]:
-    """Class -> label, from 1."""
+    """Read the labels of the classes, from 1."""
     classes: dict[str, int] = {}
     for number, line in _lines(path):
         label, _, name = line.partition(" ")
@@ -164,10 +162,8 @@ def _check_parts(listed: Mapping[Part, list[MediaFile]], files: Mapping[str, Pat
             )
 
 
-def _not_listed(on_disk: set[str], listed: Mapping[Part, list[MediaFile]]) -> list[str]:
+def _not_listed(folder: Path, listed: Mapping[Part, list[MediaFile]]) -> list[str]:
+    clips = {entry.path for entry in scan(folder) if is_kind(entry.path, "clips")}
     known = {file.original for files in listed.values() for file in files}
-    unknown = sorted(on_disk - known)
-    if not unknown:
-        return []
-    more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-    return [f"{len(unknown)} clips on disk are in no list: {', '.join(unknown[:_NAMED])}{more}"]
+    unknown = sorted(clips - known)
+    return [f"{len(unknown)} clips on disk are in no list: {abridged(unknown)}"] if unknown else []

@@ -14,11 +14,11 @@ def test_equal_to_the_cosine_of_the_vectors(sources):
     problems = bank(sources, 30)
     gram, target = problems.gram()
     weights = exact_weights(gram, target)
-    found = cosines(gram, target, problems.target_norm(), weights).numpy()
+    computed = cosines(gram, target, problems.target_norm(), weights).numpy()
     plain = np.array(problems.families) != "cancelling"
-    np.testing.assert_allclose(found[plain], problems.cosines(weights)[plain], atol=1e-8)
+    np.testing.assert_allclose(computed[plain], problems.cosines(weights)[plain], atol=1e-8)
     rescaled = cosines(gram, target, problems.target_norm(), 1e-200 * weights)
-    np.testing.assert_allclose(rescaled[plain], found[plain], atol=1e-8)
+    np.testing.assert_allclose(rescaled[plain], computed[plain], atol=1e-8)
 
 
 def test_zero_where_it_is_not_defined():
@@ -28,8 +28,8 @@ def test_zero_where_it_is_not_defined():
     target = torch.tensor([[0.0, 0.0], [0.5, 0.5], [0.0, 0.0], [0.5, -0.5]])
     norm = torch.tensor([0.0, 1.0, 1.0, 1.0])
     weights = torch.tensor([[0.5, 0.5], [0.0, 0.0], [0.5, 0.5], [0.5, 0.5]])
-    found = cosines(gram, target, norm, weights)
-    torch.testing.assert_close(found, torch.zeros(4))
+    computed = cosines(gram, target, norm, weights)
+    torch.testing.assert_close(computed, torch.zeros(4))
 
 
 def test_dimensions_dtype_and_nan():
@@ -46,8 +46,8 @@ def test_dimensions_dtype_and_nan():
     torch.testing.assert_close(batched, expected.reshape(2, 3))
     torch.testing.assert_close(cosines(gram[0], target[0], norm[0], weights[0]), expected[0])
     weights[1, 2] = torch.nan
-    found = cosines(gram, target, norm, weights)
-    assert found.isnan().tolist() == [False, True, False, False, False, False]
+    computed = cosines(gram, target, norm, weights)
+    assert computed.isnan().tolist() == [False, True, False, False, False, False]
     assert (
         cosines(torch.ones(1, 1), torch.ones(1), torch.tensor(1.0), torch.ones(1)).dtype
         == torch.float32

@@ -75,8 +75,8 @@ def test_permuted_sources_get_permuted_weights():
 def test_the_targets_scale_does_not_matter(scale):
     gram, target = bank(4, 20).gram()
     expected = bank(4, 20).directions(exact_weights(gram, target))
-    found = bank(4, 20).directions(exact_weights(gram, target * scale))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    directions = bank(4, 20).directions(exact_weights(gram, target * scale))
+    np.testing.assert_allclose(directions, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-15, 0.3, 1e15])
@@ -259,11 +259,14 @@ def test_many_sources(sources, share):
     weights = exact_weights(gram, torch.from_numpy(np.einsum("ldi,ld->li", gradients, target)))
     parts = weights.numpy() * np.linalg.norm(gradients, axis=1)
     for layer in range(layers):
-        found = unit[layer] @ (parts[layer] / parts[layer].max())
+        direction = unit[layer] @ (parts[layer] / parts[layer].max())
         expected = unit[layer] @ nnls(unit[layer], target[layer])[0]
-        found, expected = found / np.linalg.norm(found), expected / np.linalg.norm(expected)
-        assert np.linalg.norm(found - expected) < 1e-6
-        assert (found - expected) @ target[layer] / np.linalg.norm(target[layer]) > -1e-9
+        direction, expected = (
+            direction / np.linalg.norm(direction),
+            expected / np.linalg.norm(expected),
+        )
+        assert np.linalg.norm(direction - expected) < 1e-6
+        assert (direction - expected) @ target[layer] / np.linalg.norm(target[layer]) > -1e-9
         if share < 1:  # independent sources are enough
             assert (weights[layer] > 0).sum() <= share * sources
 

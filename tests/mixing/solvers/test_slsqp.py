@@ -17,9 +17,9 @@ def test_finds_the_maximum_where_it_is_the_only_one(joint, sources):
     problems = bank(sources, 4, ["gaussian", "in_cone", "target_is_a_source"])
     gram, target = problems.gram()
     expected = problems.cosines(exact_weights(gram, target))
-    found = problems.cosines(slsqp_weights(gram, target, joint=joint))
+    reached = problems.cosines(slsqp_weights(gram, target, joint=joint))
     alone = expected > 0  # opposed targets can have several maxima
-    np.testing.assert_allclose(found[alone], expected[alone], atol=1e-6)
+    np.testing.assert_allclose(reached[alone], expected[alone], atol=1e-6)
 
 
 def test_the_targets_norms_set_the_shares_of_the_joint_sum_only():
@@ -63,8 +63,10 @@ def test_degenerate_layers_and_masks_are_treated_as_by_the_exact_solver(joint):
     mask = torch.ones(4, 3, dtype=torch.bool)
     mask[0, 1] = False
     mask[3] = False
-    found = slsqp_weights(gram, target, mask_LK=mask, joint=joint)
-    torch.testing.assert_close(found, exact_weights(gram, target, mask_LK=mask), rtol=0, atol=1e-4)
+    weights = slsqp_weights(gram, target, mask_LK=mask, joint=joint)
+    torch.testing.assert_close(
+        weights, exact_weights(gram, target, mask_LK=mask), rtol=0, atol=1e-4
+    )
 
 
 def test_shapes_dtypes_and_errors():

@@ -1,4 +1,4 @@
-"""Gradients of linear maps that are never made.
+"""Gradients of linear maps, kept as their two factors.
 
 Shapes: S parts of a joint forward pass, R losses, N rows of a layer's input.
 """
@@ -17,7 +17,7 @@ class Owners(NamedTuple):
     losses: int
 
     def by_loss(self, parts: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """(S) to (R): a loss that uses several parts has the sum of their gradients."""
+        """Sum (S) to (R): a loss that uses several parts has the sum of their gradients."""
         rows: list[Tensor | None] = [None] * self.losses
         for row, part in zip(self.row_of_part, parts, strict=True):
             if row is not None and part is not None:
@@ -26,7 +26,7 @@ class Owners(NamedTuple):
         return rows
 
     def factors(self, factors: Sequence[Tensor]) -> list[Tensor]:
-        """(R) to (S): the factor of each part's gradient; 0 for rows without a factor."""
+        """Spread (R) to (S): the factor of each part's gradient; 0 for rows without a factor."""
         zero = torch.zeros_like(factors[0])
         return [
             zero if row is None or row >= len(factors) else factors[row] for row in self.row_of_part
@@ -40,8 +40,8 @@ class FactorRows:
     rows, each scaled by its loss's factor; where few rows meet wide layers both cost less than the gradients.
 
     Args:
-        owners: of the parts.
-        inputs: (N, in), of all parts.
+        owners: which loss uses which part.
+        inputs: (N, in), all parts' rows.
         errors: (N, out).
         counts: rows of each part.
     """
@@ -60,12 +60,12 @@ class FactorRows:
         return tuple(row in self._owners.row_of_part for row in range(self._owners.losses))
 
     def tensors(self) -> list[Tensor | None]:
-        """The gradients, after all."""
+        """Multiply the factors, where the gradients themselves are needed."""
         errors, inputs = (part.split(self._counts) for part in (self._errors, self._inputs))
         return self._owners.by_loss([e.mT @ x for e, x in zip(errors, inputs, strict=True)])
 
     def gram_RR(self) -> Tensor:  # noqa: N802
-        """Inner products, in float64 as all of them."""
+        """Multiply inner products of inputs and of errors, in float64 like all inner products."""
         inputs, errors = self._inputs.double(), self._errors.double()
         products_NN = (inputs @ inputs.mT).mul_(errors @ errors.mT)
         gram_RR = self._summed(self._summed(products_NN).mT)
@@ -75,16 +75,16 @@ class FactorRows:
         return gram_RR.clamp(-most_RR, most_RR)
 
     def mixed(self, factors: Sequence[Tensor]) -> Tensor | None:
-        """One product over all rows."""
+        """Mix by one product over all rows."""
         if not any(self.reached[: len(factors)]):
             return None
-        of_parts = self._owners.factors(factors)
+        by_part = self._owners.factors(factors)
         errors = self._errors.split(self._counts)
-        scaled = torch.cat([e * factor for e, factor in zip(errors, of_parts, strict=True)])
+        scaled = torch.cat([e * factor for e, factor in zip(errors, by_part, strict=True)])
         return scaled.mT @ self._inputs
 
     def _summed(self, table_NX: Tensor) -> Tensor:
-        """(N, X) to (R, X): the sum over each loss's rows."""
+        """Sum (N, X) to (R, X) over each loss's rows."""
         parts = [part_nX.sum(dim=0) for part_nX in table_NX.split(self._counts)]
         rows = self._owners.by_loss(parts)
         return torch.stack([torch.zeros_like(parts[0]) if row is None else row for row in rows])

@@ -1,4 +1,4 @@
-"""One joint forward pass: what its backward pass has to keep apart, and what it has found.
+"""Records one joint forward pass, and keeps apart the gradients of its backward pass.
 
 Shapes: S parts (the inputs of the pass), R losses.
 """
@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from gradmix.mixing.joint.factor_rows import FactorRows, Owners
 from gradmix.mixing.rows import Gradients, Rows, TensorRows, added, summed
-from gradmix.mixing.together.factor_rows import FactorRows, Owners
 
 
 class Recording:
@@ -20,9 +20,10 @@ class Recording:
         anchor: an input of every operation, so that a backward pass to it visits them all.
 
     Attributes:
-        apart: what operations do with their parameters' gradients in a backward pass: give them part by part to
-            `add`, or return those of all parts' sum, as torch does.
-        output: of the pass, (N, ...).
+        apart: whether operations give their parameters' gradients part by part to `add` in a backward pass, or
+            return their sum over all parts, as torch does.
+        output: the output of the pass, (N, ...).
+        parameters: those that operations of the pass use, in order.
     """
 
     def __init__(self, sizes: Sequence[int], anchor: Tensor) -> None:
@@ -38,7 +39,7 @@ class Recording:
     # ---- called by operations, in a backward pass
 
     def add(self, parameter: nn.Parameter, parts: Sequence[Tensor | None]) -> None:
-        """The parameter's gradient from each of the S parts."""
+        """Add the parameter's gradient from each of the S parts."""
         old = self._parts.get(parameter)
         if old is not None:  # used twice in the pass
             parts = added(TensorRows(old), TensorRows(parts)).tensors()
@@ -47,7 +48,7 @@ class Recording:
     def add_factors(
         self, parameter: nn.Parameter, inputs: Tensor, errors: Tensor, counts: Sequence[int]
     ) -> None:
-        """The gradient of a linear map's weight, which is not made; ``counts``: rows of each part."""
+        """Add the gradient of a linear map's weight by its factors; ``counts``: rows of each part."""
         rows: Rows = FactorRows(self._owners, inputs, errors, counts)
         self._rows = summed(self._rows, {parameter: rows})
 
@@ -55,51 +56,51 @@ class Recording:
 
     def gradients(
         self,
-        of_losses: Sequence[Mapping[int, Tensor]],
+        grads_by_loss: Sequence[Mapping[int, Tensor]],
         wanted: set[int] | None,
         *,
         retain_graph: bool,
     ) -> Gradients:
-        """Every loss's gradient with respect to the parameters used in the pass.
+        """Take every loss's gradient with respect to the parameters used in the pass.
 
         Args:
-            of_losses: for each of the R losses, its gradient with respect to the output of each part it uses.
+            grads_by_loss: for each of the R losses, its gradient with respect to the output of each part it uses.
             wanted: ids of the parameters to look at; ``None``: all.
             retain_graph: keep the graph, as in ``Tensor.backward``.
         """
         assert self.output is not None
         owners = [
-            [row for row, grads in enumerate(of_losses) if part in grads]
+            [row for row, grads in enumerate(grads_by_loss) if part in grads]
             for part in range(len(self.sizes))
         ]
-        if any(len(found) > 1 for found in owners):
-            return self._one_by_one(of_losses, wanted, retain_graph)
-        rows = tuple(found[0] if found else None for found in owners)
-        self._owners = Owners(rows, len(of_losses))
-        error = self._error({part: g for grads in of_losses for part, g in grads.items()})
+        if any(len(users) > 1 for users in owners):
+            return self._one_by_one(grads_by_loss, wanted, retain_graph)
+        rows = tuple(users[0] if users else None for users in owners)
+        self._owners = Owners(rows, len(grads_by_loss))
+        error = self._error({part: g for grads in grads_by_loss for part, g in grads.items()})
         self.apart = True
         try:
             torch.autograd.grad(
                 self.output, self.anchor, error, retain_graph=retain_graph, allow_unused=True
             )
             held = {p: TensorRows(self._owners.by_loss(row)) for p, row in self._parts.items()}
-            found = summed(held, self._rows)
+            gradients = summed(held, self._rows)
         finally:
             self.apart, self._parts, self._rows = False, {}, {}
-        return {p: row for p, row in found.items() if wanted is None or id(p) in wanted}
+        return {p: row for p, row in gradients.items() if wanted is None or id(p) in wanted}
 
     def _one_by_one(
         self,
-        of_losses: Sequence[Mapping[int, Tensor]],
+        grads_by_loss: Sequence[Mapping[int, Tensor]],
         wanted: set[int] | None,
         retain_graph: bool,
     ) -> Gradients:
-        """A part that several losses use: back-propagate them one after another, as without a joint pass."""
+        """Back-propagate the losses one after another, where several use one part."""
         assert self.output is not None
         parameters = [p for p in self.parameters if wanted is None or id(p) in wanted]
         rows: dict[nn.Parameter, list[Tensor | None]] = {p: [] for p in parameters}
-        for index, grads in enumerate(of_losses):
-            last = index == len(of_losses) - 1
+        for index, grads in enumerate(grads_by_loss):
+            last = index == len(grads_by_loss) - 1
             gradients = torch.autograd.grad(
                 self.output,
                 parameters,
@@ -109,11 +110,11 @@ class Recording:
             )
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 rows[parameter].append(gradient if grads else None)
-        found = {parameter: TensorRows(tensors) for parameter, tensors in rows.items()}
-        return {parameter: row for parameter, row in found.items() if any(row.reached)}
+        held = {parameter: TensorRows(tensors) for parameter, tensors in rows.items()}
+        return {parameter: row for parameter, row in held.items() if any(row.reached)}
 
     def _error(self, grads: Mapping[int, Tensor]) -> Tensor:
-        """The losses' gradient with respect to the whole output, zero where they do not use it."""
+        """Join the losses' gradients with respect to the output, zero for parts that they do not use."""
         assert self.output is not None
         pieces = self.output.detach().split(self.sizes)
         return torch.cat(

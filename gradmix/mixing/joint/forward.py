@@ -10,9 +10,9 @@ from torch.autograd.graph import disable_saved_tensors_hooks
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from gradmix.mixing.together.operations import BatchNorm, Convolution, Linear, OfPart, Output
-from gradmix.mixing.together.recording import Recording
-from gradmix.mixing.together.refuse import (
+from gradmix.mixing.joint.operations import BatchNorm, Convolution, Linear, Output, PartParameter
+from gradmix.mixing.joint.recording import Recording
+from gradmix.mixing.joint.refuse import (
     HOOKED,
     named_parameters,
     refuse_inputs,
@@ -24,21 +24,21 @@ from gradmix.mixing.together.refuse import (
 def forward_together(
     function: Callable[..., Tensor], inputs: Sequence[Tensor], *arguments: Any, **options: Any
 ) -> list[Tensor]:
-    """``[function(x) for x in inputs]``, computed as one batch, for mixers that need each input's gradient apart.
+    """Compute ``[function(x) for x in inputs]`` as one batch, for mixers that need each input's gradient apart.
 
-    Losses of the outputs are given to a mixer as usual; it back-propagates all of them through it in one
-    pass, in which only the parameters' gradients are taken input by input. The gradients are those of separate
-    forward passes, up to the order of summation; batch normalisation takes each input's own statistics. A plain
-    ``loss.backward()`` works as well::
+    Give losses of the outputs to a mixer as usual; it back-propagates all of them in one pass, in which only the
+    parameters' gradients are taken input by input. The gradients are those of separate forward passes, up to the
+    order of summation; batch normalisation takes each input's own statistics. A plain ``loss.backward()`` works as
+    well::
 
         features = forward_together(net.backbone, [x1, x2, target_x])
         losses = [cross_entropy(head(f), y) for head, f, y in zip(heads, features, labels)]
         mixer.backward(losses[:-1], losses[-1])
 
     Args:
-        function: a module, or a method of one; maps (N, ...) to (N, ...), each image for itself but for batch
-            normalisation. Its parameters are used by convolutions, linear maps, and batch, instance, layer, group
-            and RMS normalisation.
+        function: a module, or a method of one; maps (N, ...) to (N, ...), each image independently of the others
+            but for batch normalisation. Its parameters are used by convolutions, linear maps, and batch, instance,
+            layer, group and RMS normalisation.
         inputs: one tensor per domain, (n_i, ...), alike but for n_i; none requires a gradient.
         arguments: handed to the function.
         options: handed to the function.
@@ -86,9 +86,9 @@ def forward_together(
 
 
 class _Apart(TorchFunctionMode):
-    """Within it, the module's parameters are used through the operations of a joint pass.
+    """Replaces operations that use the module's parameters by those of a joint pass.
 
-    What it does not know passes; `refuse_unrecorded` finds it in the graph.
+    It lets unknown operations pass; `refuse_unrecorded` sees them in the graph.
     """
 
     def __init__(self, module: nn.Module, recording: Recording) -> None:
@@ -187,7 +187,7 @@ class _Apart(TorchFunctionMode):
         return out
 
     def _count(self, running_mean: Tensor | None) -> None:
-        # Each part counts as a batch, as by itself; the module has counted one.
+        # Each part counts as a batch, as in separate passes; the module has counted one.
         if (counter := self._counters.get(id(running_mean))) is not None:
             counter += len(self._recording.sizes) - 1
 
@@ -198,7 +198,7 @@ class _Apart(TorchFunctionMode):
         *args: Any,
         **kwargs: Any,
     ) -> Tensor:
-        """Part by part, in their order, as by separate forward passes."""
+        """Run the operation part by part, in their order, as separate forward passes do."""
         self._check(input)
         recording = self._recording
         if func is functional.batch_norm and kwargs["training"]:
@@ -208,7 +208,7 @@ class _Apart(TorchFunctionMode):
             if id(value) not in self.names or not torch.is_grad_enabled():
                 return value
             recording.parameters[value] = None
-            return OfPart.apply(recording.anchor, value, recording, part)
+            return PartParameter.apply(recording.anchor, value, recording, part)
 
         outputs = []
         for part, own_x in enumerate(input.split(recording.sizes)):
@@ -244,7 +244,7 @@ def _each(value: Any, dimensions: int) -> list[int]:
 
 
 def _cast(x: Tensor) -> tuple[Tensor, AbstractContextManager[Any]]:
-    """To the precision of autocast, where it is on; and a context without it, for an operation that casts itself."""
+    """Cast to autocast's precision where it is on, with a context without it, for an operation that casts itself."""
     kind = x.device.type
     if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
         return x, nullcontext()

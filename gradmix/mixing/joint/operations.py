@@ -1,7 +1,7 @@
-"""Operations of a joint forward pass: computed once for all parts, their parameters' gradients part by part.
+"""The operations of a joint forward pass: one call for all parts, and parameters' gradients part by part.
 
 Error signals are those of one large batch; only the last product of back-propagation, an error signal with a layer's
-input, splits by part. Each operation is an ordinary one for a plain backward pass.
+input, splits by part. In a plain backward pass each is an ordinary operation.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from gradmix.mixing.together.recording import Recording
+from gradmix.mixing.joint.recording import Recording
 
 _Ints = Sequence[int]
 
@@ -32,7 +32,7 @@ class Convolution(Function):
         dilation: _Ints,
         groups: int,
     ) -> Tensor:
-        """The outputs of all parts."""
+        """Compute the outputs of all parts."""
         ctx.recording, ctx.weight, ctx.bias = recording, weight, bias
         none = [0] * len(stride)
         ctx.how = (stride, padding, dilation, False, none, groups)
@@ -43,7 +43,7 @@ class Convolution(Function):
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        """Error signals of the inputs; the parameters' gradients as the recording wants them."""
+        """Give the inputs' error signals; parameters' gradients as the recording wants them."""
         x, weight = ctx.saved_tensors
         recording: Recording = ctx.recording
         sizes = [weight.shape[0]]
@@ -83,7 +83,7 @@ class Linear(Function):
         anchor: Tensor,
         recording: Recording,
     ) -> Tensor:
-        """The outputs of all parts."""
+        """Compute the outputs of all parts."""
         ctx.recording, ctx.weight, ctx.bias = recording, weight, bias
         low = weight.to(x.dtype)
         ctx.save_for_backward(x, low)
@@ -91,7 +91,7 @@ class Linear(Function):
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        """Error signals of the inputs; the parameters' gradients as the recording wants them."""
+        """Give the inputs' error signals; parameters' gradients as the recording wants them."""
         x, weight = ctx.saved_tensors
         recording: Recording = ctx.recording
         grad_x = error @ weight if ctx.needs_input_grad[0] else None
@@ -105,19 +105,19 @@ class Linear(Function):
             grad_weight = errors.mT @ inputs if trains else None
             grad_bias = errors.sum(dim=0) if trains_bias else None
         else:
-            of_parts = errors.split(counts)
+            split_errors = errors.split(counts)
             if trains and _few_rows(len(inputs), len(counts), *weight.shape):
                 recording.add_factors(ctx.weight, inputs, errors, counts)
             elif trains:
-                pairs = zip(of_parts, inputs.split(counts), strict=True)
+                pairs = zip(split_errors, inputs.split(counts), strict=True)
                 recording.add(ctx.weight, [e.mT @ rows for e, rows in pairs])
             if trains_bias:
-                recording.add(ctx.bias, [e.sum(dim=0) for e in of_parts])
+                recording.add(ctx.bias, [e.sum(dim=0) for e in split_errors])
         return grad_x, grad_weight, grad_bias, None, None
 
 
 class BatchNorm(Function):
-    """Batch normalisation of each part by itself, in their order, as by separate forward passes.
+    """Batch normalisation of each part on its own, in their order, as in separate forward passes.
 
     One output for all parts, which saves the copy that joining theirs would be.
     """
@@ -135,7 +135,7 @@ class BatchNorm(Function):
         momentum: float,
         epsilon: float,
     ) -> Tensor:
-        """The normalised parts."""
+        """Normalise part by part."""
         ctx.recording, ctx.weight, ctx.bias = recording, weight, bias
         ctx.how = running, training, epsilon
         out = torch.empty_like(x)
@@ -154,13 +154,13 @@ class BatchNorm(Function):
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        """Error signals of the inputs; the parameters' gradients as the recording wants them."""
+        """Give the inputs' error signals; parameters' gradients as the recording wants them."""
         x, *saved = ctx.saved_tensors
         recording: Recording = ctx.recording
         running, training, epsilon = ctx.how
         wanted = [True, _trains(ctx.weight), _trains(ctx.bias)]
         pieces = x.split(recording.sizes), error.split(recording.sizes), saved[::2], saved[1::2]
-        found: list[Sequence[Tensor]] = [
+        by_part: list[Sequence[Tensor]] = [
             torch.ops.aten.native_batch_norm_backward(
                 e, part, ctx.weight, *running, mean, inverse, training, epsilon, wanted
             )
@@ -168,31 +168,31 @@ class BatchNorm(Function):
         ]
         grads: list[Tensor | None] = [None, None]
         for place, parameter in enumerate((ctx.weight, ctx.bias)):
-            parts = [part[1 + place] for part in found]
+            parts = [part[1 + place] for part in by_part]
             if not wanted[1 + place]:
                 continue
             if recording.apart:
                 recording.add(parameter, parts)
             else:
                 grads[place] = torch.stack(parts).sum(dim=0)
-        grad_x = torch.cat([part[0] for part in found]) if ctx.needs_input_grad[0] else None
+        grad_x = torch.cat([part[0] for part in by_part]) if ctx.needs_input_grad[0] else None
         return grad_x, *grads, *[None] * 6
 
 
-class OfPart(Function):
+class PartParameter(Function):
     """A parameter as one part of the pass uses it."""
 
     @staticmethod
     def forward(
         ctx: Any, anchor: Tensor, parameter: Tensor, recording: Recording, part: int
     ) -> Tensor:
-        """The parameter."""
+        """Give a view of the parameter, so that each part has its own node."""
         ctx.recording, ctx.parameter, ctx.part = recording, parameter, part
         return parameter.view_as(parameter)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Its gradient from this part."""
+        """Hand this part's gradient to the recording, or on in a plain backward pass."""
         recording: Recording = ctx.recording
         if not recording.apart:
             return None, gradient, None, None
@@ -210,13 +210,13 @@ class Output(Function):
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, recording: Recording, part: int) -> Tensor:
-        """A copy, so that it may be changed in place."""
+        """Copy, so that the output may be changed in place."""
         ctx.joint, ctx.part = recording, part
         return output.clone()
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:
-        """Of a plain backward pass."""
+        """Pass the error signal on, in a plain backward pass."""
         return error, None, None
 
 

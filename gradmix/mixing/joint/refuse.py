@@ -1,4 +1,4 @@
-"""What a joint forward pass cannot keep apart, found in the graph behind its output."""
+"""Refuses what a joint forward pass cannot keep apart, by a walk over the graph behind its output."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import get_gradient_edge
 
-from gradmix.mixing.together.recording import Recording
+from gradmix.mixing.joint.recording import Recording
 
 REMEDY = "run each input by itself, in separate passes"
 HOOKED = (
@@ -19,7 +19,7 @@ HOOKED = (
 
 
 def named_parameters(module: nn.Module) -> dict[int, str]:
-    """How messages call the trainable parameters, by id: ``attention.in_proj_weight (of MultiheadAttention)``."""
+    """Name the trainable parameters, by id, for messages: ``attention.in_proj_weight (of MultiheadAttention)``."""
     return {
         id(parameter): f"{prefix}.{name} (of {type(part).__name__})".lstrip(".")
         for prefix, part in module.named_modules()
@@ -29,7 +29,7 @@ def named_parameters(module: nn.Module) -> dict[int, str]:
 
 
 def refuse_modules(module: nn.Module) -> None:
-    """Look for what leaves no trace in the graph.
+    """Refuse modules that leave no trace in the graph.
 
     Raises:
         ValueError: for a part that is torchscript or compiled, and for normalisation that averages over all batches.
@@ -50,7 +50,7 @@ def refuse_modules(module: nn.Module) -> None:
 
 
 def refuse_inputs(inputs: Sequence[Tensor]) -> None:
-    """A joint pass gives no gradient to what lies in front of it.
+    """Refuse inputs that require a gradient, which a joint pass does not give.
 
     Raises:
         ValueError: if an input requires one.
@@ -66,12 +66,12 @@ def refuse_inputs(inputs: Sequence[Tensor]) -> None:
 def refuse_unrecorded(
     output: Tensor, recording: Recording, names: Mapping[int, str], hidden: Sequence[str]
 ) -> None:
-    """Walk the graph behind the output: only operations of the recording may use what is trained.
+    """Walk the graph behind the output: only operations of the recording may use trained parameters.
 
     Args:
-        output: of the joint pass.
-        recording: of the pass.
-        names: of parameters, by id.
+        output: the joint pass's output.
+        recording: its recording.
+        names: names of parameters, by id.
         hidden: the parameters that were used where gradients are off.
 
     Raises:

@@ -1,1 +1,0 @@
-"""Several inputs in one forward pass, with the parameters' gradients kept apart by input."""
