@@ -16,6 +16,8 @@ from gradmix.methods.mixers.registry import mixer_part
 from gradmix.methods.registry import METHODS
 from gradmix.nets.registry import NETWORKS
 from gradmix.nets.weights import weight_files
+from gradmix.results.table_files import FORMATS as TABLE_FORMATS
+from gradmix.results.table_files import table_files
 from gradmix.terms.registry import term_part
 
 # Asked for once per job, and the same for thousands of them.
@@ -46,22 +48,13 @@ FIGURE = f"{OUT}/figures"
 REPORT = f"{OUT}/report.html"
 # Only training spreads over several.
 ONE_GPU = min(1, experiment.resources.gpu)
-TABLE_STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
-if experiment.has_clips():
-    TABLE_STEMS += (
-        *("accuracy_per_video", "accuracy_per_video_statistics_on_V"),
-        *("paired_differences_per_video", "table3"),
-    )
-if experiment.conditions:
-    TABLE_STEMS += ("conditions", *(["conditions_per_video"] if experiment.has_clips() else []))
 TABLES = [
-    *expand(f"{OUT}/tables/{{stem}}.{{kind}}", stem=TABLE_STEMS, kind=("csv", "md", "tex")),
-    f"{OUT}/tables/runs.csv",
-    *(
-        [f"{OUT}/tables/weights.csv"]
-        if any(experiment.recipe(name).mixes_by_target for name in experiment.methods)
-        else []
-    ),
+    f"{OUT}/tables/{file}"
+    for file in table_files(
+        experiment.has_clips(),
+        has_conditions=bool(experiment.conditions),
+        mixes=any(experiment.recipe(name).mixes_by_target for name in experiment.methods),
+    )
 ]
 
 

@@ -31,12 +31,7 @@ rule table2:
     input:
         lambda wildcards: per_draw(f"{GRID}/metrics.parquet", wildcards.labels_per_class),
     output:
-        tables=expand(
-            f"{OUT}/tables/table2-k{{labels_per_class}}.{{kind}}",
-            kind=("csv", "md", "tex"),
-            allow_missing=True,
-        ),
-        figures=figures_of("grid_heat_map-k{labels_per_class}"),
+        tables_of("table2-k{labels_per_class}"),
     log:
         log_of("table2", "{labels_per_class}"),
     benchmark:
@@ -49,7 +44,7 @@ rule table2:
         runtime=10,
         gpu=0,
     params:
-        code=lambda wildcards: fingerprint("gradmix.results.figures.grid_heat_map"),
+        code=lambda wildcards: fingerprint("gradmix.results.grid_effects"),
     script:
         "../workflow_scripts/table2.py"
 
@@ -79,25 +74,3 @@ rule pseudo_label_sweep:
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/pseudo_label_sweep.py"
-
-
-rule figure_pseudo_label_sweep:
-    input:
-        per_draw(f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet"),
-    output:
-        figures_of("pseudo_label_sweep"),
-    log:
-        log_of("figures", "pseudo_label_sweep"),
-    benchmark:
-        benchmark_of("figures", "pseudo_label_sweep")
-    conda:
-        CONDA
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-        gpu=0,
-    params:
-        code=lambda wildcards: fingerprint("gradmix.results.figures.pseudo_label_sweep"),
-    script:
-        "../workflow_scripts/figure_pseudo_label_sweep.py"

@@ -1,4 +1,11 @@
 # What tables, figures and the report read.
+from gradmix.results.conditions import listed_conditions
+from gradmix.results.figures.declaration import mixing_rows as mixing_rows_of
+from gradmix.results.figures.registry import figure_packs, listed_figures
+
+FIGURES = listed_figures(experiment)
+FIGURE_PACKS = figure_packs(FIGURES, experiment.resources.figures_per_job)
+FIGURE_MANIFEST = f"{OUT}/packs/figures/{{pack}}.json"
 
 
 def per_draw(pattern, labels_per_class=None):
@@ -62,38 +69,14 @@ def if_pseudo_labelled(files):
     return files if pseudo_labelled() else []
 
 
-def mixing_methods():
-    """Listed methods with weights that change over training."""
-    return [name for name in experiment.methods if experiment.recipe(name).mixes_by_target]
-
-
 def mixing_rows():
     """Runs of the table, under all conditions, with weights that change over training."""
-    return [name for name in row_names() if experiment.recipe(name).mixes_by_target]
+    return mixing_rows_of(experiment)
 
 
 def condition_list():
     """Name, title, sources and k of every condition, the experiment's own sources first."""
-    main = experiment.main_condition()
-    return [
-        {
-            "name": name,
-            "title": experiment.conditions[name].title,
-            "sources": list(experiment.conditions[name].sources),
-            "labels_per_class": list(experiment.conditions[name].labels_per_class),
-        }
-        for name in sorted(experiment.conditions, key=lambda name: name != main)
-    ]
-
-
-LOSS_PAIR_METHODS = ("source_only", "gradmix")
-
-
-def loss_pair():
-    """The two k of the paper's Figure 3: the first and the last; none where it cannot be drawn."""
-    ks = experiment.labels_per_class
-    listed = all(method in experiment.methods for method in LOSS_PAIR_METHODS)
-    return [ks[0], ks[-1]] if listed and len(ks) > 1 else []
+    return listed_conditions(experiment)
 
 
 def ablation_metrics(ablation):
@@ -102,27 +85,19 @@ def ablation_metrics(ablation):
     return metric_files(chosen.labels_per_class or None, list(chosen.methods))
 
 
+def tables_of(stem):
+    """Files of a table, in all formats."""
+    return expand(f"{OUT}/tables/{stem}.{{format}}", format=TABLE_FORMATS, allow_missing=True)
+
+
 def ablation_tables():
     """Table files of all ablations."""
-    return expand(
-        f"{OUT}/tables/ablation-{{ablation}}.{{kind}}",
-        ablation=list(experiment.ablations),
-        kind=("csv", "md", "tex"),
-    )
+    return [file for name in experiment.ablations for file in tables_of(f"ablation-{name}")]
 
 
 def table2_files():
     """Table files of the grid, where all its members are evaluated."""
-    return expand(
-        f"{OUT}/tables/table2-k{{k}}.{{kind}}",
-        k=experiment.grid.evaluate_at,
-        kind=("csv", "md", "tex"),
-    )
-
-
-def sweeps():
-    """Whether numbers of models and thresholds are compared."""
-    return bool(experiment.pseudo_labels.sweep.models and experiment.pseudo_labels.sweep.thresholds)
+    return [file for k in experiment.grid.evaluate_at for file in tables_of(f"table2-k{k}")]
 
 
 def all_ablation_metrics():
@@ -149,53 +124,16 @@ def figures_of(stem):
     return expand(f"{FIGURE}/{stem}.{{format}}", format=FORMATS, allow_missing=True)
 
 
-def figure_list():
-    """All figures: kind, stem, and what it is of; in the order of the report."""
-    first = {"labels_per_class": experiment.labels_per_class[0]}
-    figures = [
-        ("samples", "samples", first),
-        ("accuracy", "accuracy", {}),
-        ("ranks", "ranks", {}),
-    ]
-    if experiment.conditions:
-        figures.append(("conditions", "conditions", {}))
-        for k in experiment.labels_per_class if mixing_rows() else []:
-            figures.append(("source_weights", f"source_weights-k{k}", {"labels_per_class": k}))
-    for k in experiment.labels_per_class:
-        of = {"labels_per_class": k}
-        figures.append(("hyper_validation_loss", f"hyper_validation_loss-k{k}", of))
-        for method in mixing_methods():
-            stem = f"layer_weights-{method}-k{k}"
-            figures.append(("layer_weights", stem, {"method": method, **of}))
-        if mixing_methods():
-            figures.append(("adaptive_rate", f"adaptive_rate-k{k}", of))
-        figures.append(("confusion", f"confusion-k{k}", of))
-    if loss_pair():
-        figures.append(("hyper_validation_loss_pair", "hyper_validation_loss_pair", {}))
-    for ablation, settings in experiment.ablations.items():
-        of = {"ablation": ablation, "title": settings.title}
-        figures.append(("ablation", f"ablation-{ablation}", of))
-    for k in experiment.grid.evaluate_at:
-        figures.append(("grid_heat_map", f"grid_heat_map-k{k}", {"labels_per_class": k}))
-    if sweeps():
-        figures.append(("pseudo_label_sweep", "pseudo_label_sweep", {}))
-    if pseudo_labelled():
-        figures.append(("pseudo_label_quality", "pseudo_label_quality", {}))
-    order = list(dict.fromkeys(kind for kind, _, _ in figures))
-    return sorted(figures, key=lambda figure: order.index(figure[0]))
-
-
 def all_figures():
-    """Files of all figures."""
-    return [file for _, stem, _ in figure_list() for file in figures_of(stem)]
+    """What stands for all figures: their files, or the manifests of packs."""
+    if experiment.resources.figures_per_job == 1:
+        return [file for stem in FIGURES for file in figures_of(stem)]
+    return expand(FIGURE_MANIFEST, pack=list(FIGURE_PACKS))
 
 
 def report_figures():
-    """The figures as the report takes them: photographs as PNG, drawings as SVG."""
-    return [
-        {"kind": kind, "file": f"{FIGURE}/{stem}.{'png' if kind == 'samples' else 'svg'}", **of}
-        for kind, stem, of in figure_list()
-    ]
+    """The figures as the report takes them."""
+    return [figure.described(FIGURE) for figure in FIGURES.values()]
 
 
 def reported_configuration():

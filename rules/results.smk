@@ -32,9 +32,33 @@ rule tables:
         "../workflow_scripts/tables.py"
 
 
+rule ablation:
+    input:
+        lambda wildcards: ablation_metrics(wildcards.ablation),
+    output:
+        tables_of("ablation-{ablation}"),
+    log:
+        log_of("ablation", "{ablation}"),
+    benchmark:
+        benchmark_of("ablation", "{ablation}")
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        title=lambda wildcards: experiment.ablations[wildcards.ablation].title,
+        methods=lambda wildcards: experiment.rows(wildcards.ablation),
+        code=lambda wildcards: fingerprint("gradmix.results.ablations"),
+    script:
+        "../workflow_scripts/ablation.py"
+
+
 rule report:
     input:
-        figures=[figure["file"] for figure in report_figures()],
+        figures=all_figures(),
         ablations=all_ablation_metrics(),
         metrics=metric_files(methods=row_names()),
         runs=record_files(row_names()),

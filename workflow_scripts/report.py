@@ -3,7 +3,7 @@
 from gradmix_stage import stage
 
 with stage(snakemake) as log:
-    from gradmix.results.configuration import configuration_text
+    from gradmix.results.facts import configuration_text
     from gradmix.results.report import write_report
 
     configuration = snakemake.params.configuration

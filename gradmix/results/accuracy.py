@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from gradmix.results.conditions import Part
 from gradmix.results.layout import Cell, Table, percent
 from gradmix.results.paper import PaperNumber
 from gradmix.results.records import Method
-from gradmix.results.statistics import Summary, mark_clear, paired_difference, summarise
+from gradmix.results.statistics import Summary, mark_clear, paired_difference
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.core.groupby import SeriesGroupBy
+
+_CELL = ["method", "labels_per_class"]
 Summaries = dict[tuple[str, int], Summary]
 CLEAR = "intervals uncorrected; * = clear: both exclude zero and Holm's correction over the rows of the column keeps it"
 """What captions say of the star behind an interval (see `mark_clear`)."""
@@ -27,27 +31,25 @@ Marks = Mapping[tuple[str, int], tuple[str, ...]]
 
 def by_draw(metrics: pd.DataFrame, column: str) -> dict[tuple[str, int], dict[int, float]]:
     """Return {(method, k): {draw: value in percent}}, without missing values."""
-    values: dict[tuple[str, int], dict[int, float]] = {}
-    for method, labels_per_class, draw, value in zip(
-        metrics["method"],
-        metrics["labels_per_class"],
-        metrics["draw"],
-        metrics[column],
-        strict=True,
-    ):
-        if not pd.isna(value):
-            values.setdefault((method, int(labels_per_class)), {})[int(draw)] = 100 * value
-    return values
+    return {
+        (method, int(k)): dict(zip(values.index.get_level_values("draw"), values, strict=True))
+        for (method, k), values in _cells(metrics, column)
+    }
 
 
 def summaries(metrics: pd.DataFrame, column: str = "accuracy") -> Summaries:
     """Return {(method, k): mean, standard error and number of draws}, in percent."""
-    found = {}
-    for key, values in by_draw(metrics, column).items():
-        summary = summarise(values.values())
-        assert summary is not None  # by_draw makes no empty cells
-        found[key] = summary
-    return found
+    cells = _cells(metrics, column).agg(["mean", "sem", "count"])
+    return {
+        (method, int(k)): Summary(mean, error if count > 1 else None, int(count))
+        for (method, k), mean, error, count in cells.itertuples()
+    }
+
+
+def _cells(metrics: pd.DataFrame, column: str) -> SeriesGroupBy:
+    """Values in percent with their draws, without missing ones, by method and k in the order of the rows."""
+    values = 100 * metrics.set_index([*_CELL, "draw"])[column].dropna()
+    return values.groupby(level=_CELL, sort=False)
 
 
 def differences(
@@ -58,12 +60,12 @@ def differences(
     Those of one k are a column: `clear` is corrected over its rows (see `mark_clear`).
     """
     values = by_draw(metrics, column)
-    found = {}
-    for (method, labels_per_class), draws in values.items():
-        difference = paired_difference(draws, values.get((reference, labels_per_class), {}))
+    cells = {}
+    for (method, k), draws in values.items():
+        difference = paired_difference(draws, values.get((reference, k), {}))
         if method != reference and difference is not None:
-            found[method, labels_per_class] = difference
-    return clear_by_k(found)
+            cells[method, k] = difference
+    return clear_by_k(cells)
 
 
 def clear_by_k(cells: Summaries) -> Summaries:
@@ -218,11 +220,11 @@ def difference_table(
     titles = {method["name"]: method["title"] for method in methods}
     rows = []
     for method in methods:
-        found = [cells.get((method["name"], labels_per_class)) for cells in at_k.values()]
-        if not any(found):
+        compared = [cells.get((method["name"], labels_per_class)) for cells in at_k.values()]
+        if not any(compared):
             continue
         row = [Cell(method["title"])]
-        for summary in found:
+        for summary in compared:
             row.append(Cell(cell_text(summary, most, signed=True)))
             if has_bootstrap:
                 row.append(

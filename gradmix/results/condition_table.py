@@ -26,25 +26,25 @@ def condition_differences(first: Part, other: Part, column: str = "accuracy") ->
     runs = {row["name"]: row["run"] for row in first.methods}
     trained = {row["name"] for row in other.methods if row["run"] != runs.get(row["name"])}
     reference = by_draw(first.metrics, column)
-    found = {}
+    cells = {}
     for key, values in by_draw(other.metrics, column).items():
         difference = paired_difference(values, reference.get(key, {}))
         if key[0] in trained and difference is not None:
-            found[key] = difference
-    return clear_by_k(found)
+            cells[key] = difference
+    return clear_by_k(cells)
 
 
 def fall_sentences(
     first: Part, other: Part, *, column: str = "accuracy", unit: str = ""
 ) -> list[str]:
-    """What a condition costs at its fewest and its most labels: every method beside itself in the first condition."""
+    """Return what a condition costs at its fewest and its most labels: every method minus itself in the first one."""
     cells = condition_differences(first, other, column)
     ks, sentences = columns_k(cells), []
     for k in dict.fromkeys([*ks[:1], *ks[-1:]]):
         groups: dict[str, list[str]] = {
             "clearly lower": [],
             "clearly higher": [],
-            "not told apart": [],
+            "not clear": [],
         }
         for row in other.methods:
             difference = cells.get((row["name"], k))
@@ -52,7 +52,7 @@ def fall_sentences(
                 continue
             side = "clearly higher" if difference.mean > 0 else "clearly lower"
             text = difference_text(difference).rstrip("*")
-            groups[side if difference.clear else "not told apart"].append(f"{row['title']} {text}")
+            groups[side if difference.clear else "not clear"].append(f"{row['title']} {text}")
         parts = [f"{side}: {listing(texts)}" for side, texts in groups.items() if texts]
         sentences.append(
             f"{other.title} minus {first.title}, {K}{k}, points{unit} with Student's 95 % interval: {'; '.join(parts)}."

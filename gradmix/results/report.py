@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from gradmix.files import write_text
 from gradmix.results.ablations import ablation_parts
-from gradmix.results.captions import CAPTIONS, caption_of
 from gradmix.results.condition_table import fall_sentences
 from gradmix.results.conditions import Condition, Part, parts_of, titled_rows
-from gradmix.results.data import data_sizes, data_table, read_domains, read_splits
+from gradmix.results.data import data_sizes, data_table, left_out_sentences
 from gradmix.results.facts import (
     duration,
     duration_table,
@@ -21,7 +22,7 @@ from gradmix.results.facts import (
     quality_table,
     transfer,
 )
-from gradmix.results.left_out import left_out_sentences
+from gradmix.results.layout import render
 from gradmix.results.marks import collect_notes
 from gradmix.results.paper import URL, citation, paper_table
 from gradmix.results.reading import (
@@ -35,16 +36,18 @@ from gradmix.results.reading import (
 from gradmix.results.records import (
     Method,
     listed_metrics,
+    read_domains,
     read_metrics,
     read_runs,
+    read_splits,
     require_videos,
 )
+from gradmix.results.table_files import units
 from gradmix.results.tables import (
     REFERENCES,
     difference_tables,
     experiment_tables,
     tried_settings,
-    units,
 )
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -54,7 +57,7 @@ _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def embed(file: str | Path) -> str:
-    """The data URI of an .svg or .png file. Raises `ValueError` naming it if it cannot be read or is neither."""
+    """Return the data URI of an .svg or .png file. Raises `ValueError` naming it if it cannot be read or is neither."""
     path = Path(file)
     if path.suffix not in _MIME:
         raise ValueError(f"{file}: the report embeds .svg and .png figures only")
@@ -65,28 +68,19 @@ def embed(file: str | Path) -> str:
     return f"data:{_MIME[path.suffix]};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _figure_groups(
-    figures: Iterable[Mapping[str, Any]], titles: Mapping[str, str]
-) -> dict[str, list[dict[str, Any]]]:
-    """The figures by section of the page; those of one kind together, each with its caption and its data URI."""
-    groups: dict[str, dict[str, Any]] = {}
+def _figures_by_section(figures: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return title, caption and images of every kind of figure, by section; an image has a label, alt and data URI."""
+    kinds: dict[tuple[str, str], dict[str, Any]] = {}
     for figure in figures:
-        kind = str(figure["kind"])
-        caption = caption_of(kind)
-        parts = []
-        if figure.get("labels_per_class") is not None:
-            parts.append(f"k = {figure['labels_per_class']}")
-        if figure.get("method") is not None:
-            parts.append(titles.get(figure["method"], str(figure["method"])))
-        if figure.get("title") is not None:
-            parts.append(str(figure["title"]))
-        group = groups.setdefault(kind, {"caption": caption, "images": []})
-        image = {"label": ", ".join(parts), "uri": embed(figure["file"])}
-        image["alt"] = ", ".join([caption.title, *parts])
-        group["images"].append(image)
+        kind = {"title": figure["title"], "caption": figure["caption"], "images": []}
+        label = figure.get("label", "")
+        alt = ", ".join(filter(None, [figure["title"], label]))
+        kinds.setdefault((figure["section"], figure["title"]), kind)["images"].append(
+            {"label": label, "alt": alt, "uri": embed(figure["file"])}
+        )
     sections: dict[str, list[dict[str, Any]]] = {}
-    for kind in (kind for kind in CAPTIONS if kind in groups):
-        sections.setdefault(groups[kind]["caption"].section, []).append(groups[kind])
+    for (section, _), kind in kinds.items():
+        sections.setdefault(section, []).append(kind)
     return sections
 
 
@@ -130,8 +124,7 @@ def write_report(
         quality_files: quality.json of the pseudo-labels.
         conditions: name, title, sources and labels_per_class of each, in order. The first section compares them; what
             stands below is of the first one, where nothing else is said.
-        figures: {"kind": a key of `CAPTIONS`, "file": .svg or .png, "labels_per_class": k or absent, "method": name or
-            absent} for every figure to embed, in order.
+        figures: section, title and caption of its kind, label and file (.svg or .png) of every figure, in order.
         ablations: {"name", "title", "methods"} of every ablation, its first method the reference.
         ablation_metric_files: metrics.json of all their methods, k and draws.
         paper: None, or "digits" or "actions": the paper's numbers beside ours.
@@ -141,6 +134,7 @@ def write_report(
     All text from records and configuration is escaped. Raises `ValueError` for a broken record or figure.
     """
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
     split_files, domain_files = list(split_files), list(domain_files)  # both are read twice
     named = titled_rows(methods, conditions)
@@ -168,6 +162,7 @@ def write_report(
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
+    environment.globals["show_table"] = lambda table: Markup(render(table, "html"))
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
         story=transfer(splits, domains, has_clips=has_clips),
@@ -181,7 +176,7 @@ def write_report(
         paper_setting=quoted.setting if quoted else "",
         caveats=caveat_sentences(metrics, runs, splits),
         statistics=statistics_sentence(metrics, named),
-        sections=_figure_groups(figures, titles),
+        sections=_figures_by_section(figures),
         ablations=ablation_parts(ablations, ablation_metric_files),
         quality=quality_table(quality_files, summary_files),
         ensemble=ensemble_table(ensemble_files),
@@ -201,32 +196,30 @@ def write_report(
 def _told(
     part: Part, first: Part, reference: str, paper: str | None, has_clips: bool
 ) -> dict[str, Any]:
-    """A condition's title, sources, sentences and paired differences, per frame and per video where there are clips."""
+    """Return a condition's title, sources, sentences and paired differences, by every unit of accuracy."""
     told: dict[str, Any] = {"title": part.title, "sources": part.sources}
     lists = ("lead", "comparisons", "differences", "paper_comparisons")
     told |= {name: [] for name in lists}
     metrics, methods = part.metrics, part.methods
     for column, unit in units(has_clips).items():
-        of: dict[str, str] = {"column": column, "unit": unit}
-        where = of | {"condition": part.title}
+        counted: dict[str, str] = {"column": column, "unit": unit}
+        where = counted | {"condition": part.title}
         told["lead"] += lead_sentences(metrics, methods, **where)
         if part is not first:
-            told["lead"] += fall_sentences(first, part, **of)
+            told["lead"] += fall_sentences(first, part, **counted)
         told["comparisons"] += comparison_sentences(metrics, methods, reference, **where)
         told["differences"] += difference_tables(part, REFERENCES, column, unit)
-        told["paper_comparisons"] += paper_sentences(metrics, methods, paper, **of)
+        told["paper_comparisons"] += paper_sentences(metrics, methods, paper, **counted)
     return told
 
 
-def _notes(notes: Any, titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The notes with their runs, each wording once."""
-    listed = []
-    for note, rows in notes.groupby("note", sort=False):
-        places = [
-            f"{titles[method]}, k = {labels_per_class}, draw {draw}"
-            for method, labels_per_class, draw in zip(
-                rows["method"], rows["labels_per_class"], rows["draw"], strict=True
-            )
-        ]
-        listed.append({"text": note, "places": places})
-    return listed
+def _notes(notes: pd.DataFrame, titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the notes with their runs, each wording once."""
+    places = [
+        f"{titles[method]}, k = {labels_per_class}, draw {draw}"
+        for method, labels_per_class, draw in zip(
+            notes["method"], notes["labels_per_class"], notes["draw"], strict=True
+        )
+    ]
+    by_note = notes.assign(place=places).groupby("note", sort=False)["place"].agg(list)
+    return [{"text": note, "places": places} for note, places in by_note.items()]

@@ -23,21 +23,21 @@ def table3(metrics: pd.DataFrame, methods: Sequence[Method], paper: str | None) 
         methods: name, title and recipe of every row, in order. Rows without records are left out.
         paper: a name of `gradmix.results.paper.TABLES`, or None.
     """
-    found = {column: summaries(metrics, column) for column in METRICS}
+    cells = {column: summaries(metrics, column) for column in METRICS}
     numbers = {column: paper_numbers(methods, paper, column) for column in METRICS}
-    evaluated = {name for cells in found.values() for name, _ in cells}
+    evaluated = {name for own in cells.values() for name, _ in own}
     shown = [method for method in methods if method["name"] in evaluated]
-    most = max((c.count for cells in found.values() for c in cells.values()), default=0)
+    most = max((cell.count for own in cells.values() for cell in own.values()), default=0)
     head, rows = ["Method"], [[Cell(method["title"])] for method in shown]
     groups = [("", 1)]
     quoted = False
     for column, title in METRICS.items():
         before = len(head)
-        for k in columns_k(found["accuracy"]):
+        for k in columns_k(cells["accuracy"]):
             keys = [(method["name"], k) for method in shown]
             head.append(f"k\u00a0=\u00a0{k}")  # not to be broken, where columns are narrow
             for row, key in zip(rows, keys, strict=True):
-                row.append(Cell(cell_text(found[column].get(key), most)))
+                row.append(Cell(cell_text(cells[column].get(key), most)))
             if any(key in numbers[column] for key in keys):
                 quoted = True
                 head.append(f"paper, k\u00a0=\u00a0{k}")

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from gradmix.files import write_text
 from gradmix.results.accuracy import (
     Summaries,
     accuracy_table,
@@ -29,7 +28,7 @@ from gradmix.results.conditions import (
     titled_rows,
 )
 from gradmix.results.data import data_sizes, data_table
-from gradmix.results.layout import Table, to_latex, to_markdown
+from gradmix.results.layout import Table, write_csv, write_table
 from gradmix.results.marks import collect_notes, mark_cells
 from gradmix.results.paper import PaperNumber, paper_numbers, paper_table
 from gradmix.results.records import (
@@ -39,41 +38,16 @@ from gradmix.results.records import (
     read_metrics,
     read_runs,
     require_videos,
+    run_folders,
 )
 from gradmix.results.table3 import table3, tidy_table3
+from gradmix.results.table_files import renewed, stem_for, units
 from gradmix.results.weights import mean_weights
-
-STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
-VIDEO_STEMS = (
-    "accuracy_per_video",
-    "accuracy_per_video_statistics_on_V",
-    "paired_differences_per_video",
-    "table3",
-)
-"""The tables that only experiments on clips have."""
 
 REFERENCES = ("gradmix", "pooled", "source_only", "target_only")
 """The methods that the others are compared with, within each condition, where they are listed there."""
 
 _RENEWED = " with batch-norm statistics re-estimated on V (same checkpoints)"
-
-
-def table_files(
-    has_clips: bool = False, *, has_conditions: bool = False, mixes: bool = False
-) -> tuple[str, ...]:
-    """The files that `write_tables` writes; `mixes`: whether any listed method mixes gradients by weights."""
-    stems = [*STEMS, *(VIDEO_STEMS if has_clips else ())]
-    if has_conditions:
-        stems += [stem_of(column, "conditions") for column in units(has_clips)]
-    files = [f"{stem}.{kind}" for stem in stems for kind in ("csv", "md", "tex")]
-    return (*files, "runs.csv", *(["weights.csv"] if mixes else []))
-
-
-def units(has_clips: bool) -> dict[str, str]:
-    """What accuracies are counted by: column of metrics -> words for captions, empty where there are images only."""
-    if not has_clips:
-        return {"accuracy": ""}
-    return {"accuracy": " per frame", "accuracy_per_video": " per video"}
 
 
 def experiment_tables(
@@ -107,16 +81,13 @@ def experiment_tables(
                 labelled=labelled,
             )
         ]
-        renewed = f"{column}_statistics_on_V"
-        what = f"Test accuracy{unit}{_RENEWED}"
-        tables[renewed] = [
-            accuracy_table(parts, rows, column=renewed, what=what, labelled=labelled)
-        ]
-        tables[stem_of(column, "paired_differences")] = [
+        on_V, what = renewed(column), f"Test accuracy{unit}{_RENEWED}"
+        tables[on_V] = [accuracy_table(parts, rows, column=on_V, what=what, labelled=labelled)]
+        tables[stem_for(column, "paired_differences")] = [
             table for part in parts for table in difference_tables(part, references, column, unit)
         ]
         if len(parts) > 1:
-            name, what = stem_of(column, "conditions"), f"Test accuracy{unit}"
+            name, what = stem_for(column, "conditions"), f"Test accuracy{unit}"
             tables[name] = [condition_table(parts, column=column, name=name, what=what)]
     if has_clips:
         tables["table3"] = [table3(first.metrics, first.methods, paper)]
@@ -127,7 +98,7 @@ def difference_tables(part: Part, references: Sequence[str], column: str, unit: 
     """Return the paired differences of one condition, a table per k; `unit`: words for captions (see `units`)."""
     compared = all_differences(part.metrics, references, column)
     what = f"Accuracy differences{unit}{f', {part.title},' if part.title else ''}"
-    name = "-".join(filter(None, [stem_of(column, "paired_differences"), part.name]))
+    name = "-".join(filter(None, [stem_for(column, "paired_differences"), part.name]))
     tables = [
         difference_table(compared, part.methods, k, name=name, what=what)
         for k in columns_k(summaries(part.metrics, column))
@@ -138,17 +109,12 @@ def difference_tables(part: Part, references: Sequence[str], column: str, unit: 
     return tables
 
 
-def stem_of(column: str, what: str) -> str:
-    """The name of a kind of table of a column of metrics: `accuracy_per_video` -> `<what>_per_video`."""
-    return column.replace("accuracy", what, 1)
-
-
 def all_differences(
     metrics: pd.DataFrame, references: Sequence[str], column: str = "accuracy"
 ) -> dict[str, Summaries]:
     """Return the paired differences to each of the references that was evaluated."""
-    found = {reference: differences(metrics, reference, column) for reference in references}
-    return {reference: cells for reference, cells in found.items() if cells}
+    compared = {reference: differences(metrics, reference, column) for reference in references}
+    return {reference: cells for reference, cells in compared.items() if cells}
 
 
 def tried_settings(runs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -273,7 +239,7 @@ def write_tables(
     references: Sequence[str] = REFERENCES,
     has_clips: bool = False,
 ) -> list[Path]:
-    """Write `table_files` into `folder` and return their paths.
+    """Write the files of `table_files` into `folder` and return their paths.
 
     Args:
         metric_files: metrics.json of every method, k (> 0) and draw.
@@ -282,8 +248,7 @@ def write_tables(
             condition) and condition (empty: the row belongs to every one). Rows without records are left out.
         folder: where the tables go; made if missing.
         conditions: name, title, sources and labels_per_class of each, in order; the first is the reference of others.
-        curve_files: curves.parquet of the runs of methods that mix, run.json beside them; without any, there is no
-            table of weights.
+        curve_files: curves.parquet of those of the runs whose methods mix; without any, there is no table of weights.
         paper: None, or the paper's numbers beside ours: "digits" for its Table 1, "actions" for Table 3.
         split_files: the splits, for the table of set sizes.
         enlarged_files: the enlarged splits (.enlarged.json), if there are any.
@@ -297,7 +262,7 @@ def write_tables(
     metrics = listed_metrics(read_metrics(metric_files), methods)
     if has_clips:
         require_videos(metrics)
-    runs, mixing_runs = read_runs(run_files), read_runs(curve_files)
+    runs, mixing = read_runs(run_files), set(run_folders(curve_files))
     notes = collect_notes(metrics, runs, methods)
     sizes = data_sizes(split_files, enlarged_files, domain_files)
     parts = parts_of(metrics, methods, conditions)
@@ -312,32 +277,32 @@ def write_tables(
         has_clips=has_clips,
     )
     tables["data"] = [data_table(sizes, has_clips=has_clips)]
-    csv = {"data": sizes, "runs": _single_runs(metrics, runs, methods, has_clips)}
-    if mixing_runs:
-        csv["weights"] = mean_weights(mixing_runs, methods)
+    csv = {"data": sizes}
     first = parts[0]
     for column in units(has_clips):
-        numbers, renewed = paper_numbers(first.methods, paper, column), f"{column}_statistics_on_V"
+        numbers = paper_numbers(first.methods, paper, column)
         csv[column] = _tidy(parts, column, notes, numbers)
-        csv[renewed] = _tidy(parts, renewed, notes)
+        csv[renewed(column)] = _tidy(parts, renewed(column), notes)
         compared = [(p, all_differences(p.metrics, references, column)) for p in parts]
-        csv[stem_of(column, "paired_differences")] = _together(compared)
-        if conditions:
+        csv[stem_for(column, "paired_differences")] = _together(compared)
+        if len(parts) > 1:
             fallen = [(p, {first.name: condition_differences(first, p, column)}) for p in parts[1:]]
-            csv[stem_of(column, "conditions")] = _together(fallen)
+            csv[stem_for(column, "conditions")] = _together(fallen)
     if has_clips:
         csv["table3"] = tidy_table3(first.metrics, first.methods, paper)
     folder = Path(folder)
-    for stem, found in tables.items():
-        write_text(folder / f"{stem}.md", "\n".join(map(to_markdown, found)))
-        write_text(folder / f"{stem}.tex", "\n".join(map(to_latex, found)))
-    for stem, frame in csv.items():
-        write_text(folder / f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    names = table_files(has_clips, has_conditions=bool(conditions), mixes=bool(mixing_runs))
-    return [folder / name for name in names]
+    written = [
+        path for stem, own in tables.items() for path in write_table(folder / stem, own, csv[stem])
+    ]
+    single = _single_runs(metrics, runs, methods, has_clips)
+    written.append(write_csv(folder / "runs.csv", single))
+    if mixing:
+        weights = mean_weights([run for run in runs if run["folder"] in mixing], methods)
+        written.append(write_csv(folder / "weights.csv", weights))
+    return written
 
 
 def _together(compared: Iterable[tuple[Part, Mapping[str, Summaries]]]) -> pd.DataFrame:
     """The differences of all conditions below each other; the columns alone where there are none."""
-    rows = [row for part, found in compared for row in _tidy_differences(part, found)]
+    rows = [row for part, cells in compared for row in _tidy_differences(part, cells)]
     return pd.DataFrame(rows, columns=_DIFFERENCE_COLUMNS)

@@ -1,5 +1,4 @@
 import yaml
-
 from gradmix.results.configuration import configuration_text
 
 

@@ -14,12 +14,12 @@ from clip_experiment import (
     write_clip_split,
     write_predictions,
 )
+from gradmix.results.left_out import left_out_sentences
 from matplotlib.text import Text
 
 from gradmix.domains.format import open_domain
 from gradmix.results.figures import accuracy, confusion, pseudo_label_quality, samples
 from gradmix.results.figures.confused_pairs import Pair, confused_pairs, shortened
-from gradmix.results.left_out import left_out_sentences
 from gradmix.results.records import read_metrics
 from gradmix.results.report import write_report
 
