@@ -2,24 +2,28 @@
 
 # Where the files lie that a declaration names by what they hold.
 FIGURE_FILES = {
-    "metrics": lambda wanted: metric_files(wanted.labels_per_class, wanted.methods),
-    "runs": lambda wanted: record_files(wanted.methods, wanted.labels_per_class),
-    "domains": lambda wanted: domain_files(*used_domains()),
-    "split": lambda wanted: per_draw(SPLIT)[0],
-    "predictions": lambda wanted: per_draw(f"{PSEUDO_LABELS}/predictions.parquet")[0],
-    "quality": lambda wanted: per_draw(f"{PSEUDO_LABELS}/quality.json"),
-    "grid": lambda wanted: per_draw(f"{GRID}/metrics.parquet", wanted.labels_per_class),
-    "sweeps": lambda wanted: per_draw(f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet"),
+    "metrics": lambda methods, ks: metric_files(ks, methods),
+    "runs": lambda methods, ks: record_files(methods, ks),
+    "domains": lambda methods, ks: domain_files(*used_domains()),
+    "split": lambda methods, ks: per_draw(SPLIT)[0],
+    "predictions": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/predictions.parquet")[0],
+    "quality": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/quality.json", ks),
+    "grid": lambda methods, ks: per_draw(f"{GRID}/metrics.parquet", ks),
+    "sweeps": lambda methods, ks: per_draw(
+        f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet", ks
+    ),
 }
 
 
 def figures_input(stems):
     """What figures read: files by stem and argument."""
-    return {
-        f"{stem}.{argument}": FIGURE_FILES[wanted.holds](wanted)
-        for stem in stems
-        for argument, wanted in FIGURES[stem].drawing.files.items()
-    }
+    files = {}
+    for stem in stems:
+        drawing = FIGURES[stem].drawing
+        for argument, wanted in drawing.files.items():
+            ks = wanted.labels_per_class or ([drawing.k] if drawing.k else None)
+            files[f"{stem}.{argument}"] = FIGURE_FILES[wanted.holds](wanted.methods, ks)
+    return files
 
 
 def figures_parameters(stems):
@@ -29,7 +33,7 @@ def figures_parameters(stems):
             "module": FIGURES[stem].module,
             "stem": f"{FIGURE}/{stem}",
             "files": {name: f"{stem}.{name}" for name in FIGURES[stem].drawing.files},
-            "arguments": dict(FIGURES[stem].drawing.arguments),
+            "arguments": FIGURES[stem].arguments,
         }
         for stem in stems
     ]

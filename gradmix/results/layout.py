@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +117,13 @@ def escape_latex(text: str) -> str:
     return "".join(_LATEX_SPECIAL.get(letter, letter) for letter in line)
 
 
+def escape_html(text: str) -> str:
+    """Return `text` as the report's template escapes it."""
+    from markupsafe import escape
+
+    return str(escape(text))
+
+
 @dataclass(frozen=True)
 class _Texts:
     """All texts of a table as a format needs them: escaped, and marks set."""
@@ -221,7 +227,7 @@ def _html(table: Table, texts: _Texts) -> list[str]:
 _FORMS = {
     "md": _Format(escape_markdown, "<sup>%s</sup>", _markdown),
     "tex": _Format(escape_latex, r"$^{\mathrm{%s}}$", _latex),
-    "html": _Format(html.escape, "<sup>%s</sup>", _html),
+    "html": _Format(escape_html, "<sup>%s</sup>", _html),
 }
 
 

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gradmix.results.figures import accuracy, samples
+from gradmix.results.figures.writer import write_figure
 from gradmix.results.paper import URL
 from gradmix.results.report import TEMPLATE, write_report
 
@@ -55,14 +56,19 @@ def write(experiment, methods, output, **changes):
     return write_report(output, **(settings | changes)).read_text(encoding="utf-8")
 
 
+def described(section, file, label=""):
+    return {"section": section, "title": "T", "caption": "C", "label": label, "file": file}
+
+
 def test_the_page_stands_alone(experiment, methods, tmp_path):
     files = experiment.files
-    accuracy.write(files["metrics"], methods, tmp_path / "accuracy")
-    domains = experiment.folder / "domains"
-    samples.write(domains, files["splits"][0], files["predictions"][0], tmp_path / "samples")
+    of_metrics = {"metrics": files["metrics"]}
+    write_figure(accuracy.__name__, tmp_path / "accuracy", of_metrics, {"methods": methods})
+    of_domains = {"domains": files["domains"], "split": files["splits"][0]}
+    write_figure(samples.__name__, tmp_path / "samples", of_domains, {})
     figures = [
-        {"kind": "accuracy", "file": tmp_path / "accuracy.svg"},
-        {"kind": "samples", "file": tmp_path / "samples.png", "labels_per_class": 3},
+        described("accuracy", tmp_path / "accuracy.svg"),
+        described("data", tmp_path / "samples.png", label="k = 3"),
     ]
     text = write(experiment, methods, tmp_path / "report.html", figures=figures)
     page = Page(text)
@@ -93,7 +99,7 @@ def test_the_story(experiment, methods, tmp_path):
         "other classes than the target",
         "Clearly worse: Target only (−18.00 points, the same in every draw), Source only (sum) "
         "(−10.00 points, −17.3 SE)",
-        "Not told apart from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
+        "Cannot be separated from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
         "Holm's correction over all rows compared with one reference at one k",
         "12 comparisons were made here",
         "H holds 10 labelled target images",
@@ -140,13 +146,12 @@ def test_one_draw_and_little_else(empty_experiment, methods, tmp_path):
 
 def test_bad_figures(experiment, methods, tmp_path):
     output = tmp_path / "report.html"
-    for figure, message in (
-        ({"kind": "pie", "file": "x.svg"}, "figure kind must be one of accuracy, .*'pie'"),
-        ({"kind": "accuracy", "file": "x.pdf"}, r"x\.pdf: the report embeds \.svg and \.png"),
-        ({"kind": "accuracy", "file": tmp_path / "x.svg"}, r"x\.svg: cannot be read"),
+    for file, message in (
+        ("x.pdf", r"x\.pdf: the report embeds \.svg and \.png"),
+        (tmp_path / "x.svg", r"x\.svg: cannot be read"),
     ):
         with pytest.raises(ValueError, match=message):
-            write(experiment, methods, output, figures=[figure])
+            write(experiment, methods, output, figures=[described("accuracy", file)])
     assert not output.exists()
 
 

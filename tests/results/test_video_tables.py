@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from gradmix.results.layout import to_latex, to_markdown
+from gradmix.results.layout import render
 from gradmix.results.paper import TABLES, citation, paper_numbers
 from gradmix.results.reading import (
     caveat_sentences,
@@ -14,7 +14,8 @@ from gradmix.results.reading import (
 )
 from gradmix.results.records import has_videos, read_metrics
 from gradmix.results.table3 import table3
-from gradmix.results.tables import table_files, write_tables
+from gradmix.results.table_files import table_files
+from gradmix.results.tables import write_tables
 
 TARGET = {"name": "target_only", "title": "Target only", "recipe": "target_only"}
 GRADMIX = {"name": "gradmix", "title": "GradMix", "recipe": "gradmix"}
@@ -93,7 +94,7 @@ def test_table_3(empty_experiment):
         *("GradMix", "56.00 ± 1.00", "56.25", "63.00 ± 2.00", "67.30"),
         *("62.00 ± 2.00", "59.41", "62.00 ± 2.00", "71.49"),
     ]
-    markdown, latex = to_markdown(table), to_latex(table)
+    markdown, latex = render(table, "md"), render(table, "tex")
     assert "| Method | per frame, k = 3 | per frame, paper, k = 3 |" in markdown
     assert r"\multicolumn{4}{c}{per frame} & \multicolumn{4}{c}{per video} \\" in latex
     assert r"\cmidrule(lr){2-5} \cmidrule(lr){6-9}" in latex
@@ -104,7 +105,7 @@ def test_table_3(empty_experiment):
     assert [head.replace("\u00a0", " ") for head in own.head] == [
         *("Method", "k = 3", "k = 10", "k = 3", "k = 10")
     ]
-    assert "Paper" not in to_markdown(own)
+    assert "Paper" not in render(own, "md")
 
 
 def test_captions_say_per_what(empty_experiment, tmp_path):
@@ -192,16 +193,16 @@ def test_what_two_draws_tell_in_words(empty_experiment):
     methods = [SOURCE, TARGET, GRADMIX]
     (lead,) = lead_sentences(metrics, methods, column="accuracy_per_video", unit=" per video")
     assert lead == (
-        "With k\u00a0=\u00a03, GradMix has the highest mean accuracy per video (56.5 %); GradMix is not told from "
+        "With k\u00a0=\u00a03, GradMix has the highest mean accuracy per video (56.5 %); GradMix cannot be separated "
         # 3 and 8: mean 5.5, standard error 2.5, times 12.706
-        "Target only by two draws (+3.0 and +8.0 in the two draws; Student's 95 % interval −26.3 to +37.3)."
+        "from Target only by two draws (+3.0 and +8.0 in the two draws; Student's 95 % interval −26.3 to +37.3)."
     )
     ((heading, sentences),) = comparison_sentences(metrics, methods, "gradmix", unit=" per frame")
     assert heading.endswith(", per frame")
     assert sentences == [
         # −33 and −32.9: however near each other, two draws show nothing clearly
-        "Not told apart from it by these draws: Source only (−32.95 points, −33.00 and −32.90 in the two draws) and "
-        "Target only (−5.50 points, −8.00 and −3.00 in the two draws).",
+        "Cannot be separated from it by these draws: Source only (−32.95 points, −33.00 and −32.90 in the two draws) "
+        "and Target only (−5.50 points, −8.00 and −3.00 in the two draws).",
     ]
     rule = rule_sentence(metrics, "gradmix", ["accuracy", "accuracy_per_video"])
     assert (
@@ -215,7 +216,7 @@ def test_two_equal_differences_are_not_clear(empty_experiment):
     metrics = metrics_of(empty_experiment, {"source_only": (0.5, 0.52), "gradmix": (0.51, 0.53)})
     ((_, sentences),) = comparison_sentences(metrics, [SOURCE, GRADMIX], "gradmix")
     assert sentences == [
-        "Not told apart from it by these draws: Source only (−1.00 points, −1.00 in both draws)."
+        "Cannot be separated from it by these draws: Source only (−1.00 points, −1.00 in both draws)."
     ]
 
 

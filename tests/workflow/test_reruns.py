@@ -12,18 +12,7 @@ from experiment import METHODS, write_arrays
 
 from gradmix.methods.registry import recipe_of
 
-RESULTS = {
-    "tables",
-    "report",
-    "figure_accuracy",
-    "figure_adaptive_rate",
-    "figure_confusion",
-    "figure_hyper_validation_loss",
-    "figure_layer_weights",
-    "figure_pseudo_label_quality",
-    "figure_ranks",
-    "figure_samples",
-}
+RESULTS = {"tables", "report", "figure"}
 PSEUDO_LABELLED = {
     f"labels_per_class=3, draw=0, method={method}"
     for method in METHODS
@@ -97,9 +86,11 @@ def test_one_more_draw(finished):
 def test_one_more_k(finished):
     done = finished.would_run(labels_per_class=[3, 4])
     for job in done.jobs:
-        # With two k there is the figure that compares them.
-        results = RESULTS | {"all", "figure_hyper_validation_loss_pair"}
-        assert "labels_per_class=4" in job.wildcards or job.rule in results, job
+        assert "labels_per_class=4" in job.wildcards or job.rule in RESULTS | {"all"}, job
+    # Figures of one k stay; with two k there is the figure that compares them.
+    assert "figure=hyper_validation_loss_pair" in done.of("figure")
+    assert "figure=confusion-k4" in done.of("figure")
+    assert "figure=confusion-k3" not in done.of("figure")
     # What sees no target label was trained already, and is evaluated for every k.
     assert len(done.of("train")) == len(METHODS) - len(WITHOUT_LABELS)
     assert len(done.of("evaluate")) == len(METHODS)
@@ -116,15 +107,17 @@ def test_one_more_method(finished):
 def test_one_figures_code(finished):
     with finished.appended("gradmix/results/figures/confusion.py", "\n_UNUSED = 1\n"):
         done = finished.would_run()
-    assert done.rules() == {"figure_confusion", "report"}
+    assert done.rules() == {"figure", "report"}
+    assert done.of("figure") == {"figure=confusion-k3"}
 
 
 def test_the_figures_style(finished):
     with finished.appended("gradmix/results/figures/style.py", "\n_UNUSED = 1\n"):
         done = finished.would_run()
-    assert "report" in done.rules()
-    assert done.rules() <= RESULTS - {"tables"}
-    assert len(done.rules()) == len(RESULTS) - 1
+    assert done.rules() == {"figure", "report"}
+    drawn = {wildcard.removeprefix("figure=") for wildcard in done.of("figure")}
+    figures = (finished.folder / "results/figures").glob("*.svg")
+    assert drawn == {path.stem for path in figures}
 
 
 def test_the_reports_template(finished):
@@ -245,7 +238,8 @@ def test_titles(finished):
     assert finished.would_run(title="Another").rules() == {"report"}
     done = finished.would_run(methods={"gradmix": {"title": "Ours"}})
     assert done.rules() <= RESULTS
-    assert {"tables", "figure_accuracy", "report"} <= done.rules()
+    assert {"tables", "report"} <= done.rules()
+    assert "figure=accuracy" in done.of("figure")
 
 
 def test_nothing_that_trains_reads_the_truth_about_unlabelled_images(finished):
@@ -253,12 +247,12 @@ def test_nothing_that_trains_reads_the_truth_about_unlabelled_images(finished):
     text = finished.run("--dry-run", "--forceall").text
     blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, flags=re.MULTILINE)
     readers = {
-        rule
+        (rule, *re.findall(r"figure=(\S+)", details))
         for rule, details in blocks
         for line in details.splitlines()
         if line.startswith("    input:") and "quality.json" in line
     }
-    assert readers == {"figure_pseudo_label_quality", "report"}
+    assert readers == {("figure", "pseudo_label_quality"), ("report",)}
 
 
 def test_records_name_what_they_were_made_with(finished):

@@ -22,16 +22,12 @@ FIGURE = FigureKind(
     readers={"metrics": read_metrics},
     drawings=lambda experiment: [
         Drawing(
-            f"ablation-{name}",
-            {
-                "metrics": Files(
-                    "metrics", tuple(ablation.methods), ablation.labels_per_class or None
-                )
-            },
-            {"methods": experiment.rows(name), "title": ablation.title},
-            label=ablation.title,
+            {"metrics": Files("metrics", list(one.methods), one.labels_per_class or None)},
+            {"methods": experiment.rows(name), "title": one.title},
+            name=name,
+            title=one.title,
         )
-        for name, ablation in experiment.ablations.items()
+        for name, one in experiment.ablations.items()
     ],
 )
 

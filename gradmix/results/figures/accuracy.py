@@ -24,7 +24,6 @@ FIGURE = FigureKind(
     readers={"metrics": read_metrics},
     drawings=lambda experiment: [
         Drawing(
-            "accuracy",
             {"metrics": Files("metrics")},
             {"methods": experiment.rows(), "paper": experiment.paper_numbers},
         )

@@ -24,14 +24,9 @@ FIGURE = FigureKind(
     "90 % quantile of single steps.",
     readers={"runs": read_runs},
     drawings=lambda experiment: [
-        Drawing(
-            f"adaptive_rate-k{k}",
-            {"runs": Files("runs", tuple(mixing_methods(experiment)), (k,))},
-            {"methods": experiment.rows(), "labels_per_class": k},
-            label=f"k = {k}",
-            labels_per_class=k,
-        )
-        for k in (experiment.labels_per_class if mixing_methods(experiment) else ())
+        Drawing({"runs": Files("runs", methods)}, {"methods": experiment.rows()}, k)
+        for methods in [mixing_methods(experiment)]
+        for k in (experiment.labels_per_class if methods else ())
     ],
 )
 

@@ -25,13 +25,8 @@ def _drawings(experiment: Config) -> list[Drawing]:
     if not experiment.conditions:
         return []
     rows = experiment.all_rows()
-    return [
-        Drawing(
-            "conditions",
-            {"metrics": Files("metrics", tuple(row["name"] for row in rows))},
-            {"methods": rows, "conditions": listed_conditions(experiment)},
-        )
-    ]
+    files = {"metrics": Files("metrics", [row["name"] for row in rows])}
+    return [Drawing(files, {"methods": rows, "conditions": listed_conditions(experiment)})]
 
 
 FIGURE = FigureKind(

@@ -28,13 +28,7 @@ FIGURE = FigureKind(
     "each method confuses most, as “true class → class that it was taken for”.",
     readers={"metrics": read_metrics},
     drawings=lambda experiment: [
-        Drawing(
-            f"confusion-k{k}",
-            {"metrics": Files("metrics", labels_per_class=(k,))},
-            {"methods": experiment.rows(), "labels_per_class": k},
-            label=f"k = {k}",
-            labels_per_class=k,
-        )
+        Drawing({"metrics": Files("metrics")}, {"methods": experiment.rows()}, k)
         for k in experiment.labels_per_class
     ],
 )

@@ -6,7 +6,7 @@ only, or inside functions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 class Files:
     """Files that a figure reads, by what they hold; the workflow knows where they lie (`rules/figures.smk`).
 
-    `methods` and `labels_per_class` (k) narrow the choice; None: the main table's methods, and all k.
+    `methods` and `labels_per_class` narrow the choice; None: the main table's methods, and the drawing's k or else all.
     """
 
     holds: str
-    methods: tuple[str, ...] | None = None
-    labels_per_class: tuple[int, ...] | None = None
+    methods: Sequence[str] | None = None
+    labels_per_class: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """One figure of an experiment.
+    """One figure of an experiment: what its module's `draw` gets, by argument.
 
-    `stem` is its file's name without the format. `files` and `arguments` (as JSON knows them) are those of the module's
-    `draw`, by name. `label` tells it from others of its kind. `labels_per_class` is the k that it is of, if only one.
+    `arguments` are what JSON knows; where there is a `k`, it is one of them, as labels_per_class. `name` and `k` tell
+    figures of one kind apart in their files' names, `title` and `k` in the report.
     """
 
-    stem: str
     files: Mapping[str, Files]
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    label: str = ""
-    labels_per_class: int | None = None
+    k: int | None = None
+    name: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
 class FigureKind:
-    """A kind of figure: the report's section and words for it, and what makes `draw`'s arguments of files.
+    """A kind of figure: the report's section and words for it, and which of it an experiment has.
 
-    `format` is the one that the report embeds.
+    `readers` make arguments of `draw` of files. `format` is the one that the report embeds.
     """
 
     section: str

@@ -21,14 +21,7 @@ FIGURE = FigureKind(
     "chose nothing. The tables (table2) say whether β or γ has any effect.",
     readers={"grid": read_grid},
     drawings=lambda experiment: [
-        Drawing(
-            f"grid_heat_map-k{k}",
-            {"grid": Files("grid", labels_per_class=(k,))},
-            {"labels_per_class": k},
-            label=f"k = {k}",
-            labels_per_class=k,
-        )
-        for k in experiment.grid.evaluate_at
+        Drawing({"grid": Files("grid")}, k=k) for k in experiment.grid.evaluate_at
     ],
 )
 

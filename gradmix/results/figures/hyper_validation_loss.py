@@ -20,13 +20,7 @@ FIGURE = FigureKind(
     "again over-fits: the checkpoint used is the one with the best accuracy on H, not the last.",
     readers={"runs": read_runs},
     drawings=lambda experiment: [
-        Drawing(
-            f"hyper_validation_loss-k{k}",
-            {"runs": Files("runs", labels_per_class=(k,))},
-            {"methods": experiment.rows(), "labels_per_class": k},
-            label=f"k = {k}",
-            labels_per_class=k,
-        )
+        Drawing({"runs": Files("runs")}, {"methods": experiment.rows()}, k)
         for k in experiment.labels_per_class
     ],
 )

@@ -23,15 +23,10 @@ def _drawings(experiment: Config) -> list[Drawing]:
     ks = experiment.labels_per_class
     if len(ks) < 2 or not set(METHODS) <= set(experiment.methods):
         return []
-    pair = (ks[0], ks[-1])
+    pair = [ks[0], ks[-1]]
     rows = [row for row in experiment.rows() if row["name"] in METHODS]
-    return [
-        Drawing(
-            "hyper_validation_loss_pair",
-            {"runs": Files("runs", METHODS, pair)},
-            {"methods": rows, "labels_per_class": list(pair)},
-        )
-    ]
+    files = {"runs": Files("runs", METHODS, pair)}
+    return [Drawing(files, {"methods": rows, "labels_per_class": pair})]
 
 
 FIGURE = FigureKind(

@@ -23,13 +23,7 @@ def _drawings(experiment: Config) -> list[Drawing]:
     rows = titled_rows(experiment.all_rows(), listed_conditions(experiment))
     titles = {row["name"]: row["title"] for row in rows}
     return [
-        Drawing(
-            f"layer_weights-{method}-k{k}",
-            {"runs": Files("runs", (method,), (k,))},
-            {"method": method, "labels_per_class": k},
-            label=f"k = {k}, {titles[method]}",
-            labels_per_class=k,
-        )
+        Drawing({"runs": Files("runs", [method])}, {"method": method}, k, method, titles[method])
         for k in experiment.labels_per_class
         for method in mixing_methods(experiment)
     ]

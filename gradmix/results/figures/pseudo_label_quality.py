@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def _drawings(experiment: Config) -> list[Drawing]:
     if not any(experiment.recipe(name).needs_pseudo_labels for name in experiment.methods):
         return []
-    return [Drawing("pseudo_label_quality", {"quality": Files("quality")})]
+    return [Drawing({"quality": Files("quality")})]
 
 
 FIGURE = FigureKind(

@@ -32,7 +32,7 @@ def _drawings(experiment: Config) -> list[Drawing]:
     sweep = experiment.pseudo_labels.sweep
     if not sweep.models or not sweep.thresholds:
         return []
-    return [Drawing("pseudo_label_sweep", {"sweeps": Files("sweeps")})]
+    return [Drawing({"sweeps": Files("sweeps")})]
 
 
 FIGURE = FigureKind(

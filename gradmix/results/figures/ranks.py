@@ -22,7 +22,7 @@ FIGURE = FigureKind(
     "much.",
     readers={"metrics": read_metrics},
     drawings=lambda experiment: [
-        Drawing("ranks", {"metrics": Files("metrics")}, {"methods": experiment.rows()})
+        Drawing({"metrics": Files("metrics")}, {"methods": experiment.rows()})
     ],
 )
 

@@ -33,32 +33,42 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Listed:
-    """A figure of an experiment, with its kind and the module of that."""
+    """A figure of an experiment with its kind, the module of that, and the name of its files without the format."""
 
+    stem: str
     module: str
     kind: FigureKind
     drawing: Drawing
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What `draw` gets besides data."""
+        k = self.drawing.k
+        return {**self.drawing.arguments, **({} if k is None else {"labels_per_class": k})}
+
     def described(self, folder: str) -> dict[str, Any]:
         """Return what the report says of it, and the file there that it embeds."""
-        kind = self.kind
+        kind, drawing = self.kind, self.drawing
+        k = "" if drawing.k is None else f"k = {drawing.k}"
         return {
             "section": kind.section,
             "title": kind.title,
             "caption": kind.caption,
-            "label": self.drawing.label,
-            "file": f"{folder}/{self.drawing.stem}.{kind.format}",
+            "label": ", ".join(filter(None, [k, drawing.title])),
+            "file": f"{folder}/{self.stem}.{kind.format}",
         }
 
 
 def listed_figures(experiment: Config) -> dict[str, Listed]:
-    """Return all figures of an experiment by their stems, those of a kind together."""
+    """Return all figures of an experiment by the names of their files: kind, name and k."""
     figures = {}
     for name in KINDS:
         module = f"{__package__}.{name}"
         kind: FigureKind = import_module(module).FIGURE
         for drawing in kind.drawings(experiment):
-            figures[drawing.stem] = Listed(module, kind, drawing)
+            k = "" if drawing.k is None else f"k{drawing.k}"
+            stem = "-".join(filter(None, [name, drawing.name, k]))
+            figures[stem] = Listed(stem, module, kind, drawing)
     return figures
 
 
@@ -66,7 +76,7 @@ def figure_packs(figures: Mapping[str, Listed], size: int) -> dict[str, list[str
     """Return the stems by pack, up to `size` in each; those of one k share packs, so that another k adds its own."""
     by_k: dict[str, list[str]] = {}
     for stem, figure in figures.items():
-        k = figure.drawing.labels_per_class
+        k = figure.drawing.k
         by_k.setdefault("all" if k is None else f"k{k}", []).append(stem)
     return {
         f"{name}-{start // size}": stems[start : start + size]

@@ -36,8 +36,9 @@ def _drawings(experiment: Config) -> list[Drawing]:
     files = {"domains": Files("domains"), "split": Files("split")}
     if any(experiment.recipe(name).needs_pseudo_labels for name in experiment.methods):
         files["predictions"] = Files("predictions")
-    label = f"k = {experiment.labels_per_class[0]}"
-    return [Drawing("samples", files, {"seed": experiment.seed}, label=label)]
+    # All k have one figure of their first.
+    title = f"k = {experiment.labels_per_class[0]}"
+    return [Drawing(files, {"seed": experiment.seed}, title=title)]
 
 
 FIGURE = FigureKind(

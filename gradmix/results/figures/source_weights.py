@@ -22,20 +22,11 @@ if TYPE_CHECKING:
 
 
 def _drawings(experiment: Config) -> list[Drawing]:
-    mixing = tuple(mixing_rows(experiment))
+    mixing = mixing_rows(experiment)
     if not experiment.conditions or not mixing:
         return []
-    shared = {"methods": experiment.all_rows(), "conditions": listed_conditions(experiment)}
-    return [
-        Drawing(
-            f"source_weights-k{k}",
-            {"runs": Files("runs", mixing, (k,))},
-            shared | {"labels_per_class": k},
-            label=f"k = {k}",
-            labels_per_class=k,
-        )
-        for k in experiment.labels_per_class
-    ]
+    rows = {"methods": experiment.all_rows(), "conditions": listed_conditions(experiment)}
+    return [Drawing({"runs": Files("runs", mixing)}, rows, k) for k in experiment.labels_per_class]
 
 
 FIGURE = FigureKind(
