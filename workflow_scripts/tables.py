@@ -3,18 +3,18 @@
 from gradmix_stage import folder, stage
 
 with stage(snakemake) as log:
+    from gradmix.results.experiment import read_experiment
     from gradmix.results.tables import write_tables
 
-    write_tables(
+    experiment = read_experiment(
         snakemake.input.metrics,
         snakemake.input.runs,
         snakemake.params.methods,
-        folder(snakemake.output),
         conditions=snakemake.params.conditions,
-        curve_files=snakemake.input.curves,
-        paper=snakemake.params.paper,
-        has_clips=snakemake.params.has_clips,
         split_files=snakemake.input.splits,
         enlarged_files=snakemake.input.enlarged,
         domain_files=snakemake.input.domains,
+        paper=snakemake.params.paper,
+        has_clips=snakemake.params.has_clips,
     )
+    write_tables(experiment, folder(snakemake.output), curve_files=snakemake.input.curves)

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from gradmix.results.accuracy import (
     CLEAR_STUDENT,
+    Block,
     Summaries,
     by_draw,
     clear_by_k,
     columns_k,
     difference_text,
+    side_by_side,
 )
 from gradmix.results.conditions import Part
 from gradmix.results.layout import Cell, Table
@@ -64,19 +66,11 @@ def condition_table(parts: Sequence[Part], *, column: str, name: str, what: str)
     """Return the table of what every method gains or loses in each condition, beside the first."""
     first = parts[0]
     compared = [(part.title, condition_differences(first, part, column)) for part in parts[1:]]
-    trained = {method for _, cells in compared for method, _ in cells}
-    shown = [row for row in first.methods if row["name"] in trained]
-    head, groups = ["Method"], [("", 1)]
-    rows = [[Cell(row["title"])] for row in shown]
-    for title, cells in compared:
-        ks = columns_k(cells)
-        if ks:
-            groups.append((title, len(ks)))
-        for k in ks:
-            head.append(f"k = {k}")
-            for row, method in zip(rows, shown, strict=True):
-                difference = cells.get((method["name"], k))
-                row.append(Cell(difference_text(difference) if difference else "–"))
+    blocks = [
+        Block(title, {key: Cell(difference_text(cell)) for key, cell in cells.items()})
+        for title, cells in compared
+    ]
+    _, head, rows, groups = side_by_side(first.methods, blocks)
     most = max((cell.count for _, cells in compared for cell in cells.values()), default=0)
     caption = (
         f"{what} minus that of the same method in the condition {first.title}, in percentage points, paired over "

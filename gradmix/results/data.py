@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gradmix.results.layout import Cell, Table, count_range
-from gradmix.results.records import key_of_record, read_domains, read_json, read_splits
+from gradmix.results.records import key_of_record, read_json
 
 SET_TITLES = {
     "V": "V, few labelled target images",
@@ -28,18 +28,17 @@ _COLUMNS = ["set", "domain", "label_space", "labels_per_class", "draw", "images"
 
 
 def data_sizes(
-    split_files: Iterable[str | Path],
+    splits: Iterable[Mapping[str, Any]],
     enlarged_files: Iterable[str | Path],
-    domain_files: Iterable[str | Path],
+    domains: Mapping[str, Mapping[str, Any]],
 ) -> pd.DataFrame:
     """Return the number of images: columns set, domain, label_space, labels_per_class, draw, images.
 
     A source's images are those of its domain less the ones left out because the target has the same image.
     """
-    domains = read_domains(domain_files)
     rows: list[tuple[str, str, str, int, int, int]] = []
     targets: dict[tuple[int, int], tuple[str, str]] = {}
-    for split in read_splits(split_files):
+    for split in splits:
         key = (split["labels_per_class"], split["draw"])
         target, space = split["target"], split.get("label_space", "")
         targets[key] = (target, space)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ import pandas as pd
 from gradmix.files import write_text
 from gradmix.results.ablations import ablation_parts
 from gradmix.results.condition_table import fall_sentences
-from gradmix.results.conditions import Condition, Part, parts_of, titled_rows
-from gradmix.results.data import data_sizes, data_table, left_out_sentences
+from gradmix.results.conditions import Part, titled_rows
+from gradmix.results.data import data_table, left_out_sentences
+from gradmix.results.experiment import Experiment
 from gradmix.results.facts import (
     duration,
     duration_table,
@@ -23,7 +24,6 @@ from gradmix.results.facts import (
     transfer,
 )
 from gradmix.results.layout import render
-from gradmix.results.marks import collect_notes
 from gradmix.results.paper import URL, citation, paper_table
 from gradmix.results.reading import (
     caveat_sentences,
@@ -33,21 +33,11 @@ from gradmix.results.reading import (
     rule_sentence,
     statistics_sentence,
 )
-from gradmix.results.records import (
-    Method,
-    listed_metrics,
-    read_domains,
-    read_metrics,
-    read_runs,
-    read_splits,
-    require_videos,
-)
 from gradmix.results.table_files import units
 from gradmix.results.tables import (
     REFERENCES,
     difference_tables,
     experiment_tables,
-    tried_settings,
 )
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -86,122 +76,85 @@ def _figures_by_section(figures: Iterable[Mapping[str, Any]]) -> dict[str, list[
 
 def write_report(
     output: str | Path,
+    experiment: Experiment,
     *,
     title: str,
     configuration: str,
-    methods: Sequence[Method],
-    metric_files: Iterable[str | Path],
-    run_files: Iterable[str | Path],
-    split_files: Iterable[str | Path],
-    domain_files: Iterable[str | Path],
-    enlarged_files: Iterable[str | Path] = (),
     ensemble_files: Iterable[str | Path] = (),
     summary_files: Iterable[str | Path] = (),
     quality_files: Iterable[str | Path] = (),
-    conditions: Sequence[Condition] = (),
     figures: Iterable[Mapping[str, Any]] = (),
     ablations: Iterable[Mapping[str, Any]] = (),
     ablation_metric_files: Iterable[str | Path] = (),
-    paper: str | None = None,
     reference: str = "gradmix",
-    has_clips: bool = False,
 ) -> Path:
     """Write the page to `output` and return its path.
 
     Args:
         output: where the page goes.
+        experiment: what to tell of. With conditions, the first section compares them; what stands below is of the
+            first one, where nothing else is said.
         title: the experiment's title.
         configuration: the resolved configuration as YAML text, shown as it is.
-        methods: name, title and recipe of every row, in order; with conditions also method and condition (see
-            `write_tables`).
-        metric_files: metrics.json of every method, k and draw.
-        run_files: run.json (or folders) of the runs, those under k = 0 included.
-        split_files: splits/<k>/<draw>.json.
-        domain_files: domain.json of the sources, the target and the test domain.
-        enlarged_files: splits/<k>/<draw>.enlarged.json.
         ensemble_files: ensemble/<k>/<draw>.json.
         summary_files: summary.json of the pseudo-labels.
         quality_files: quality.json of the pseudo-labels.
-        conditions: name, title, sources and labels_per_class of each, in order. The first section compares them; what
-            stands below is of the first one, where nothing else is said.
         figures: section, title and caption of its kind, label and file (.svg or .png) of every figure, in order.
         ablations: {"name", "title", "methods"} of every ablation, its first method the reference.
         ablation_metric_files: metrics.json of all their methods, k and draws.
-        paper: None, or "digits" or "actions": the paper's numbers beside ours.
         reference: the method with which the others are compared.
-        has_clips: whether test images are frames of clips, so that every record has an accuracy per video.
 
     All text from records and configuration is escaped. Raises `ValueError` for a broken record or figure.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    split_files, domain_files = list(split_files), list(domain_files)  # both are read twice
-    named = titled_rows(methods, conditions)
+    has_clips, first, sizes = experiment.has_clips, experiment.first, experiment.sizes
+    named = titled_rows(experiment.methods, experiment.conditions)
     titles = {method["name"]: method["title"] for method in named}
-    metrics = listed_metrics(read_metrics(metric_files), methods)
-    if has_clips:
-        require_videos(metrics)
-    runs = read_runs(run_files)
-    splits, domains = read_splits(split_files), read_domains(domain_files)
-    notes = collect_notes(metrics, runs, methods)
-    quoted = paper_table(paper)
-    parts = parts_of(metrics, methods, conditions)
-    first = parts[0]
-    tables = experiment_tables(
-        parts,
-        notes,
-        methods,
-        conditions,
-        paper=paper,
-        references=REFERENCES,
-        tried=tried_settings(runs),
-        has_clips=has_clips,
-    )
-    sizes = data_sizes(split_files, enlarged_files, domain_files)
+    quoted = paper_table(experiment.paper)
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
     environment.globals["show_table"] = lambda table: Markup(render(table, "html"))
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
-        story=transfer(splits, domains, has_clips=has_clips),
+        story=transfer(experiment.splits, experiment.domains, has_clips=has_clips),
         has_clips=has_clips,
-        tables=tables,
+        tables=experiment_tables(experiment),
         columns=list(units(has_clips)),
-        first=_told(first, first, reference, paper, has_clips),
-        others=[_told(part, first, reference, None, has_clips) for part in parts[1:]],
+        first=_told(experiment, first, reference),
+        others=[_told(experiment, part, reference) for part in experiment.parts[1:]],
         data_table=data_table(sizes, has_clips=has_clips) if len(sizes) else None,
         rule=rule_sentence(first.metrics, reference, list(units(has_clips))),
         paper_setting=quoted.setting if quoted else "",
-        caveats=caveat_sentences(metrics, runs, splits),
-        statistics=statistics_sentence(metrics, named),
+        caveats=caveat_sentences(experiment.metrics, experiment.runs, experiment.splits),
+        statistics=statistics_sentence(experiment.metrics, named),
         sections=_figures_by_section(figures),
         ablations=ablation_parts(ablations, ablation_metric_files),
         quality=quality_table(quality_files, summary_files),
         ensemble=ensemble_table(ensemble_files),
-        durations=duration_table(runs, named),
-        total_time=duration(sum(run["seconds"] for run in runs)),
-        machine=machine_rows(runs),
-        notes=_notes(notes, titles),
-        left_out=left_out_sentences(domains),
+        durations=duration_table(experiment.runs, named),
+        total_time=duration(sum(run["seconds"] for run in experiment.runs)),
+        machine=machine_rows(experiment.runs),
+        notes=_notes(experiment.notes, titles),
+        left_out=left_out_sentences(experiment.domains),
         configuration=configuration,
-        citation=citation(paper),
+        citation=citation(experiment.paper),
         citation_url=URL,
     )
     write_text(output, page)
     return Path(output)
 
 
-def _told(
-    part: Part, first: Part, reference: str, paper: str | None, has_clips: bool
-) -> dict[str, Any]:
+def _told(experiment: Experiment, part: Part, reference: str) -> dict[str, Any]:
     """Return a condition's title, sources, sentences and paired differences, by every unit of accuracy."""
     told: dict[str, Any] = {"title": part.title, "sources": part.sources}
     lists = ("lead", "comparisons", "differences", "paper_comparisons")
     told |= {name: [] for name in lists}
-    metrics, methods = part.metrics, part.methods
-    for column, unit in units(has_clips).items():
+    metrics, methods, first = part.metrics, part.methods, experiment.first
+    paper = experiment.paper if part is first else None
+    for column, unit in units(experiment.has_clips).items():
         counted: dict[str, str] = {"column": column, "unit": unit}
         where = counted | {"condition": part.title}
         told["lead"] += lead_sentences(metrics, methods, **where)

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from gradmix.results.conditions import parts_of, titled_rows
+from gradmix.results.conditions import titled_rows
+from gradmix.results.experiment import read_experiment
 from gradmix.results.figures import conditions as conditions_figure
 from gradmix.results.figures import source_weights
 from gradmix.results.figures.writer import write_figure
-from gradmix.results.records import listed_metrics, read_metrics, read_runs
+from gradmix.results.records import read_metrics, read_runs
 from gradmix.results.report import write_report
 from gradmix.results.table_files import table_files
 from gradmix.results.tables import experiment_tables, write_tables
@@ -69,8 +70,11 @@ def curve_files(records):
 
 def write(records, folder):
     files = records.files
-    curves = {"conditions": CONDITIONS, "curve_files": curve_files(records)}
-    return write_tables(files["metrics"], files["runs"], ROWS, folder, **curves)
+    return write_tables(
+        read_experiment(files["metrics"], files["runs"], ROWS, conditions=CONDITIONS),
+        folder,
+        curve_files=curve_files(records),
+    )
 
 
 def csv(folder, name):
@@ -78,11 +82,9 @@ def csv(folder, name):
 
 
 def tables_of(records):
-    metrics = listed_metrics(read_metrics(records.files["metrics"]), ROWS)
-    notes = pd.DataFrame(columns=["method", "labels_per_class", "draw", "note"])
-    parts = parts_of(metrics, ROWS, CONDITIONS)
-    asked = {"paper": None, "references": ["pooled", "target_only"], "tried": {"mme": 2}}
-    return experiment_tables(parts, notes, ROWS, CONDITIONS, **asked)
+    files = records.files
+    experiment = read_experiment(files["metrics"], files["runs"], ROWS, conditions=CONDITIONS)
+    return experiment_tables(experiment, ["pooled", "target_only"])
 
 
 def cells(table):
@@ -165,7 +167,7 @@ def test_a_run_stored_under_no_k_gives_its_seconds_to_all(empty_experiment, tmp_
         empty_experiment.metrics("source_only", k, 0, 0.5)
     empty_experiment.metrics("source_only", 5, 1, 0.5)
     runs = [empty_experiment.run("source_only", 0, 0, seconds=7.5)]
-    write_tables(empty_experiment.files["metrics"], runs, rows, tmp_path)
+    write_tables(read_experiment(empty_experiment.files["metrics"], runs, rows), tmp_path)
     found = csv(tmp_path, "runs").set_index(["labels_per_class", "draw"])["seconds"]
     assert found.loc[2, 0] == found.loc[5, 0] == 7.5
     assert np.isnan(found.loc[5, 1])
@@ -249,14 +251,9 @@ def test_the_report_begins_with_the_conditions(records, tmp_path):
     write_figure(conditions_figure.__name__, tmp_path / "c", {"metrics": files["metrics"]}, rows)
     page = write_report(
         tmp_path / "report.html",
+        read_experiment(files["metrics"], files["runs"], ROWS, conditions=CONDITIONS),
         title="Two conditions",
         configuration="",
-        methods=ROWS,
-        metric_files=files["metrics"],
-        run_files=files["runs"],
-        split_files=[],
-        domain_files=[],
-        conditions=CONDITIONS,
         figures=[
             {
                 "section": figure.section,

@@ -18,6 +18,7 @@ from matplotlib.text import Text
 
 from gradmix.domains.format import open_domain
 from gradmix.results.data import left_out_sentences
+from gradmix.results.experiment import read_experiment
 from gradmix.results.figures import accuracy, confusion, pseudo_label_quality, samples
 from gradmix.results.figures.confused_pairs import Pair, confused_pairs, shortened
 from gradmix.results.records import read_json, read_metrics, read_parquet
@@ -182,18 +183,18 @@ def test_quality_of_many_classes_names_the_lowest(tmp_path):
 
 
 def test_the_report_of_clips(folder, split, metrics, tmp_path):
-    text = write_report(
-        tmp_path / "report.html",
-        title="Actions",
-        configuration="",
-        methods=METHODS,
-        metric_files=metrics,
-        run_files=[],
+    domains = sorted((folder / "domains").glob("*/domain.json"))
+    experiment = read_experiment(
+        metrics,
+        [],
+        METHODS,
         split_files=[split],
-        domain_files=sorted((folder / "domains").glob("*/domain.json")),
+        domain_files=domains,
         paper="actions",
         has_clips=True,
-    ).read_text(encoding="utf-8")
+    )
+    page = write_report(tmp_path / "report.html", experiment, title="Actions", configuration="")
+    text = page.read_text(encoding="utf-8")
     said = re.sub(r"\s+", " ", re.sub(r"<style>.*</style>|<[^>]+>", " ", text, flags=re.DOTALL))
     said = said.replace("\u00a0", " ")
     for words in (

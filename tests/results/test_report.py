@@ -3,6 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gradmix.results.experiment import read_experiment
 from gradmix.results.figures import accuracy, samples
 from gradmix.results.figures.writer import write_figure
 from gradmix.results.paper import URL
@@ -39,21 +40,23 @@ class Page(HTMLParser):
 
 def write(experiment, methods, output, **changes):
     files = experiment.files
+    records = read_experiment(
+        files["metrics"],
+        files["runs"],
+        methods,
+        split_files=files["splits"],
+        enlarged_files=files["enlarged"],
+        domain_files=files["domains"],
+        paper="digits",
+    )
     settings = {
         "title": "Invented digits",
         "configuration": "title: x\n",
-        "methods": methods,
-        "metric_files": files["metrics"],
-        "run_files": files["runs"],
-        "split_files": files["splits"],
-        "domain_files": files["domains"],
-        "enlarged_files": files["enlarged"],
         "ensemble_files": files["ensembles"],
         "summary_files": files["summaries"],
         "quality_files": files["quality"],
-        "paper": "digits",
     }
-    return write_report(output, **(settings | changes)).read_text(encoding="utf-8")
+    return write_report(output, records, **(settings | changes)).read_text(encoding="utf-8")
 
 
 def described(section, file, label=""):
@@ -126,17 +129,9 @@ def test_user_text_is_escaped(experiment, methods, tmp_path):
 def test_one_draw_and_little_else(empty_experiment, methods, tmp_path):
     file = empty_experiment.metrics("gradmix", 3, 0, 0.9, accuracy_statistics_on_V=None)
     other = empty_experiment.metrics("fine_tune", 3, 0, 0.8, accuracy_statistics_on_V=None)
-    text = write_report(
-        tmp_path / "report.html",
-        title="One",
-        configuration="",
-        methods=methods,
-        metric_files=[file, other],
-        run_files=[],
-        split_files=[],
-        domain_files=[],
-    ).read_text(encoding="utf-8")
-    page = Page(text)
+    records = read_experiment([file, other], [], methods)
+    output = write_report(tmp_path / "report.html", records, title="One", configuration="")
+    page = Page(output.read_text(encoding="utf-8"))
     assert "There is one draw of the few labels only" in page.text
     assert "Fine-tune (−10.00 points, one draw)" in page.text
     assert "Statistics were not re-estimated" in page.text

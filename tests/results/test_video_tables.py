@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from gradmix.results.experiment import read_experiment
 from gradmix.results.layout import render
 from gradmix.results.paper import TABLES, citation, paper_numbers
 from gradmix.results.reading import (
@@ -47,7 +48,9 @@ def csv(folder, name):
 
 def test_files(empty_experiment, tmp_path):
     files = write_records(empty_experiment)
-    written = write_tables(files, [], [TARGET, GRADMIX], tmp_path / "t", has_clips=True)
+    written = write_tables(
+        read_experiment(files, [], [TARGET, GRADMIX], has_clips=True), tmp_path / "t"
+    )
     assert {path.name for path in (tmp_path / "t").iterdir()} == {path.name for path in written}
     more = {path.stem for path in written} - {file.rsplit(".", 1)[0] for file in table_files()}
     assert more == {
@@ -61,7 +64,9 @@ def test_files(empty_experiment, tmp_path):
 
 def test_numbers_by_hand(empty_experiment, tmp_path):
     files = write_records(empty_experiment)
-    write_tables(files, [], [TARGET, GRADMIX], tmp_path, paper="actions", has_clips=True)
+    write_tables(
+        read_experiment(files, [], [TARGET, GRADMIX], paper="actions", has_clips=True), tmp_path
+    )
     video = csv(tmp_path, "accuracy_per_video").set_index(["method", "labels_per_class"])
     assert video.loc[("target_only", 3), "mean_percent"] == pytest.approx(46)
     assert video.loc[("target_only", 3), "standard_error_percent"] == pytest.approx(4)
@@ -110,8 +115,8 @@ def test_table_3(empty_experiment):
 
 def test_captions_say_per_what(empty_experiment, tmp_path):
     files = write_records(empty_experiment)
-    write_tables(files, [], [TARGET, GRADMIX], tmp_path / "clips", has_clips=True)
-    write_tables(files, [], [TARGET, GRADMIX], tmp_path / "images")
+    write_tables(read_experiment(files, [], [TARGET, GRADMIX], has_clips=True), tmp_path / "clips")
+    write_tables(read_experiment(files, [], [TARGET, GRADMIX]), tmp_path / "images")
     for name, words in (
         ("accuracy", "Test accuracy per frame in %"),
         ("accuracy_per_video", "Test accuracy per video in %"),
@@ -126,7 +131,7 @@ def test_captions_say_per_what(empty_experiment, tmp_path):
 @pytest.mark.parametrize("draws", [1, 2])
 def test_few_draws(empty_experiment, tmp_path, draws):
     files = write_records(empty_experiment, draws)
-    write_tables(files, [], [TARGET, GRADMIX], tmp_path, has_clips=True)
+    write_tables(read_experiment(files, [], [TARGET, GRADMIX], has_clips=True), tmp_path)
     for name in ("accuracy", "accuracy_per_video", "table3", "paired_differences_per_video"):
         text = (tmp_path / f"{name}.md").read_text()
         assert ("One draw says nothing" in text) == (draws == 1)
@@ -140,7 +145,7 @@ def test_a_record_without_videos_is_named(empty_experiment, tmp_path):
     files = write_records(empty_experiment)
     empty_experiment.metrics("gradmix", 3, 7, 0.5)  # is in files from now on
     with pytest.raises(ValueError, match=r"3/7/gradmix/metrics\.json: lacks accuracy_per_video"):
-        write_tables(files, [], [TARGET, GRADMIX], tmp_path / "t", has_clips=True)
+        write_tables(read_experiment(files, [], [TARGET, GRADMIX], has_clips=True), tmp_path / "t")
 
 
 @pytest.mark.parametrize(
