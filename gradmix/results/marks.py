@@ -30,11 +30,13 @@ def collect_notes(
         for note in notes
     ]
     for run in runs:
-        for method, labels_per_class, draw in evaluated:
-            same_run = (method, draw) == (run["method"], run["draw"])
-            if same_run and run["labels_per_class"] in (labels_per_class, 0):
-                notes = [*(run.get("notes") or []), *_reading(run)]
-                collected += [(method, labels_per_class, draw, note) for note in notes]
+        for note in [*(run.get("notes") or []), *_reading(run)]:
+            collected += [
+                (method, k, draw, note)
+                for method, k, draw in evaluated
+                if (method, draw) == (run["method"], run["draw"])
+                and run["labels_per_class"] in (k, 0)
+            ]
     columns = ["method", "labels_per_class", "draw", "note"]
     order = {method["name"]: position for position, method in enumerate(methods)}
     frame = pd.DataFrame(list(dict.fromkeys(collected)), columns=columns)
