@@ -5,8 +5,8 @@ FIGURE_FILES = {
     "metrics": lambda methods, ks: metric_files(ks, methods),
     "runs": lambda methods, ks: record_files(methods, ks),
     "domains": lambda methods, ks: domain_files(*used_domains()),
-    "split": lambda methods, ks: per_draw(SPLIT)[0],
-    "predictions": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/predictions.parquet")[0],
+    "splits": lambda methods, ks: per_draw(SPLIT, ks)[:1],
+    "predictions": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/predictions.parquet", ks)[:1],
     "quality": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/quality.json", ks),
     "grid": lambda methods, ks: per_draw(f"{GRID}/metrics.parquet", ks),
     "sweeps": lambda methods, ks: per_draw(

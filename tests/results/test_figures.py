@@ -37,8 +37,6 @@ from gradmix.results.records import (
 def write(experiment, stem, figure, arguments, **kinds):
     """Draw a figure from the experiment's files of these kinds, by argument."""
     files = {name: experiment.files.get(kind, []) for name, kind in kinds.items()}
-    if "split" in files:
-        files |= {name: files[name][0] for name in ("split", "predictions")}
     return write_figure(figure.__name__, stem, files, arguments)
 
 

@@ -67,7 +67,7 @@ def test_the_page_stands_alone(experiment, methods, tmp_path):
     files = experiment.files
     of_metrics = {"metrics": files["metrics"]}
     write_figure(accuracy.__name__, tmp_path / "accuracy", of_metrics, {"methods": methods})
-    of_domains = {"domains": files["domains"], "split": files["splits"][0]}
+    of_domains = {"domains": files["domains"], "split": files["splits"]}
     write_figure(samples.__name__, tmp_path / "samples", of_domains, {})
     figures = [
         described("accuracy", tmp_path / "accuracy.svg"),

@@ -32,8 +32,18 @@ def open_domains(files: Iterable[str | Path]) -> dict[str, Domain]:
     return {folder.name: open_domain(folder) for folder in folders}
 
 
+def read_first_split(files: Sequence[str | Path]) -> dict[str, Any]:
+    """Return the split in the first of the files."""
+    return read_json(files[0])
+
+
+def read_first_predictions(files: Iterable[str | Path]) -> pd.DataFrame:
+    """Return the first predictions.parquet among the files."""
+    return read_parquet(next(file for file in files if Path(file).suffix == ".parquet"))
+
+
 def _drawings(experiment: Config) -> list[Drawing]:
-    files = {"domains": Files("domains"), "split": Files("split")}
+    files = {"domains": Files("domains"), "split": Files("splits")}
     if any(experiment.recipe(name).needs_pseudo_labels for name in experiment.methods):
         files["predictions"] = Files("predictions")
     # All k have one figure of their first.
@@ -47,7 +57,11 @@ FIGURE = FigureKind(
     caption="One row per set, for one draw. Below each image stands its label; in U it stands for what the models "
     "said, and a dashed frame marks a pseudo-label that is wrong, with the truth in brackets (unseen in training). Of "
     "clips, a row shows the frames of one in order, and the label below the first is that of all.",
-    readers={"domains": open_domains, "split": read_json, "predictions": read_parquet},
+    readers={
+        "domains": open_domains,
+        "split": read_first_split,
+        "predictions": read_first_predictions,
+    },
     drawings=_drawings,
     format="png",  # photographs
 )
