@@ -134,11 +134,6 @@ def draw_of(snakemake: Any, path: Path) -> int:
     return int(own["draw"] if "draw" in own else path.name.partition(".")[0])
 
 
-def stem(snakemake: Any) -> Path:
-    """Path of a figure without its format."""
-    return Path(os.path.splitext(snakemake.output[0])[0])
-
-
 def labels_per_class(snakemake: Any) -> int:
     """The job's k."""
     return int(snakemake.wildcards.labels_per_class)
