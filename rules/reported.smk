@@ -131,6 +131,51 @@ def all_figures():
     return expand(FIGURE_MANIFEST, pack=list(FIGURE_PACKS))
 
 
+# Where the files lie that a declaration names by what they hold.
+FIGURE_FILES = {
+    "metrics": lambda methods, ks: metric_files(ks, methods),
+    "runs": lambda methods, ks: record_files(methods, ks),
+    "domains": lambda methods, ks: domain_files(*used_domains()),
+    "splits": lambda methods, ks: per_draw(SPLIT, ks)[:1],
+    "predictions": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/predictions.parquet", ks)[:1],
+    "quality": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/quality.json", ks),
+    "grid": lambda methods, ks: per_draw(f"{GRID}/metrics.parquet", ks),
+    "sweeps": lambda methods, ks: per_draw(
+        f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet", ks
+    ),
+}
+
+
+def figures_input(stems):
+    """What figures read: files by stem and argument."""
+    files = {}
+    for stem in stems:
+        drawing = FIGURES[stem].drawing
+        for argument, wanted in drawing.files.items():
+            ks = wanted.labels_per_class or ([drawing.k] if drawing.k else None)
+            files[f"{stem}.{argument}"] = FIGURE_FILES[wanted.holds](wanted.methods, ks)
+    return files
+
+
+def figures_parameters(stems):
+    """Module, path without format, names of files by argument, and other arguments of each figure."""
+    return [
+        {
+            "module": FIGURES[stem].module,
+            "stem": f"{FIGURE}/{stem}",
+            "files": {name: f"{stem}.{name}" for name in FIGURES[stem].drawing.files},
+            "arguments": FIGURES[stem].arguments,
+        }
+        for stem in stems
+    ]
+
+
+def figures_code(stems):
+    """Fingerprint of the code that draws them."""
+    modules = sorted({FIGURES[stem].module for stem in stems})
+    return fingerprint("gradmix.results.figures.writer", *modules)
+
+
 def report_figures():
     """The figures as the report takes them."""
     return [figure.described(FIGURE) for figure in FIGURES.values()]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Files:
-    """Files that a figure reads, by what they hold; the workflow knows where they lie (`rules/figures.smk`).
+    """Files that a figure reads, by what they hold; the workflow knows where they lie (`rules/reported.smk`).
 
     `methods` and `labels_per_class` narrow the choice; None: the main table's methods, and the drawing's k or else all.
     """
