@@ -12,6 +12,7 @@ if not workflow.overwrite_configfiles:
 
 include: "rules/common.smk"
 include: "rules/packs.smk"
+include: "rules/inputs.smk"
 include: "rules/reported.smk"
 
 
@@ -28,6 +29,9 @@ wildcard_constraints:
     domain=one_of(experiment.domains),
     labels_per_class=r"\d+",
     draw=r"\d+",
+    pack=r"\d+(-\d+)?",
+    members="[^/]+",
+    methods="[^/]+",
     labelling=r"(\.R\d+-threshold[\d.e-]+-to\d+)?",
     method=one_of(trained_methods()),
     ablation=one_of(experiment.ablations) or "none",

@@ -7,17 +7,21 @@ def k_of(of):
 
 
 def sampled_draw():
-    """The split and the pseudo-labels that the figure of samples shows."""
-    files = {"split_file": per_draw(SPLIT)[0]}
-    if pseudo_labelled():
-        files["predictions_file"] = per_draw(f"{PSEUDO_LABELS}/predictions.parquet")[0]
-    return files
+    """What the split and the pseudo-labels that the figure of samples shows are made by."""
+    stages = {"split": SPLIT, "predictions": PREDICTIONS} if pseudo_labelled() else {"split": SPLIT}
+    return {name: per_draw(stage)[0] for name, stage in stages.items()}
 
 
 def sampling(of):
     """Where the samples lie, and which are drawn."""
-    none = {} if pseudo_labelled() else {"predictions_file": None}
-    return {"domains_folder": f"{OUT}/domains", "seed": experiment.seed, **none}
+    first = {"labels_per_class": experiment.labels_per_class[0], "draw": experiment.draws[0]}
+    predictions = PREDICTIONS.file.format(**first, labelling="")
+    return {
+        "domains_folder": f"{OUT}/domains",
+        "split_file": SPLIT.file.format(**first),
+        "predictions_file": predictions if pseudo_labelled() else None,
+        "seed": experiment.seed,
+    }
 
 
 # What a kind is named in files, what it reads (by the name of its `write`'s argument; `domains` it finds by itself)
@@ -84,7 +88,7 @@ FIGURES = {
     ),
     "pseudo_label_quality": (
         "pseudo_label_quality",
-        lambda of: {"quality_files": per_draw(f"{PSEUDO_LABELS}/quality.json")},
+        lambda of: {"quality_files": per_draw(QUALITY)},
         lambda of: {},
     ),
 }
@@ -142,7 +146,7 @@ def figures_parameters(figures):
                 {
                     "kind": kind,
                     "stem": f"{FIGURE}/{stem.format_map(of)}",
-                    "files": [name for name in files(of) if name != "domains"],
+                    "files": [name for name in files(of) if name.endswith("_files")],
                     "arguments": arguments(of),
                 }
             )
