@@ -13,7 +13,7 @@ rule splits:
 
 rule prepare_domain:
     input:
-        raw_files,
+        planned_domain,
     output:
         expand(f"{DOMAIN}/{{file}}", file=DOMAIN_FILES, allow_missing=True),
     log:
@@ -41,7 +41,7 @@ rule prepare_domain:
 # inventory of names and sizes.
 rule extract_frames:
     input:
-        raw_files,
+        planned_domain,
     output:
         expand(f"{DOMAIN}/{{file}}", file=DOMAIN_FILES, allow_missing=True),
     log:

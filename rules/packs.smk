@@ -77,18 +77,29 @@ def called(packs, name):
     return packs[name]
 
 
-def planned(stage, reads):
-    """A stage's input function, which looks after its manifest: one that stands for its files no more is made again.
+def make_again(file, why):
+    """Have Snakemake, which asks for inputs before it settles what runs, run the job of a file that exists."""
+    print(f"{file} is made again: {why}", file=sys.stderr)
+    workflow.dag.forcefiles.add(file)
 
-    Snakemake calls it for what is wanted, before it settles what runs.
-    """
+
+def planned(stage, reads):
+    """A stage's input function; a manifest that stands for its files no more counts as missing."""
 
     def files(wildcards):
         manifest = stage.manifest.format_map(wildcards)
         if workflow.is_main_process and os.path.exists(manifest):
             if why := fault(manifest):
-                print(f"{manifest} is made again: {why}", file=sys.stderr)
-                workflow.dag.forcefiles.add(manifest)
+                make_again(manifest, why)
         return reads(wildcards)
 
     return files
+
+
+def planned_domain(wildcards):
+    """A domain's raw files; its domain.json, too, stands for all of its files."""
+    files = [Path(DOMAIN.format(domain=wildcards.domain), name) for name in DOMAIN_FILES]
+    if workflow.is_main_process and files[-1].exists():
+        for missing in [file for file in files if not file.exists()][:1]:
+            make_again(str(files[-1]), f"{missing} is missing")
+    return raw_files(wildcards)
