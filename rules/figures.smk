@@ -28,9 +28,13 @@ rule figure:
 
 rule figures:
     input:
-        unpack(lambda wildcards: figures_input(FIGURE_PACKS[wildcards.pack])),
+        unpack(
+            planned(
+                FIGURE_PACK, lambda wildcards: figures_input(called(FIGURE_PACKS, wildcards.pack))
+            )
+        ),
     output:
-        manifest=FIGURE_MANIFEST,
+        manifest=FIGURE_PACK.manifest,
     log:
         log_of("figures", "{pack}"),
     benchmark:

@@ -3,10 +3,7 @@
 
 rule evaluate_grid:
     input:
-        models=members_files("model.safetensors"),
-        records=members_files("run.json"),
-        split=SPLIT,
-        target=domain_files(experiment.target.domain),
+        unpack(grid_draw_input),
         test=domain_files(experiment.test_domain()),
     output:
         f"{GRID}/metrics.parquet",
@@ -22,6 +19,7 @@ rule evaluate_grid:
         runtime=minutes,
         gpu=ONE_GPU,
     params:
+        files=grid_draw_files,
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/evaluate_grid.py"
@@ -51,10 +49,7 @@ rule table2:
 
 rule pseudo_label_sweep:
     input:
-        models=ancient(members_files("model.safetensors")),
-        records=members_files("run.json"),
-        split=SPLIT,
-        target=domain_files(experiment.target.domain),
+        unpack(grid_draw_input),
     output:
         f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet",
     log:
@@ -71,6 +66,7 @@ rule pseudo_label_sweep:
     params:
         models=experiment.pseudo_labels.sweep.models,
         thresholds=experiment.pseudo_labels.sweep.thresholds,
+        files=grid_draw_files,
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/pseudo_label_sweep.py"

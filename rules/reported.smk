@@ -5,56 +5,52 @@ from gradmix.results.figures.registry import figure_packs, listed_figures
 
 FIGURES = listed_figures(experiment)
 FIGURE_PACKS = figure_packs(FIGURES, experiment.resources.figures_per_job)
-FIGURE_MANIFEST = f"{OUT}/packs/figures/{{pack}}.json"
+FIGURE_PACK = made("figures/{pack}", "figures")
 
 
-def per_draw(pattern, labels_per_class=None):
-    """A file of every k (or one) and draw."""
+def per_draw(what, labels_per_class=None):
+    """A file of every k (or one) and draw; of a stage that makes packs, their manifests."""
     return expand(
-        pattern,
+        what.manifest if isinstance(what, Made) else what,
         labels_per_class=labels_per_class or experiment.labels_per_class,
         draw=experiment.draws,
+        pack=DRAWS,
         labelling=[""],
         allow_missing=True,
     )
 
 
 def evaluated(methods, labels_per_class):
-    """Method, k and draw of every evaluation; by default of the experiment's own sources, at every k."""
+    """Method and k of every evaluation; by default of the experiment's own sources, at every k."""
     chosen = labels_per_class or experiment.labels_per_class
     chosen = [chosen] if isinstance(chosen, (int, str)) else chosen
     return [
-        (method, k, draw)
+        (method, int(k))
         for method in methods or experiment.methods
         for k in chosen
-        for draw in experiment.draws
         if int(k) in experiment.evaluated_at(method)
     ]
 
 
 def metric_files(labels_per_class=None, methods=None):
-    """metrics.json of the experiment's own sources, or of the rows that are named."""
+    """Manifests of the evaluations of the experiment's own sources, or of the rows that are named."""
+    packs = {
+        (PACK_OF_METHOD[method], k): None for method, k in evaluated(methods, labels_per_class)
+    }
     return [
-        f"{RUN}/metrics.json".format(labels_per_class=k, draw=draw, method=method)
-        for method, k, draw in evaluated(methods, labels_per_class)
+        METRICS.manifest.format(labels_per_class=k, pack=pack, methods=methods)
+        for methods, k in packs
+        for pack in DRAWS
     ]
-
-
-def run_files(file, methods=None, labels_per_class=None):
-    """A file of every run of the listed methods."""
-    files = [
-        f"{RUN}/{file}".format(labels_per_class=trained_at(method, k), draw=draw, method=method)
-        for method, k, draw in evaluated(methods, labels_per_class)
-    ]
-    return list(dict.fromkeys(files))
 
 
 def record_files(methods=None, labels_per_class=None):
-    """Records and curves of every run of the listed methods."""
+    """Manifests of every run of the listed methods."""
+    runs = {(m, trained_at(m, k)): None for m, k in evaluated(methods, labels_per_class)}
     return [
-        path
-        for file in ("run.json", "curves.parquet")
-        for path in run_files(file, methods, labels_per_class)
+        RUN.manifest.format(labels_per_class=k, pack=pack, method=method)
+        for method, k in runs
+        for pack in DRAWS
     ]
 
 
@@ -128,17 +124,18 @@ def all_figures():
     """What stands for all figures: their files, or the manifests of packs."""
     if experiment.resources.figures_per_job == 1:
         return [file for stem in FIGURES for file in figures_of(stem)]
-    return expand(FIGURE_MANIFEST, pack=list(FIGURE_PACKS))
+    return expand(FIGURE_PACK.manifest, pack=list(FIGURE_PACKS))
 
 
-# Where the files lie that a declaration names by what they hold.
+# Where the files lie that a declaration names by what they hold: manifests, but for those of PLAIN.
+PLAIN = ("domains", "grid", "sweeps")
 FIGURE_FILES = {
     "metrics": lambda methods, ks: metric_files(ks, methods),
     "runs": lambda methods, ks: record_files(methods, ks),
     "domains": lambda methods, ks: domain_files(*used_domains()),
     "splits": lambda methods, ks: per_draw(SPLIT, ks)[:1],
-    "predictions": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/predictions.parquet", ks)[:1],
-    "quality": lambda methods, ks: per_draw(f"{PSEUDO_LABELS}/quality.json", ks),
+    "predictions": lambda methods, ks: per_draw(PREDICTIONS, ks)[:1],
+    "quality": lambda methods, ks: per_draw(QUALITY, ks),
     "grid": lambda methods, ks: per_draw(f"{GRID}/metrics.parquet", ks),
     "sweeps": lambda methods, ks: per_draw(
         f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet", ks
@@ -164,6 +161,11 @@ def figures_parameters(stems):
             "module": FIGURES[stem].module,
             "stem": f"{FIGURE}/{stem}",
             "files": {name: f"{stem}.{name}" for name in FIGURES[stem].drawing.files},
+            "manifests": [
+                name
+                for name, wanted in FIGURES[stem].drawing.files.items()
+                if wanted.holds not in PLAIN
+            ],
             "arguments": FIGURES[stem].arguments,
         }
         for stem in stems

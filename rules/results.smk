@@ -4,11 +4,11 @@
 rule tables:
     input:
         metrics=metric_files(methods=row_names()),
-        runs=run_files("run.json", row_names()),
-        curves=run_files("curves.parquet", mixing_rows()) if mixing_rows() else [],
+        runs=record_files(row_names()),
+        curves=record_files(mixing_rows()) if mixing_rows() else [],
         splits=per_draw(SPLIT),
         enlarged=if_pseudo_labelled(per_draw(ENLARGED)),
-        domains=expand(f"{DOMAIN}/domain.json", domain=used_domains()),
+        domains=domain_files(*used_domains()),
     output:
         TABLES,
     log:
@@ -65,9 +65,9 @@ rule report:
         splits=per_draw(SPLIT),
         enlarged=if_pseudo_labelled(per_draw(ENLARGED)),
         ensembles=if_pseudo_labelled(per_draw(ENSEMBLE)),
-        summaries=if_pseudo_labelled(per_draw(f"{PSEUDO_LABELS}/summary.json")),
-        quality=if_pseudo_labelled(per_draw(f"{PSEUDO_LABELS}/quality.json")),
-        domains=expand(f"{DOMAIN}/domain.json", domain=used_domains()),
+        summaries=if_pseudo_labelled(per_draw(PREDICTIONS)),
+        quality=if_pseudo_labelled(per_draw(QUALITY)),
+        domains=domain_files(*used_domains()),
     output:
         REPORT,
     log:

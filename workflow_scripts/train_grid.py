@@ -1,22 +1,24 @@
-"""A pack of the grid's members, trained for one k and one or several draws.
+"""A pack of the grid's members, trained for one k and every draw of a pack; beta and gamma are in their names."""
 
-A member's beta and gamma are in its folder's name.
-"""
+from pathlib import Path
 
-from gradmix_stage import by_member, draw_of, folders_of_draws, stage
-from training_job import training_jobs
+from gradmix_stage import stage
+from training_job import record_files, training_jobs
 
 with stage(snakemake) as log:
     from gradmix.config import grid_member
+    from gradmix.manifest import write_manifest
     from gradmix.training.launch import train_pack
 
-    folders = folders_of_draws(snakemake.output)
-    draws = list(dict.fromkeys(draw_of(snakemake, folder.parent) for folder in folders))
-    jobs = training_jobs(snakemake, draws, log)
-    for job, outputs in zip(jobs, by_member(folders, len(draws)), strict=True):
-        settings = [
-            grid_member(dict(snakemake.params.settings), folder.name)
-            | {"title": f"GradMix, {folder.name}"}
-            for folder in outputs
-        ]
+    members = snakemake.params.members
+    settings = [
+        grid_member(dict(snakemake.params.settings), member) | {"title": f"GradMix, {member}"}
+        for member in members
+    ]
+    folders = [
+        [Path(draw["run"].format(member=member)) for member in members]
+        for draw in snakemake.params.draws
+    ]
+    for job, outputs in zip(training_jobs(snakemake, log), folders, strict=True):
         train_pack(settings, outputs, job, log)
+    write_manifest(snakemake.output[0], record_files([path for paths in folders for path in paths]))

@@ -1,12 +1,13 @@
 """The files and numbers of training jobs, from Snakemake's object."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradmix_stage import Log, by_member, device, experiment, folders, labels_per_class
+from gradmix_stage import Log, device, experiment, folders, labels_per_class
 
 
-def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
+def training_jobs(snakemake: Any, log: Log) -> list[Any]:
     """What `gradmix.training.run` asks for besides a method's settings, for each draw; a GPU is taken for all."""
     from gradmix.training.checkpoints import Pace
     from gradmix.training.run import Job
@@ -26,12 +27,19 @@ def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
     }
     if snakemake.input.get("weights"):
         shared["weights"] = Path(snakemake.input.weights)
-    own = {
-        name: by_member(snakemake.input.get(name), len(draws))
-        for name in ("split", "enlarged", "predictions", "initial")
-        if snakemake.input.get(name)
-    }
+    names = ("split", "enlarged", "predictions", "initial")
     return [
-        Job(**shared, draw=draw, **{name: Path(files[index][0]) for name, files in own.items()})
-        for index, draw in enumerate(draws)
+        Job(
+            **shared,
+            draw=draw["draw"],
+            **{name: Path(draw[name]) for name in names if name in draw},
+        )
+        for draw in snakemake.params.draws
     ]
+
+
+def record_files(folders: Sequence[Path]) -> list[Path]:
+    """The files of finished runs."""
+    from gradmix.training.store import RECORD
+
+    return [folder / name for folder in folders for name in RECORD]

@@ -183,6 +183,7 @@ def test_a_pack_ends_with_the_manifest_of_its_files(experiment, tmp_path):
             "module": pseudo_label_quality.__name__,
             "stem": str(tmp_path / "figures" / name),
             "files": {"quality": "files"},
+            "manifests": [],
             "arguments": {},
         }
         for name in ("one", "two")

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gradmix.manifest import write_manifest
+from gradmix.manifest import files_in, write_manifest
 from gradmix.results.figures.style import save
 
 
@@ -39,14 +39,18 @@ def write_figures(
     """Write figures one by one and, at last, the manifest of all their files, if there is to be one.
 
     Args:
-        figures: module, stem, arguments of each; and `files`: names in `files` by argument.
+        figures: module, stem, arguments of each; `files`: names in `files` by argument; `manifests`: the arguments
+            whose files are listed in manifests.
         files: all that they read, by name.
         manifest: its path.
         log: is told the stem of each that is done.
     """
     written = []
     for figure in figures:
-        own = {argument: files[name] for argument, name in figure["files"].items()}
+        own = {
+            argument: files_in(files[name]) if argument in figure["manifests"] else files[name]
+            for argument, name in figure["files"].items()
+        }
         written += write_figure(figure["module"], figure["stem"], own, figure["arguments"])
         log(str(figure["stem"]))
     if manifest:
