@@ -34,7 +34,7 @@ IMPORTS = {
     "training": "import gradmix.training.run",
     "evaluation": "import gradmix.training.predict",
     "tables": "import gradmix.results.tables",
-    "a figure": "import gradmix.results.figures.accuracy",
+    "a figure": "import pandas; from gradmix.results.figures.style import message_figure; message_figure(str())",
 }
 # What the rule's script does, with the default network on embedded digits; tells when step 0 and step 1 are evaluated.
 TRAINING = """

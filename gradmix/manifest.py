@@ -8,31 +8,47 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from gradmix.files import sha256_of, write_json
+from gradmix.files import read_json, sha256_of, write_json
 
 
 def write_manifest(path: str | os.PathLike[str], files: Iterable[str | os.PathLike[str]]) -> None:
-    """Write size and SHA-256 of every file; where one of them has changed, so has the manifest.
+    """Write size, time stamp and SHA-256 of every file; where one of them has changed, so has the manifest.
 
     Args:
         path: of the manifest.
         files: what the job made, all of it written already; kept by their way from the manifest's folder.
     """
     folder = Path(path).parent
-    listed = {
-        Path(os.path.relpath(file, folder)).as_posix(): {
-            "bytes": os.stat(file).st_size,
+    listed = {}
+    for file in files:
+        status = os.stat(file)
+        listed[Path(os.path.relpath(file, folder)).as_posix()] = {
+            "bytes": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
             "sha256": sha256_of(file),
         }
-        for file in files
-    }
     write_json(path, {"files": listed})
 
 
-def fault(path: str | os.PathLike[str]) -> str | None:
-    """Why a manifest stands for nothing: a file of it is missing or has another size; ``None``: it holds.
+def files_in(manifests: str | Iterable[str], name: str = "") -> list[str]:
+    """Paths of all files that these manifests stand for, in their order.
 
-    Costs one ``stat`` a file; contents are not read.
+    Args:
+        manifests: one or several.
+        name: of the files that are wanted, such as ``run.json``; empty: all.
+    """
+    return [
+        os.path.normpath(os.path.join(os.path.dirname(manifest), file))
+        for manifest in ([manifests] if isinstance(manifests, str) else manifests)
+        for file in read_json(manifest)["files"]
+        if not name or os.path.basename(file) == name
+    ]
+
+
+def fault(path: str | os.PathLike[str]) -> str | None:
+    """Why a manifest stands for nothing: a file of it is missing or is another one; ``None``: it holds.
+
+    Costs one ``stat`` a file; contents are read where the time stamp is not the one that was written down.
     """
     folder = os.path.dirname(path)
     try:
@@ -41,11 +57,16 @@ def fault(path: str | os.PathLike[str]) -> str | None:
         for name, told in listed.items():
             file = os.path.join(folder, name)
             try:
-                size = os.stat(file).st_size
+                status = os.stat(file)
             except FileNotFoundError:
                 return f"{os.path.normpath(file)} is missing"
-            if size != told["bytes"]:
-                return f"{os.path.normpath(file)} has {size} bytes, and had {told['bytes']}"
+            if status.st_size != told["bytes"]:
+                return (
+                    f"{os.path.normpath(file)} has {status.st_size} bytes, and had {told['bytes']}"
+                )
+            # Packs cut otherwise write the same files: those of another pack may be as large.
+            if status.st_mtime_ns != told["mtime_ns"] and sha256_of(file) != told["sha256"]:
+                return f"{os.path.normpath(file)} has other content"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{path} cannot be read ({error})"
     return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradmix.domains.format import open_domain
+from gradmix.files import read_json, write_json
 from gradmix.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -158,3 +161,36 @@ def quality(predictions: pd.DataFrame, truth: np.ndarray, classes: Sequence[str]
         "coverage": float(accepted.mean()),
         "soft_accuracy": float((soft == truth).mean()),
     }
+
+
+def write_enlarged(
+    *,
+    target: Path,
+    split: str | Path,
+    predictions: str | Path,
+    to: int,
+    seed: int,
+    output: str | Path,
+    log: Callable[[str], None],
+) -> None:
+    """`enlarge`, from the target domain's folder and the files of one draw to JSON."""
+    import pandas as pd
+
+    drawn = read_json(split)
+    labels = open_domain(target).labels[drawn["V"]].tolist()
+    enlarged = enlarge(drawn, labels, pd.read_parquet(predictions), to=to, seed=seed)
+    for note in enlarged["notes"]:
+        log(f"note: {note}")
+    write_json(output, enlarged)
+
+
+def write_quality(
+    *, target: Path, predictions: str | Path, labels_per_class: int, draw: int, output: str | Path
+) -> None:
+    """`quality`, from the target domain's folder and the predictions of one draw to JSON."""
+    import pandas as pd
+
+    domain, frame = open_domain(target), pd.read_parquet(predictions)
+    truth = domain.labels[frame["row"].to_numpy()]
+    key = {"labels_per_class": labels_per_class, "draw": draw}
+    write_json(output, key | quality(frame, truth, domain.classes))

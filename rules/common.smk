@@ -14,6 +14,8 @@ from gradmix.fingerprint import fingerprint
 from gradmix.leftovers import cancel_leftovers, run_id_in
 from gradmix.nets.registry import NETWORKS
 from gradmix.nets.weights import weight_files
+from gradmix.results.table_files import FORMATS as TABLE_FORMATS
+from gradmix.results.table_files import table_files
 
 # Asked for once per job, and the same for thousands of them.
 fingerprint = cache(fingerprint)
@@ -28,37 +30,21 @@ ARRAY_DOMAINS = [name for name in experiment.domains if name not in FILE_DOMAINS
 CONDA = "../envs/gradmix.yaml"
 OUT = experiment.output_dir
 DOMAIN_FILES = ("images.npy", "index.parquet", "domain.json")
-RUN_FILES = ("model.safetensors", "curves.parquet", "run.json")
 FORMATS = ("svg", "png", "pdf")
 DOMAIN = f"{OUT}/domains/{{domain}}"
 WEIGHTS = f"{OUT}/weights/{{network}}.safetensors"
-SPLIT = f"{OUT}/splits/{{labels_per_class}}/{{draw}}.json"
 GRID = f"{OUT}/grid/{{labels_per_class}}/{{draw}}"
-# The labelling is empty, or the name of another number of models, threshold or size than `pseudo_labels` has.
-ENSEMBLE = f"{OUT}/ensemble/{{labels_per_class}}/{{draw}}{{labelling}}.json"
-PSEUDO_LABELS = f"{OUT}/pseudo_labels/{{labels_per_class}}/{{draw}}{{labelling}}"
-ENLARGED = f"{OUT}/splits/{{labels_per_class}}/{{draw}}{{labelling}}.enlarged.json"
-RUN = f"{OUT}/runs/{{labels_per_class}}/{{draw}}/{{method}}"
 FIGURE = f"{OUT}/figures"
 REPORT = f"{OUT}/report.html"
 # Only training spreads over several.
 ONE_GPU = min(1, experiment.resources.gpu)
-TABLE_STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
-if experiment.has_clips():
-    TABLE_STEMS += (
-        *("accuracy_per_video", "accuracy_per_video_statistics_on_V"),
-        *("paired_differences_per_video", "table3"),
-    )
-if experiment.conditions:
-    TABLE_STEMS += ("conditions", *(["conditions_per_video"] if experiment.has_clips() else []))
 TABLES = [
-    *expand(f"{OUT}/tables/{{stem}}.{{kind}}", stem=TABLE_STEMS, kind=("csv", "md", "tex")),
-    f"{OUT}/tables/runs.csv",
-    *(
-        [f"{OUT}/tables/weights.csv"]
-        if any(experiment.recipe(name).mixes_by_target for name in experiment.methods)
-        else []
-    ),
+    f"{OUT}/tables/{file}"
+    for file in table_files(
+        experiment.has_clips(),
+        has_conditions=bool(experiment.conditions),
+        mixes=any(experiment.recipe(name).mixes_by_target for name in experiment.methods),
+    )
 ]
 
 
@@ -106,14 +92,14 @@ def network_module():
 
 
 @cache
-def method_settings(method):
-    """What training a method depends on besides its input files, k and draw."""
+def settings_of(method):
+    """What training a method depends on besides its files."""
     return experiment.method_settings(method)
 
 
 @cache
 def grid_settings():
-    """The same for the members of the grid."""
+    """The same for the grid."""
     return experiment.grid_settings()
 
 
@@ -140,21 +126,16 @@ def templates():
 # ---- which files a job reads
 
 
+@cache
 def domain_files(*domains):
-    """The three files of each domain."""
-    names = list(dict.fromkeys(domains))
-    return expand(f"{DOMAIN}/{{file}}", domain=names, file=DOMAIN_FILES)
+    """What is written last of each domain, and stands for all of it."""
+    return [f"{DOMAIN}/domain.json".format(domain=name) for name in dict.fromkeys(domains)]
 
 
 def raw_files(wildcards):
     """Files in data_dir that the domain is made from, as far as they exist."""
     settings = experiment.domain_settings(wildcards.domain)["settings"]
     return raw_files_of(settings, experiment.data_dir)
-
-
-def members_files(file):
-    """That file of every member of the grid, with k and draw open."""
-    return expand(f"{GRID}/{{member}}/{file}", member=experiment.grid_members(), allow_missing=True)
 
 
 @cache
@@ -216,76 +197,3 @@ def pretrained(settings):
     if all(one.network.get("weights", "none") == "none" for one in tried):
         return []
     return WEIGHTS.format(network=settings.network["name"])
-
-
-def training_input(of):
-    """What training a method reads for this k, draw and method: exactly the sets that its recipe names, and H."""
-    recipe = experiment.recipe(of["method"])
-    settings = method_settings(of["method"])
-    files = {
-        "domains": domain_files(*settings.sources, settings.target),
-        "split": SPLIT.format_map(of),
-    }
-    names = {"labelling": labelling_of(of["method"]), **of}
-    if recipe.needs_pseudo_labels:
-        files["enlarged"] = ENLARGED.format_map(names)
-    if "S_u_soft" in recipe.sees:
-        files["predictions"] = f"{PSEUDO_LABELS}/predictions.parquet".format_map(names)
-    if first := experiment.starts_from(of["method"]):
-        k = trained_at(first, of["labels_per_class"])
-        start = RUN.format(labels_per_class=k, draw=of["draw"], method=first)
-        files["initial"] = f"{start}/model.safetensors"
-    elif pretrained(settings):
-        files["weights"] = pretrained(settings)
-    return files
-
-
-def labelling_input(of):
-    """What labelling U reads."""
-    return {
-        "ensemble": ENSEMBLE.format_map(of),
-        # Which of them are used, the ensemble says; a model that changes changes its record, and so the ensemble.
-        "models": ancient([file.format_map(of) for file in members_files("model.safetensors")]),
-        "target": domain_files(experiment.target.domain),
-        "split": SPLIT.format_map(of),
-    }
-
-
-def evaluation_input(of):
-    """What evaluating a run reads: here and nowhere else, test images."""
-    k = trained_at(of["method"], of["labels_per_class"])
-    run = RUN.format(labels_per_class=k, draw=of["draw"], method=of["method"])
-    return {
-        "run": expand("{run}/{file}", run=run, file=("model.safetensors", "run.json")),
-        "split": SPLIT.format_map(of),
-        "target": domain_files(experiment.target.domain),
-        "test": domain_files(experiment.test_domain()),
-    }
-
-
-def selection_input(of):
-    """What choosing the grid's models reads."""
-    return {"records": [file.format_map(of) for file in members_files("run.json")]}
-
-
-def enlarging_input(of):
-    """What enlarging V reads."""
-    return {
-        "predictions": f"{PSEUDO_LABELS}/predictions.parquet".format_map(of),
-        "target": domain_files(experiment.target.domain),
-        "split": SPLIT.format_map(of),
-    }
-
-
-def quality_input(of):
-    """What measuring the pseudo-labels reads."""
-    return {name: files for name, files in enlarging_input(of).items() if name != "split"}
-
-
-def grid_input(of):
-    """What training the grid reads."""
-    return {
-        "domains": domain_files(*experiment.sources, experiment.target.domain),
-        "split": SPLIT.format_map(of),
-        "weights": pretrained(grid_settings()),
-    }

@@ -13,7 +13,7 @@ rule splits:
 
 rule prepare_domain:
     input:
-        raw_files,
+        planned_domain,
     output:
         expand(f"{DOMAIN}/{{file}}", file=DOMAIN_FILES, allow_missing=True),
     log:
@@ -41,7 +41,7 @@ rule prepare_domain:
 # inventory of names and sizes.
 rule extract_frames:
     input:
-        raw_files,
+        planned_domain,
     output:
         expand(f"{DOMAIN}/{{file}}", file=DOMAIN_FILES, allow_missing=True),
     log:
@@ -80,28 +80,25 @@ rule estimate_extraction:
         "../workflow_scripts/estimate_extraction.py"
 
 
-for number, draws in enumerate(draw_packs()):
-
-    rule:
-        name:
-            packed_name("split", draws=(number, draws))
-        input:
-            domains=domain_files(*used_domains()),
-        output:
-            expand(SPLIT, draw=draws, allow_missing=True),
-        log:
-            log_of("split", "{labels_per_class}", draws_part(draws)),
-        benchmark:
-            benchmark_of("split", "{labels_per_class}", draws_part(draws))
-        conda:
-            CONDA
-        threads: 1
-        resources:
-            mem_mb=2000,
-            runtime=20,
-            gpu=0,
-        params:
-            settings=experiment.split_settings(),
-            code=lambda wildcards: fingerprint("gradmix.splits"),
-        script:
-            "../workflow_scripts/split.py"
+rule split:
+    input:
+        unpack(planned(SPLIT, split_input)),
+    output:
+        SPLIT.manifest,
+    log:
+        log_of("split", "{labels_per_class}", "{pack}"),
+    benchmark:
+        benchmark_of("split", "{labels_per_class}", "{pack}")
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+        gpu=0,
+    params:
+        settings=experiment.split_settings(),
+        draws=lambda wildcards: each_draw(wildcards, split=SPLIT),
+        code=lambda wildcards: fingerprint("gradmix.split_files"),
+    script:
+        "../workflow_scripts/split.py"

@@ -3,10 +3,7 @@
 
 rule evaluate_grid:
     input:
-        models=members_files("model.safetensors"),
-        records=members_files("run.json"),
-        split=SPLIT,
-        target=domain_files(experiment.target.domain),
+        unpack(grid_draw_input),
         test=domain_files(experiment.test_domain()),
     output:
         f"{GRID}/metrics.parquet",
@@ -22,6 +19,7 @@ rule evaluate_grid:
         runtime=minutes,
         gpu=ONE_GPU,
     params:
+        files=grid_draw_files,
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/evaluate_grid.py"
@@ -31,12 +29,7 @@ rule table2:
     input:
         lambda wildcards: per_draw(f"{GRID}/metrics.parquet", wildcards.labels_per_class),
     output:
-        tables=expand(
-            f"{OUT}/tables/table2-k{{labels_per_class}}.{{kind}}",
-            kind=("csv", "md", "tex"),
-            allow_missing=True,
-        ),
-        figures=figures_of("grid_heat_map-k{labels_per_class}"),
+        tables_of("table2-k{labels_per_class}"),
     log:
         log_of("table2", "{labels_per_class}"),
     benchmark:
@@ -49,17 +42,14 @@ rule table2:
         runtime=10,
         gpu=0,
     params:
-        code=lambda wildcards: fingerprint("gradmix.results.figures.grid_heat_map"),
+        code=lambda wildcards: fingerprint("gradmix.results.grid_effects"),
     script:
         "../workflow_scripts/table2.py"
 
 
 rule pseudo_label_sweep:
     input:
-        models=ancient(members_files("model.safetensors")),
-        records=members_files("run.json"),
-        split=SPLIT,
-        target=domain_files(experiment.target.domain),
+        unpack(grid_draw_input),
     output:
         f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet",
     log:
@@ -76,28 +66,7 @@ rule pseudo_label_sweep:
     params:
         models=experiment.pseudo_labels.sweep.models,
         thresholds=experiment.pseudo_labels.sweep.thresholds,
+        files=grid_draw_files,
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/pseudo_label_sweep.py"
-
-
-rule figure_pseudo_label_sweep:
-    input:
-        per_draw(f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet"),
-    output:
-        figures_of("pseudo_label_sweep"),
-    log:
-        log_of("figures", "pseudo_label_sweep"),
-    benchmark:
-        benchmark_of("figures", "pseudo_label_sweep")
-    conda:
-        CONDA
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-        gpu=0,
-    params:
-        code=lambda wildcards: fingerprint("gradmix.results.figures.pseudo_label_sweep"),
-    script:
-        "../workflow_scripts/figure_pseudo_label_sweep.py"

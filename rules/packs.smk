@@ -1,4 +1,36 @@
-# Packs: what one job does for several draws, methods or figures, so that starts of processes are paid once.
+# Packs: what one job does for several draws, members of the grid or methods, so that starts of processes are paid once.
+# A pack is a wildcard, and its manifest the one output of its job that Snakemake knows.
+import os
+from typing import NamedTuple
+
+from gradmix.manifest import fault
+
+
+class Made(NamedTuple):
+    """What a stage makes: a pack's manifest, and the file or folder of one draw, method or member."""
+
+    manifest: str
+    file: str
+
+
+def made(manifest, file):
+    """A stage's, in the experiment's folder."""
+    return Made(f"{OUT}/packs/{manifest}.json", f"{OUT}/{file}")
+
+
+K = "{labels_per_class}"
+LABELS = "pseudo_labels/{labels_per_class}/{draw}{labelling}"
+SPLIT = made(f"split/{K}/{{pack}}", f"splits/{K}/{{draw}}.json")
+MEMBER = made(f"train_grid/{K}/{{pack}}/{{members}}", f"grid/{K}/{{draw}}/{{member}}")
+# The labelling is empty, or the name of another number of models, threshold or size than `pseudo_labels` has.
+ENSEMBLE = made(f"select/{K}/{{pack}}{{labelling}}", f"ensemble/{K}/{{draw}}{{labelling}}.json")
+PREDICTIONS = made(f"pseudo_label/{K}/{{pack}}{{labelling}}", f"{LABELS}/predictions.parquet")
+QUALITY = made(f"pseudo_label_quality/{K}/{{pack}}{{labelling}}", f"{LABELS}/quality.json")
+ENLARGED = made(
+    f"enlarge/{K}/{{pack}}{{labelling}}", f"splits/{K}/{{draw}}{{labelling}}.enlarged.json"
+)
+RUN = made(f"train/{K}/{{pack}}/{{method}}", f"runs/{K}/{{draw}}/{{method}}")
+METRICS = made(f"evaluate/{K}/{{pack}}/{{methods}}", f"runs/{K}/{{draw}}/{{method}}/metrics.json")
 
 
 def parted(names, size):
@@ -6,107 +38,68 @@ def parted(names, size):
     return [names[start : start + size] for start in range(0, len(names), size)]
 
 
-def member_packs():
-    """Members of the grid, as many as a job trains."""
-    return parted(experiment.grid_members(), experiment.grid.runs_per_job)
+def packed(names, size, between=".."):
+    """Packs of so many names each, called by their only one, or by the first and the last."""
+    ends = lambda part: dict.fromkeys([str(part[0]), str(part[-1])])
+    return {between.join(ends(part)): part for part in parted(names, size)}
 
 
-def draw_packs(most=experiment.resources.draws_per_job):
-    """Draws by job; a wildcard stands for them where each has a job of its own."""
-    size = min(most, experiment.resources.draws_per_job)
-    if size == 1:
-        return [["{draw}"]]
-    return parted(list(map(str, experiment.draws)), size)
-
-
-def grid_draw_packs():
-    """Draws by job of the grid: no job trains more than `grid.runs_per_job` runs."""
-    return draw_packs(max(1, experiment.grid.runs_per_job // len(experiment.grid_members())))
+def grid_draws_per_job():
+    """Draws by job of the grid, none of which trains more than `grid.runs_per_job` runs."""
+    fitting = experiment.grid.runs_per_job // len(experiment.grid_members())
+    return min(experiment.resources.draws_per_job, max(1, fitting))
 
 
 def method_packs():
-    """Methods by evaluating job; a wildcard stands for those that have a job each.
-
-    Rows of the main table are evaluated at every k and can share a job; what only an ablation lists stays by itself.
-    """
-    size = experiment.resources.methods_per_evaluation
-    if size == 1:
-        return [["{method}"]]
+    """Methods by evaluating job: rows of the main table by their k, and alone what only an ablation lists."""
     by_k = {}
     for name in row_names():
         by_k.setdefault(experiment.evaluated_at(name), []).append(name)
-    return [*(pack for names in by_k.values() for pack in parted(names, size)), ["{method}"]]
+    packs = packed([name for name in trained_methods() if name not in row_names()], 1)
+    for names in by_k.values():
+        packs |= packed(names, experiment.resources.methods_per_evaluation)
+    return packs
 
 
-def alone():
-    """Constraint of the wildcard that stands for methods of no pack."""
-    if experiment.resources.methods_per_evaluation == 1:
-        return one_of(trained_methods())
-    return one_of([name for name in trained_methods() if name not in row_names()]) or "none"
+DRAWS = packed(experiment.draws, experiment.resources.draws_per_job, "-")
+GRID_DRAWS = packed(experiment.draws, grid_draws_per_job(), "-")
+MEMBERS = packed(experiment.grid_members(), experiment.grid.runs_per_job)
+METHODS_EVALUATED = method_packs()
+PACK_OF_DRAW = {draw: pack for pack, draws in DRAWS.items() for draw in draws}
+PACK_OF_METHOD = {name: pack for pack, names in METHODS_EVALUATED.items() for name in names}
 
 
-def is_open(pack):
-    """Whether a wildcard stands for the pack's one member."""
-    return pack[0].startswith("{")
+def called(packs, name):
+    """What is in the pack of that name."""
+    if name not in packs:
+        some = [*map(str, packs)][:20] + ["..."] * (len(packs) > 20)
+        raise ValueError(f"there is no pack {name}, but {', '.join(some)}")
+    return packs[name]
 
 
-def packed_name(name, **packs):
-    """Name of a pack's rule: the plain one, with the number of each pack that is one, such as `train_draws_0`."""
-    parts = [f"{kind}_{number}" for kind, (number, pack) in packs.items() if not is_open(pack)]
-    return "_".join([name, *parts])
+def make_again(file, why):
+    """Have Snakemake, which asks for inputs before it settles what runs, run the job of a file that exists."""
+    print(f"{file} is made again: {why}", file=sys.stderr)
+    workflow.dag.forcefiles.add(file)
 
 
-def methods_part(number, methods):
-    """What stands for a pack of methods in the names of its log and benchmark."""
-    return methods[0] if is_open(methods) else f"pack{number}"
+def planned(stage, reads):
+    """A stage's input function; a manifest that stands for its files no more counts as missing."""
+
+    def files(wildcards):
+        manifest = stage.manifest.format_map(wildcards)
+        if workflow.is_main_process and os.path.exists(manifest):
+            if why := fault(manifest):
+                make_again(manifest, why)
+        return reads(wildcards)
+
+    return files
 
 
-def draws_part(draws):
-    """What stands for a pack of draws in the names of its log and benchmark."""
-    return draws[0] if len(draws) == 1 else f"{draws[0]}-{draws[-1]}"
-
-
-def of_pack(inputs, members):
-    """An input function for a pack: files that its members share, and lists of those of their own, one by one.
-
-    Arguments:
-    inputs -- files by name, of one member's wildcards
-    members -- the wildcards of each member that its job does not have; a value may be the job's own wildcard
-    """
-
-    def joined(wildcards):
-        own = dict(wildcards.items())
-        each = [
-            inputs(own | {name: value.format_map(own) for name, value in member.items()})
-            for member in members
-        ]
-        shared = {name: files for name, files in each[0].items() if name not in OF_ONE_MEMBER}
-        lists = {
-            name: [
-                file
-                for one in each
-                for file in ([one[name]] if isinstance(one[name], str) else one[name])
-            ]
-            for name in each[0]
-            if name in OF_ONE_MEMBER
-        }
-        return shared | lists
-
-    return joined
-
-
-OF_ONE_MEMBER = (
-    "split",
-    "enlarged",
-    "predictions",
-    "initial",
-    "ensemble",
-    "models",
-    "run",
-    "records",
-)
-
-
-def of_draws(inputs, draws):
-    """An input function for a pack of draws."""
-    return of_pack(inputs, [{"draw": draw} for draw in draws])
+def planned_domain(wildcards):
+    """A domain's raw files; its domain.json, too, stands for all of its files."""
+    files = [Path(DOMAIN.format(domain=wildcards.domain), name) for name in DOMAIN_FILES]
+    if workflow.is_main_process and files[-1].exists():
+        for missing in [file for file in files if not file.exists()][:1]:
+            make_again(str(files[-1]), f"{missing} is missing")
+    return raw_files(wildcards)

@@ -1,53 +1,56 @@
 # What tables, figures and the report read.
+from gradmix.results.conditions import listed_conditions
+from gradmix.results.figures.declaration import mixing_rows as mixing_rows_of
+from gradmix.results.figures.registry import figure_packs, listed_figures
+
+FIGURES = listed_figures(experiment)
+FIGURE_PACKS = figure_packs(FIGURES, experiment.resources.figures_per_job)
+FIGURE_PACK = made("figures/{pack}", "figures")
 
 
-def per_draw(pattern, labels_per_class=None):
-    """A file of every k (or one) and draw."""
+def per_draw(what, labels_per_class=None):
+    """A file of every k (or one) and draw; of a stage that makes packs, their manifests."""
     return expand(
-        pattern,
+        what.manifest if isinstance(what, Made) else what,
         labels_per_class=labels_per_class or experiment.labels_per_class,
         draw=experiment.draws,
+        pack=DRAWS,
         labelling=[""],
         allow_missing=True,
     )
 
 
 def evaluated(methods, labels_per_class):
-    """Method, k and draw of every evaluation; by default of the experiment's own sources, at every k."""
+    """Method and k of every evaluation; by default of the experiment's own sources, at every k."""
     chosen = labels_per_class or experiment.labels_per_class
     chosen = [chosen] if isinstance(chosen, (int, str)) else chosen
     return [
-        (method, k, draw)
+        (method, int(k))
         for method in methods or experiment.methods
         for k in chosen
-        for draw in experiment.draws
         if int(k) in experiment.evaluated_at(method)
     ]
 
 
 def metric_files(labels_per_class=None, methods=None):
-    """metrics.json of the experiment's own sources, or of the rows that are named."""
+    """Manifests of the evaluations of the experiment's own sources, or of the rows that are named."""
+    packs = {
+        (PACK_OF_METHOD[method], k): None for method, k in evaluated(methods, labels_per_class)
+    }
     return [
-        f"{RUN}/metrics.json".format(labels_per_class=k, draw=draw, method=method)
-        for method, k, draw in evaluated(methods, labels_per_class)
+        METRICS.manifest.format(labels_per_class=k, pack=pack, methods=methods)
+        for methods, k in packs
+        for pack in DRAWS
     ]
-
-
-def run_files(file, methods=None, labels_per_class=None):
-    """A file of every run of the listed methods."""
-    files = [
-        f"{RUN}/{file}".format(labels_per_class=trained_at(method, k), draw=draw, method=method)
-        for method, k, draw in evaluated(methods, labels_per_class)
-    ]
-    return list(dict.fromkeys(files))
 
 
 def record_files(methods=None, labels_per_class=None):
-    """Records and curves of every run of the listed methods."""
+    """Manifests of every run of the listed methods."""
+    runs = {(m, trained_at(m, k)): None for m, k in evaluated(methods, labels_per_class)}
     return [
-        path
-        for file in ("run.json", "curves.parquet")
-        for path in run_files(file, methods, labels_per_class)
+        RUN.manifest.format(labels_per_class=k, pack=pack, method=method)
+        for method, k in runs
+        for pack in DRAWS
     ]
 
 
@@ -62,38 +65,14 @@ def if_pseudo_labelled(files):
     return files if pseudo_labelled() else []
 
 
-def mixing_methods():
-    """Listed methods with weights that change over training."""
-    return [name for name in experiment.methods if experiment.recipe(name).mixes_by_target]
-
-
 def mixing_rows():
     """Runs of the table, under all conditions, with weights that change over training."""
-    return [name for name in row_names() if experiment.recipe(name).mixes_by_target]
+    return mixing_rows_of(experiment)
 
 
 def condition_list():
     """Name, title, sources and k of every condition, the experiment's own sources first."""
-    main = experiment.main_condition()
-    return [
-        {
-            "name": name,
-            "title": experiment.conditions[name].title,
-            "sources": list(experiment.conditions[name].sources),
-            "labels_per_class": list(experiment.conditions[name].labels_per_class),
-        }
-        for name in sorted(experiment.conditions, key=lambda name: name != main)
-    ]
-
-
-LOSS_PAIR_METHODS = ("source_only", "gradmix")
-
-
-def loss_pair():
-    """The two k of the paper's Figure 3: the first and the last; none where it cannot be drawn."""
-    ks = experiment.labels_per_class
-    listed = all(method in experiment.methods for method in LOSS_PAIR_METHODS)
-    return [ks[0], ks[-1]] if listed and len(ks) > 1 else []
+    return listed_conditions(experiment)
 
 
 def ablation_metrics(ablation):
@@ -102,27 +81,19 @@ def ablation_metrics(ablation):
     return metric_files(chosen.labels_per_class or None, list(chosen.methods))
 
 
+def tables_of(stem):
+    """Files of a table, in all formats."""
+    return expand(f"{OUT}/tables/{stem}.{{format}}", format=TABLE_FORMATS, allow_missing=True)
+
+
 def ablation_tables():
     """Table files of all ablations."""
-    return expand(
-        f"{OUT}/tables/ablation-{{ablation}}.{{kind}}",
-        ablation=list(experiment.ablations),
-        kind=("csv", "md", "tex"),
-    )
+    return [file for name in experiment.ablations for file in tables_of(f"ablation-{name}")]
 
 
 def table2_files():
     """Table files of the grid, where all its members are evaluated."""
-    return expand(
-        f"{OUT}/tables/table2-k{{k}}.{{kind}}",
-        k=experiment.grid.evaluate_at,
-        kind=("csv", "md", "tex"),
-    )
-
-
-def sweeps():
-    """Whether numbers of models and thresholds are compared."""
-    return bool(experiment.pseudo_labels.sweep.models and experiment.pseudo_labels.sweep.thresholds)
+    return [file for k in experiment.grid.evaluate_at for file in tables_of(f"table2-k{k}")]
 
 
 def all_ablation_metrics():
@@ -149,53 +120,67 @@ def figures_of(stem):
     return expand(f"{FIGURE}/{stem}.{{format}}", format=FORMATS, allow_missing=True)
 
 
-def figure_list():
-    """All figures: kind, stem, and what it is of; in the order of the report."""
-    first = {"labels_per_class": experiment.labels_per_class[0]}
-    figures = [
-        ("samples", "samples", first),
-        ("accuracy", "accuracy", {}),
-        ("ranks", "ranks", {}),
-    ]
-    if experiment.conditions:
-        figures.append(("conditions", "conditions", {}))
-        for k in experiment.labels_per_class if mixing_rows() else []:
-            figures.append(("source_weights", f"source_weights-k{k}", {"labels_per_class": k}))
-    for k in experiment.labels_per_class:
-        of = {"labels_per_class": k}
-        figures.append(("hyper_validation_loss", f"hyper_validation_loss-k{k}", of))
-        for method in mixing_methods():
-            stem = f"layer_weights-{method}-k{k}"
-            figures.append(("layer_weights", stem, {"method": method, **of}))
-        if mixing_methods():
-            figures.append(("adaptive_rate", f"adaptive_rate-k{k}", of))
-        figures.append(("confusion", f"confusion-k{k}", of))
-    if loss_pair():
-        figures.append(("hyper_validation_loss_pair", "hyper_validation_loss_pair", {}))
-    for ablation, settings in experiment.ablations.items():
-        of = {"ablation": ablation, "title": settings.title}
-        figures.append(("ablation", f"ablation-{ablation}", of))
-    for k in experiment.grid.evaluate_at:
-        figures.append(("grid_heat_map", f"grid_heat_map-k{k}", {"labels_per_class": k}))
-    if sweeps():
-        figures.append(("pseudo_label_sweep", "pseudo_label_sweep", {}))
-    if pseudo_labelled():
-        figures.append(("pseudo_label_quality", "pseudo_label_quality", {}))
-    order = list(dict.fromkeys(kind for kind, _, _ in figures))
-    return sorted(figures, key=lambda figure: order.index(figure[0]))
-
-
 def all_figures():
-    """Files of all figures."""
-    return [file for _, stem, _ in figure_list() for file in figures_of(stem)]
+    """What stands for all figures: their files, or the manifests of packs."""
+    if experiment.resources.figures_per_job == 1:
+        return [file for stem in FIGURES for file in figures_of(stem)]
+    return expand(FIGURE_PACK.manifest, pack=list(FIGURE_PACKS))
+
+
+# Where the files lie that a declaration names by what they hold: manifests, but for those of PLAIN.
+PLAIN = ("domains", "grid", "sweeps")
+FIGURE_FILES = {
+    "metrics": lambda methods, ks: metric_files(ks, methods),
+    "runs": lambda methods, ks: record_files(methods, ks),
+    "domains": lambda methods, ks: domain_files(*used_domains()),
+    "splits": lambda methods, ks: per_draw(SPLIT, ks)[:1],
+    "predictions": lambda methods, ks: per_draw(PREDICTIONS, ks)[:1],
+    "quality": lambda methods, ks: per_draw(QUALITY, ks),
+    "grid": lambda methods, ks: per_draw(f"{GRID}/metrics.parquet", ks),
+    "sweeps": lambda methods, ks: per_draw(
+        f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet", ks
+    ),
+}
+
+
+def figures_input(stems):
+    """What figures read: files by stem and argument."""
+    files = {}
+    for stem in stems:
+        drawing = FIGURES[stem].drawing
+        for argument, wanted in drawing.files.items():
+            ks = wanted.labels_per_class or ([drawing.k] if drawing.k else None)
+            files[f"{stem}.{argument}"] = FIGURE_FILES[wanted.holds](wanted.methods, ks)
+    return files
+
+
+def figures_parameters(stems):
+    """Module, path without format, names of files by argument, and other arguments of each figure."""
+    return [
+        {
+            "module": FIGURES[stem].module,
+            "stem": f"{FIGURE}/{stem}",
+            "files": {name: f"{stem}.{name}" for name in FIGURES[stem].drawing.files},
+            "manifests": [
+                name
+                for name, wanted in FIGURES[stem].drawing.files.items()
+                if wanted.holds not in PLAIN
+            ],
+            "arguments": FIGURES[stem].arguments,
+        }
+        for stem in stems
+    ]
+
+
+def figures_code(stems):
+    """Fingerprint of the code that draws them."""
+    modules = sorted({FIGURES[stem].module for stem in stems})
+    return fingerprint("gradmix.results.figures.writer", *modules)
 
 
 def report_figures():
-    """The figures as the report takes them: photographs as PNG, drawings as SVG."""
-    return [
-        {"kind": kind, "file": f"{FIGURE}/{stem}.{'png' if kind == 'samples' else 'svg'}", **of}
-        for kind, stem, of in figure_list()
-    ]
+    """The figures as the report takes them."""
+    return [figure.described(FIGURE) for figure in FIGURES.values()]
 
 
 def reported_configuration():

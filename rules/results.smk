@@ -4,11 +4,11 @@
 rule tables:
     input:
         metrics=metric_files(methods=row_names()),
-        runs=run_files("run.json", row_names()),
-        curves=run_files("curves.parquet", mixing_rows()) if mixing_rows() else [],
+        runs=record_files(row_names()),
+        curves=record_files(mixing_rows()) if mixing_rows() else [],
         splits=per_draw(SPLIT),
         enlarged=if_pseudo_labelled(per_draw(ENLARGED)),
-        domains=expand(f"{DOMAIN}/domain.json", domain=used_domains()),
+        domains=domain_files(*used_domains()),
     output:
         TABLES,
     log:
@@ -32,18 +32,42 @@ rule tables:
         "../workflow_scripts/tables.py"
 
 
+rule ablation:
+    input:
+        lambda wildcards: ablation_metrics(wildcards.ablation),
+    output:
+        tables_of("ablation-{ablation}"),
+    log:
+        log_of("ablation", "{ablation}"),
+    benchmark:
+        benchmark_of("ablation", "{ablation}")
+    conda:
+        CONDA
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+        gpu=0,
+    params:
+        title=lambda wildcards: experiment.ablations[wildcards.ablation].title,
+        methods=lambda wildcards: experiment.rows(wildcards.ablation),
+        code=lambda wildcards: fingerprint("gradmix.results.ablations"),
+    script:
+        "../workflow_scripts/ablation.py"
+
+
 rule report:
     input:
-        figures=[figure["file"] for figure in report_figures()],
+        figures=all_figures(),
         ablations=all_ablation_metrics(),
         metrics=metric_files(methods=row_names()),
         runs=record_files(row_names()),
         splits=per_draw(SPLIT),
         enlarged=if_pseudo_labelled(per_draw(ENLARGED)),
         ensembles=if_pseudo_labelled(per_draw(ENSEMBLE)),
-        summaries=if_pseudo_labelled(per_draw(f"{PSEUDO_LABELS}/summary.json")),
-        quality=if_pseudo_labelled(per_draw(f"{PSEUDO_LABELS}/quality.json")),
-        domains=expand(f"{DOMAIN}/domain.json", domain=used_domains()),
+        summaries=if_pseudo_labelled(per_draw(PREDICTIONS)),
+        quality=if_pseudo_labelled(per_draw(QUALITY)),
+        domains=domain_files(*used_domains()),
     output:
         REPORT,
     log:

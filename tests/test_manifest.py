@@ -1,11 +1,12 @@
 """A manifest stands for its files as long as all of them are there."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from gradmix.manifest import fault, write_manifest
+from gradmix.manifest import fault, files_in, write_manifest
 
 
 @pytest.fixture
@@ -33,6 +34,22 @@ def test_a_missing_file_is_named(made, tmp_path):
 def test_a_file_of_another_size_is_named(made, tmp_path):
     (tmp_path / "runs" / "a" / "model").write_text("half")
     assert fault(made) == f"{tmp_path}/runs/a/model has 4 bytes, and had 7"
+
+
+def test_another_file_of_the_same_size_is_named_and_a_time_stamp_alone_is_not(made, tmp_path):
+    os.utime(tmp_path / "runs" / "a" / "model", (1, 1))
+    assert fault(made) is None
+    (tmp_path / "runs" / "a" / "model").write_text("WEIGHTS")
+    assert fault(made) == f"{tmp_path}/runs/a/model has other content"
+
+
+def test_its_files_are_listed_in_order_and_by_name(made, tmp_path):
+    (tmp_path / "notes").write_text("")
+    other = tmp_path / "packs" / "notes.json"
+    write_manifest(other, [tmp_path / "notes"])
+    models = [f"{tmp_path}/runs/{name}/model" for name in "ab"]
+    assert files_in([str(other), str(made)]) == [f"{tmp_path}/notes", *models]
+    assert files_in([str(other), str(made)], "model") == files_in(str(made)) == models
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": {"a": 1}}'])

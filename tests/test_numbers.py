@@ -120,7 +120,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def _difference(values: Values, reference: Values) -> Summary | None:
-    return summarise(values[draw] - reference[draw] for draw in values if draw in reference)
+    common = [values[draw] - reference[draw] for draw in values if draw in reference]
+    return summarise(common) if common else None
 
 
 # Marks in prose: <!-- FOLDER[/TABLE]: accuracy METHOD [CONDITION] k=K -->, <!-- ...: minus METHOD REFERENCE ... --> or
@@ -224,8 +225,7 @@ def _of_runs(table: Table, titles: dict[str, str]) -> Iterator[Entry]:
     for rows in table.values.values():
         for (method, condition, k), values in rows.items():
             title = titles.get(method)
-            if (summary := summarise(values.values())) is not None:
-                yield Entry(title, k, _parts(summary))
+            yield Entry(title, k, _parts(summarise(values.values())))
             for (other, at, other_k), reference in rows.items():
                 # Methods under one condition (of which no source means every one), or one method under two.
                 together = at == condition or "" in (at, condition)

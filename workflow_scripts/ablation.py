@@ -1,16 +1,15 @@
-"""Table and figure of one ablation."""
+"""Table of one ablation."""
 
 from gradmix_stage import folder, stage
 
 with stage(snakemake) as log:
+    from gradmix.manifest import files_in
     from gradmix.results.ablations import write_ablation
-    from gradmix.results.figures.ablation import write
-    from gradmix.results.figures.style import stem_of
 
-    parameters = snakemake.params
-    name = snakemake.wildcards.ablation
     write_ablation(
-        name, parameters.title, snakemake.input, parameters.methods, folder(snakemake.output.tables)
+        snakemake.wildcards.ablation,
+        snakemake.params.title,
+        files_in(snakemake.input),
+        snakemake.params.methods,
+        folder(snakemake.output),
     )
-    figure = stem_of(snakemake.output.figures[0])
-    write(snakemake.input, parameters.methods, figure, title=parameters.title)

@@ -1,31 +1,19 @@
-"""V, filled up with hard-labelled images of U, and S_u, the rest of them; of one draw or several."""
+"""V, filled up with hard-labelled images of U, and S_u, the rest of them; for every draw of a pack."""
 
-from gradmix_stage import by_member, folder, stage
+from gradmix_stage import folder, stage
 
 with stage(snakemake) as log:
-    import pandas as pd
+    from gradmix.manifest import write_manifest
+    from gradmix.pseudo_labels import write_enlarged
 
-    from gradmix.domains.format import open_domain
-    from gradmix.files import read_json, write_json
-    from gradmix.pseudo_labels import enlarge
-
-    target = open_domain(folder(snakemake.input.target))
-    count = len(snakemake.output)
-    files = zip(
-        by_member(snakemake.input.split, count),
-        by_member(snakemake.input.predictions, count),
-        snakemake.output,
-        strict=True,
-    )
-    for (of_draw,), (predictions,), output in files:
-        split = read_json(of_draw)
-        enlarged = enlarge(
-            split,
-            target.labels[split["V"]].tolist(),
-            pd.read_parquet(predictions),
+    for draw in snakemake.params.draws:
+        write_enlarged(
+            target=folder(snakemake.input.target),
+            split=draw["split"],
+            predictions=draw["predictions"],
             to=snakemake.params.to,
             seed=snakemake.params.seed,
+            output=draw["enlarged"],
+            log=log,
         )
-        for note in enlarged["notes"]:
-            log(f"note: {note}")
-        write_json(output, enlarged)
+    write_manifest(snakemake.output[0], [draw["enlarged"] for draw in snakemake.params.draws])

@@ -1,29 +1,24 @@
-"""Chosen checkpoints on the test images, of one run or several: the one place where they are read."""
+"""Chosen checkpoints of a pack of runs on the test images: the one place where they are read."""
 
 from pathlib import Path
 
-from gradmix_stage import by_member, device, folder, labels_per_class, stage
+from gradmix_stage import device, folder, labels_per_class, stage
 
 with stage(snakemake) as log:
+    from gradmix.manifest import write_manifest
     from gradmix.training.predict import evaluate_run
 
-    count = len(snakemake.output)
     where = device(snakemake, log)
-    files = zip(
-        by_member(snakemake.input.run, count),
-        by_member(snakemake.input.split, count),
-        snakemake.output,
-        strict=True,
-    )
-    for run, (split,), output in files:
+    for run in snakemake.params.runs:
         evaluate_run(
-            run=folder(run),
+            run=Path(run["run"]),
             target=folder(snakemake.input.target),
             test=folder(snakemake.input.test),
-            split=Path(split),
+            split=Path(run["split"]),
             labels_per_class=labels_per_class(snakemake),
-            output=Path(output),
+            output=Path(run["metrics"]),
             device=where,
             threads=snakemake.threads,
             log=log,
         )
+    write_manifest(snakemake.output[0], [run["metrics"] for run in snakemake.params.runs])

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from gradmix_stage import device, folder, folders, stage
+from gradmix_stage import device, folder, stage
 
 with stage(snakemake) as log:
     from gradmix.training.grid_analysis import evaluate_members
 
+    files = snakemake.params.files
     evaluate_members(
-        members=folders(snakemake.input.models),
+        members={name: Path(run) for name, run in files["members"].items()},
         target=folder(snakemake.input.target),
         test=folder(snakemake.input.test),
-        split=Path(snakemake.input.split),
+        split=Path(files["split"]),
         output=Path(snakemake.output[0]),
         device=device(snakemake, log),
         threads=snakemake.threads,

@@ -1,12 +1,9 @@
-"""Figures, one or a pack of them, each by the `write` of its kind's module."""
-
-from importlib import import_module
+"""Figures, one or a pack of them."""
 
 from gradmix_stage import stage
 
 with stage(snakemake) as log:
-    for number, figure in enumerate(snakemake.params.figures):
-        module = import_module(f"gradmix.results.figures.{figure['kind']}")
-        files = {name: snakemake.input[f"{name}_{number}"] for name in figure["files"]}
-        module.write(stem=figure["stem"], **files, **figure["arguments"])
-        log(figure["stem"])
+    from gradmix.results.figures.writer import write_figures
+
+    manifest = snakemake.output.get("manifest")
+    write_figures(snakemake.params.figures, snakemake.input, manifest, log)

@@ -115,30 +115,6 @@ def folder(files: Iterable[str]) -> Path:
     return found.pop()
 
 
-def folders_of_draws(files: Iterable[str]) -> list[Path]:
-    """The folders of a pack's outputs, one by one."""
-    return list(dict.fromkeys(Path(file).parent for file in files))
-
-
-def by_member(files: Any, members: int) -> list[list[str]]:
-    """The files of each member of a pack, of files that lie member by member in one list."""
-    names = [files] if isinstance(files, str) else list(files)
-    size = len(names) // members
-    assert size * members == len(names), (names, members)
-    return [names[index * size : (index + 1) * size] for index in range(members)]
-
-
-def draw_of(snakemake: Any, path: Path) -> int:
-    """The draw of one of the job's outputs: the job's own, or in a pack the number that the path's name begins with."""
-    own = dict(snakemake.wildcards.items())
-    return int(own["draw"] if "draw" in own else path.name.partition(".")[0])
-
-
-def stem(snakemake: Any) -> Path:
-    """Path of a figure without its format."""
-    return Path(os.path.splitext(snakemake.output[0])[0])
-
-
 def labels_per_class(snakemake: Any) -> int:
     """The job's k."""
     return int(snakemake.wildcards.labels_per_class)

@@ -1,28 +1,28 @@
-"""Hard and soft labels of U by the ensemble, of one draw or several."""
+"""Hard and soft labels of U by the ensemble, for every draw of a pack."""
 
 from pathlib import Path
 
-from gradmix_stage import by_member, device, folder, folders_of_draws, stage
+from gradmix_stage import device, folder, stage
 
 with stage(snakemake) as log:
+    from gradmix.manifest import write_manifest
     from gradmix.training.predict import pseudo_label
 
-    outputs = folders_of_draws(snakemake.output)
+    draws = snakemake.params.draws
     where = device(snakemake, log)
-    files = zip(
-        by_member(snakemake.input.ensemble, len(outputs)),
-        by_member(snakemake.input.split, len(outputs)),
-        outputs,
-        strict=True,
-    )
-    for (ensemble,), (split,), output in files:
+    for draw in draws:
         pseudo_label(
-            ensemble=Path(ensemble),
+            ensemble=Path(draw["ensemble"]),
             target=folder(snakemake.input.target),
-            split=Path(split),
+            split=Path(draw["split"]),
             threshold=snakemake.params.threshold,
-            output=output,
+            output=Path(draw["predictions"]).parent,
             device=where,
             threads=snakemake.threads,
             log=log,
         )
+    names = ("predictions.parquet", "summary.json")
+    write_manifest(
+        snakemake.output[0],
+        [Path(draw["predictions"]).with_name(name) for draw in draws for name in names],
+    )

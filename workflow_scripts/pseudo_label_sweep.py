@@ -7,10 +7,11 @@ from gradmix_stage import device, folder, stage
 with stage(snakemake) as log:
     from gradmix.training.grid_analysis import sweep_labels
 
+    files = snakemake.params.files
     sweep_labels(
-        records={Path(file).parent.name: Path(file) for file in snakemake.input.records},
+        records={name: Path(run, "run.json") for name, run in files["members"].items()},
         target=folder(snakemake.input.target),
-        split=Path(snakemake.input.split),
+        split=Path(files["split"]),
         models=snakemake.params.models,
         thresholds=snakemake.params.thresholds,
         output=Path(snakemake.output[0]),

@@ -3,27 +3,32 @@
 from gradmix_stage import stage
 
 with stage(snakemake) as log:
-    from gradmix.results.configuration import configuration_text
+    from gradmix.manifest import files_in
+    from gradmix.results.experiment import read_experiment
+    from gradmix.results.facts import configuration_text
     from gradmix.results.report import write_report
 
     configuration = snakemake.params.configuration
-    write_report(
-        snakemake.output[0],
-        title=configuration["title"],
-        configuration=configuration_text(configuration),
-        methods=snakemake.params.methods,
-        metric_files=snakemake.input.metrics,
-        run_files=snakemake.input.runs,
-        split_files=snakemake.input.splits,
-        domain_files=snakemake.input.domains,
-        enlarged_files=snakemake.input.enlarged,
-        ensemble_files=snakemake.input.ensembles,
-        summary_files=snakemake.input.summaries,
-        quality_files=snakemake.input.quality,
+    experiment = read_experiment(
+        files_in(snakemake.input.metrics),
+        files_in(snakemake.input.runs),
+        snakemake.params.methods,
         conditions=snakemake.params.conditions,
-        figures=snakemake.params.figures,
-        ablations=snakemake.params.ablations,
-        ablation_metric_files=snakemake.input.ablations,
+        split_files=files_in(snakemake.input.splits),
+        enlarged_files=files_in(snakemake.input.enlarged),
+        domain_files=snakemake.input.domains,
         paper=configuration["paper_numbers"],
         has_clips=snakemake.params.has_clips,
+    )
+    write_report(
+        snakemake.output[0],
+        experiment,
+        title=configuration["title"],
+        configuration=configuration_text(configuration),
+        ensemble_files=files_in(snakemake.input.ensembles),
+        summary_files=files_in(snakemake.input.summaries, "summary.json"),
+        quality_files=files_in(snakemake.input.quality),
+        figures=snakemake.params.figures,
+        ablations=snakemake.params.ablations,
+        ablation_metric_files=files_in(snakemake.input.ablations),
     )

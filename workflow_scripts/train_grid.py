@@ -1,30 +1,20 @@
-"""A pack of the grid's members, trained for one k and one or several draws.
+"""A pack of the grid's members, trained for one k and every draw of a pack; beta and gamma are in their names."""
 
-A member's beta and gamma are in its folder's name.
-"""
+from pathlib import Path
 
-from dataclasses import replace
-
-from gradmix_stage import by_member, draw_of, folders_of_draws, stage
-from training_job import training_jobs
+from gradmix_stage import stage
+from training_job import train_to_manifest, training_jobs
 
 with stage(snakemake) as log:
     from gradmix.config import grid_member
     from gradmix.training.job import Run
-    from gradmix.training.launch import train_runs
     from gradmix.training.settings import RunSettings
 
-    folders = folders_of_draws(snakemake.output)
-    draws = list(dict.fromkeys(draw_of(snakemake, folder.parent) for folder in folders))
-    jobs = training_jobs(snakemake, draws, log)
     grid = RunSettings.from_json(snakemake.params.settings)
-    for job, outputs in zip(jobs, by_member(folders, len(draws)), strict=True):
-        runs = [
-            Run(
-                replace(grid_member(grid, folder.name), title=f"GradMix, {folder.name}"),
-                job,
-                folder,
-            )
-            for folder in outputs
-        ]
-        train_runs(runs, log)
+    members = {member: grid_member(grid, member) for member in snakemake.params.members}
+    runs = [
+        Run(settings, job, Path(str(folder).format(member=member)))
+        for job, folder in training_jobs(snakemake, log)
+        for member, settings in members.items()
+    ]
+    train_to_manifest(runs, snakemake.output[0], log)

@@ -1,13 +1,14 @@
-"""The files and numbers of training jobs, from Snakemake's object."""
+"""Training jobs from Snakemake's object, and the manifest of what they made."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradmix_stage import Log, by_member, device, experiment, folders, labels_per_class
+from gradmix_stage import Log, device, experiment, folders, labels_per_class
 
 
-def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
-    """What `gradmix.training.job.Run` asks for besides a method's settings, for each draw; a GPU is taken for all."""
+def training_jobs(snakemake: Any, log: Log) -> list[tuple[Any, Path]]:
+    """The files and numbers of every draw in the pack, and its run's folder; a GPU is taken for all."""
     from gradmix.training.job import Job
     from gradmix.training.settings import Pace
 
@@ -26,12 +27,25 @@ def training_jobs(snakemake: Any, draws: list[int], log: Log) -> list[Any]:
     }
     if snakemake.input.get("weights"):
         shared["weights"] = Path(snakemake.input.weights)
-    own = {
-        name: by_member(snakemake.input.get(name), len(draws))
-        for name in ("split", "enlarged", "predictions", "initial")
-        if snakemake.input.get(name)
-    }
+    names = ("split", "enlarged", "predictions", "initial")
     return [
-        Job(**shared, draw=draw, **{name: Path(files[index][0]) for name, files in own.items()})
-        for index, draw in enumerate(draws)
+        (
+            Job(
+                **shared,
+                draw=draw["draw"],
+                **{name: Path(draw[name]) for name in names if name in draw},
+            ),
+            Path(draw["run"]),
+        )
+        for draw in snakemake.params.draws
     ]
+
+
+def train_to_manifest(runs: Sequence[Any], manifest: str, log: Log) -> None:
+    """Train runs, and write what stands for all of their files."""
+    from gradmix.manifest import write_manifest
+    from gradmix.training.launch import train_runs
+    from gradmix.training.store import RECORD
+
+    train_runs(runs, log)
+    write_manifest(manifest, [run.output / name for run in runs for name in RECORD])

@@ -373,4 +373,9 @@ def grid_member(settings: RunSettings, member: str) -> RunSettings:
         values = {"beta": float(beta.removeprefix("beta")), "gamma": float(gamma)}
     except ValueError:
         raise ValueError(f"{member!r} is no member of a grid (such as beta10-gamma0.6)") from None
-    return replace(settings, member=member, gradmix={**settings.gradmix, **values})
+    return replace(
+        settings,
+        member=member,
+        title=f"GradMix, {member}",
+        gradmix={**settings.gradmix, **values},
+    )

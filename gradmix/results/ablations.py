@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from gradmix.files import write_text
 from gradmix.results.accuracy import (
     CLEAR_STUDENT,
     by_draw,
@@ -17,18 +16,17 @@ from gradmix.results.accuracy import (
     differences,
     summaries,
 )
-from gradmix.results.layout import Cell, Table, percent, to_latex, to_markdown
+from gradmix.results.layout import Cell, Table, percent, write_table
 from gradmix.results.records import Method, has_videos, listed_metrics, read_metrics
-
-RENEWED = "accuracy_statistics_on_V"
+from gradmix.results.table_files import renewed
 
 
 def ablation_table(
     name: str, title: str, metrics: pd.DataFrame, methods: Sequence[Method]
 ) -> Table:
-    """The table of one ablation; see `write_ablation`."""
+    """Return the table of one ablation; see `write_ablation`."""
     metrics = listed_metrics(metrics, methods)
-    cells, renewed = summaries(metrics), summaries(metrics, RENEWED)
+    cells, on_V = summaries(metrics), summaries(metrics, renewed("accuracy"))
     reference = methods[0]
     compared = differences(metrics, reference["name"])
     shown = [method for method in methods if any(key[0] == method["name"] for key in cells)]
@@ -37,7 +35,7 @@ def ablation_table(
         head += [f"k = {k}", f"minus the first, k = {k}", f"statistics of V, k = {k}"]
         for row, method in zip(rows, shown, strict=True):
             key = (method["name"], k)
-            cell, other, difference = cells.get(key), renewed.get(key), compared.get(key)
+            cell, other, difference = cells.get(key), on_V.get(key), compared.get(key)
             row.append(Cell(percent(cell.mean, cell.error) if cell else "–"))
             row.append(Cell(difference_text(difference) if difference else "–"))
             row.append(Cell(percent(other.mean, other.error) if other else "–"))
@@ -53,28 +51,28 @@ def ablation_table(
 
 
 def ablation_sentence(metrics: pd.DataFrame, methods: Sequence[Method]) -> str:
-    """What an ablation found, in words: which rows differ from the first one clearly."""
+    """Return which rows differ clearly from the first one, in words."""
     metrics = listed_metrics(metrics, methods)
     reference = methods[0]
     titles = {method["name"]: method["title"] for method in methods}
-    clear, open_ = [], 0
+    clear, unclear = [], 0
     for (name, k), difference in differences(metrics, reference["name"]).items():
         if difference.clear:
             word = "above" if difference.mean > 0 else "below"
             points = difference_text(difference).replace("*", "")
             clear.append(f"{titles[name]} is {word} it at k = {k} ({points} points)")
         else:
-            open_ += 1
+            unclear += 1
     if not clear:
-        return f"No row is told from {reference['title']} by these draws."
-    rest = f"; the other {open_} comparisons are open" if open_ else ""
+        return f"No row can be separated from {reference['title']} by these draws."
+    rest = f"; the other {unclear} comparisons are not clear" if unclear else ""
     return f"Against {reference['title']}: {', '.join(clear)}{rest}."
 
 
 def ablation_parts(
     ablations: Iterable[Mapping[str, Any]], metric_files: Iterable[str | Path]
 ) -> list[dict[str, Any]]:
-    """Title, sentence and table of every ablation, for the report.
+    """Return title, sentence and table of every ablation, for the report.
 
     Args:
         ablations: name, title, methods and, where it is not made everywhere, labels_per_class of each.
@@ -118,7 +116,7 @@ def write_ablation(
     metrics = listed_metrics(read_metrics(metric_files), methods)
     table = ablation_table(name, title, metrics, methods)
     titles = {method["name"]: method["title"] for method in methods}
-    reference = by_draw(metrics, "accuracy")
+    accuracies = by_draw(metrics, "accuracy")
     first = methods[0]["name"]
     rows = [
         {
@@ -127,16 +125,11 @@ def write_ablation(
             "labels_per_class": k,
             "draw": draw,
             "accuracy_percent": value,
-            "minus_first_points": value - reference[first, k][draw]
-            if draw in reference.get((first, k), {})
+            "minus_first_points": value - accuracies[first, k][draw]
+            if draw in accuracies.get((first, k), {})
             else None,
         }
-        for (method, k), values in reference.items()
+        for (method, k), values in accuracies.items()
         for draw, value in sorted(values.items())
     ]
-    folder = Path(folder)
-    write_text(folder / f"{table.name}.md", to_markdown(table))
-    write_text(folder / f"{table.name}.tex", to_latex(table))
-    csv = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
-    write_text(folder / f"{table.name}.csv", csv)
-    return [folder / f"{table.name}.{kind}" for kind in ("csv", "md", "tex")]
+    return write_table(Path(folder) / table.name, [table], pd.DataFrame(rows))

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-
-import pandas as pd
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from gradmix.results.conditions import Part
 from gradmix.results.layout import Cell, Table, percent
 from gradmix.results.paper import PaperNumber
 from gradmix.results.records import Method
-from gradmix.results.statistics import Summary, mark_clear, paired_difference, summarise
+from gradmix.results.statistics import Summary, mark_clear, paired_difference
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.core.groupby import SeriesGroupBy
+
+_CELL = ["method", "labels_per_class"]
 Summaries = dict[tuple[str, int], Summary]
 CLEAR = "intervals uncorrected; * = clear: both exclude zero and Holm's correction over the rows of the column keeps it"
 """What captions say of the star behind an interval (see `mark_clear`)."""
@@ -27,27 +32,25 @@ Marks = Mapping[tuple[str, int], tuple[str, ...]]
 
 def by_draw(metrics: pd.DataFrame, column: str) -> dict[tuple[str, int], dict[int, float]]:
     """Return {(method, k): {draw: value in percent}}, without missing values."""
-    values: dict[tuple[str, int], dict[int, float]] = {}
-    for method, labels_per_class, draw, value in zip(
-        metrics["method"],
-        metrics["labels_per_class"],
-        metrics["draw"],
-        metrics[column],
-        strict=True,
-    ):
-        if not pd.isna(value):
-            values.setdefault((method, int(labels_per_class)), {})[int(draw)] = 100 * value
-    return values
+    return {
+        (method, int(k)): dict(zip(values.index.get_level_values("draw"), values, strict=True))
+        for (method, k), values in _cells(metrics, column)
+    }
 
 
 def summaries(metrics: pd.DataFrame, column: str = "accuracy") -> Summaries:
     """Return {(method, k): mean, standard error and number of draws}, in percent."""
-    found = {}
-    for key, values in by_draw(metrics, column).items():
-        summary = summarise(values.values())
-        assert summary is not None  # by_draw makes no empty cells
-        found[key] = summary
-    return found
+    cells = _cells(metrics, column).agg(["mean", "sem", "count"])
+    return {
+        (method, int(k)): Summary(mean, error if count > 1 else None, int(count))
+        for (method, k), mean, error, count in cells.itertuples()
+    }
+
+
+def _cells(metrics: pd.DataFrame, column: str) -> SeriesGroupBy:
+    """Values in percent with their draws, without missing ones, by method and k in the order of the rows."""
+    values = 100 * metrics.set_index([*_CELL, "draw"])[column].dropna()
+    return values.groupby(level=_CELL, sort=False)
 
 
 def differences(
@@ -58,12 +61,12 @@ def differences(
     Those of one k are a column: `clear` is corrected over its rows (see `mark_clear`).
     """
     values = by_draw(metrics, column)
-    found = {}
-    for (method, labels_per_class), draws in values.items():
-        difference = paired_difference(draws, values.get((reference, labels_per_class), {}))
+    cells = {}
+    for (method, k), draws in values.items():
+        difference = paired_difference(draws, values.get((reference, k), {}))
         if method != reference and difference is not None:
-            found[method, labels_per_class] = difference
-    return clear_by_k(found)
+            cells[method, k] = difference
+    return clear_by_k(cells)
 
 
 def clear_by_k(cells: Summaries) -> Summaries:
@@ -135,39 +138,26 @@ def accuracy_table(
         paper_remark: stands below, where the paper's numbers are shown.
         labelled: what k counts, images or clips.
     """
+    paper, marks, tried = paper or {}, marks or {}, tried or {}
     cells = [summaries(part.metrics, column) for part in parts]
     draws, most = _draws_text(cell for own in cells for cell in own.values())
-    evaluated = {method for own in cells for method, _ in own}
-    shown = [method for method in methods if method["name"] in evaluated]
-    paper, marks, tried = paper or {}, marks or {}, tried or {}
-    head, groups = ["Method"], [("", 1)]
-    rows = [[Cell(method["title"])] for method in shown]
+    blocks = []
+    runs_of_row: dict[str, list[str]] = {}
     for part, own in zip(parts, cells, strict=True):
         runs = {row["name"]: row["run"] for row in part.methods}
-        before = len(head)
-        for k in columns_k(own):
-            keys = [(method["name"], k) for method in shown]
-            head.append(f"k = {k}")
-            for row, key in zip(rows, keys, strict=True):
-                letters = marks.get((runs.get(key[0], ""), k), ())
-                row.append(Cell(cell_text(own.get(key), most), tuple(letters)))
-            if part is parts[0] and any(key in paper for key in keys):
-                head.append(f"paper, k = {k}")
-                for row, key in zip(rows, keys, strict=True):
-                    row.append(Cell(percent(*paper.get(key, (None, None)))))
-        if len(head) > before:
-            groups.append((part.title, len(head) - before))
+        texts = {
+            (name, k): Cell(cell_text(cell, most), tuple(marks.get((runs.get(name, ""), k), ())))
+            for (name, k), cell in own.items()
+        }
+        blocks.append(Block(part.title, texts, paper if part is parts[0] else {}))
+        for name, run in runs.items():
+            runs_of_row.setdefault(name, []).append(run)
+    shown, head, rows, groups = side_by_side(methods, blocks)
     if any(count > 1 for count in tried.values()):
         head.append("tried")
         groups.append(("", 1))
         for row, method in zip(rows, shown, strict=True):
-            names = [
-                own["run"]
-                for part in parts
-                for own in part.methods
-                if own["name"] == method["name"]
-            ]
-            row.append(Cell(str(max(tried.get(name, 1) for name in names))))
+            row.append(Cell(str(max(tried.get(run, 1) for run in runs_of_row[method["name"]]))))
     quoted = any(text.startswith("paper") for text in head)
     return Table(
         column,
@@ -178,6 +168,42 @@ def accuracy_table(
         few_draws_remarks(most) + ([paper_remark] if quoted else []),
         groups=tuple(groups) if len(parts) > 1 else (),
     )
+
+
+@dataclass(frozen=True)
+class Block:
+    """Cells by method and k that stand beside other blocks under a common title, and the paper's numbers for them."""
+
+    title: str
+    cells: Mapping[tuple[str, int], Cell]
+    paper: Mapping[tuple[str, int], PaperNumber] = field(default_factory=dict)
+
+
+def side_by_side(
+    methods: Sequence[Method], blocks: Sequence[Block], equals: str = " = "
+) -> tuple[list[Method], list[str], list[list[Cell]], list[tuple[str, int]]]:
+    """Return the methods with any cell, and the head, rows and groups of a table of the blocks, with a column per k.
+
+    The paper's numbers stand beside a column of which it has any. `equals` stands between k and its value.
+    """
+    evaluated = {name for block in blocks for name, _ in block.cells}
+    shown = [method for method in methods if method["name"] in evaluated]
+    head, groups = ["Method"], [("", 1)]
+    rows = [[Cell(method["title"])] for method in shown]
+    for block in blocks:
+        before = len(head)
+        for k in columns_k(block.cells):
+            keys = [(method["name"], k) for method in shown]
+            head.append(f"k{equals}{k}")
+            for row, key in zip(rows, keys, strict=True):
+                row.append(block.cells.get(key, Cell("–")))
+            if any(key in block.paper for key in keys):
+                head.append(f"paper, k{equals}{k}")
+                for row, key in zip(rows, keys, strict=True):
+                    row.append(Cell(percent(*block.paper.get(key, (None, None)))))
+        if len(head) > before:
+            groups.append((block.title, len(head) - before))
+    return shown, head, rows, groups
 
 
 def interval_text(interval: tuple[float, float] | None, star: bool = False) -> str:
@@ -218,11 +244,11 @@ def difference_table(
     titles = {method["name"]: method["title"] for method in methods}
     rows = []
     for method in methods:
-        found = [cells.get((method["name"], labels_per_class)) for cells in at_k.values()]
-        if not any(found):
+        compared = [cells.get((method["name"], labels_per_class)) for cells in at_k.values()]
+        if not any(compared):
             continue
         row = [Cell(method["title"])]
-        for summary in found:
+        for summary in compared:
             row.append(Cell(cell_text(summary, most, signed=True)))
             if has_bootstrap:
                 row.append(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from gradmix.results.records import Method
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gradmix.config.experiment import Config
 
 Condition = Mapping[str, Any]
 """name, title, sources and labels_per_class (the k it is evaluated at; empty: all) of a condition."""
@@ -29,6 +32,20 @@ class Part:
     metrics: pd.DataFrame
 
 
+def listed_conditions(experiment: Config) -> list[Condition]:
+    """Return the conditions of an experiment, its own sources' first."""
+    main = experiment.main_condition()
+    return [
+        {
+            "name": name,
+            "title": experiment.conditions[name].title,
+            "sources": list(experiment.conditions[name].sources),
+            "labels_per_class": list(experiment.conditions[name].labels_per_class),
+        }
+        for name in sorted(experiment.conditions, key=lambda name: name != main)
+    ]
+
+
 def plain_name(row: Method) -> str:
     """The name of a row's method, without the condition that it was trained in."""
     return row.get("method", row["name"])
@@ -45,12 +62,11 @@ def plain_rows(methods: Sequence[Method]) -> list[Method]:
 def titled_rows(methods: Sequence[Method], conditions: Sequence[Condition]) -> list[Method]:
     """Return the rows under their runs' names, with titles that say the condition where there are several."""
     titles = {row["name"]: row["title"] for row in plain_rows(methods)}
-    of = {condition["name"]: condition["title"] for condition in conditions}
-    found: list[Method] = []
-    for row in methods:
-        title, condition = titles[plain_name(row)], of.get(row.get("condition", ""))
-        found.append({**row, "title": f"{title} ({condition})" if condition else title})
-    return found
+    where = {condition["name"]: f" ({condition['title']})" for condition in conditions}
+    return [
+        {**row, "title": titles[plain_name(row)] + where.get(row.get("condition", ""), "")}
+        for row in methods
+    ]
 
 
 def part_rows(methods: Sequence[Method], condition: str) -> list[Method]:

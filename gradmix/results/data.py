@@ -1,15 +1,15 @@
-"""The table of data set sizes: sources, V, H, U, test, and what pseudo-labels added."""
+"""Sizes of sources, V, H, U and test, what pseudo-labels added, and what was left out while domains were prepared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gradmix.results.layout import Cell, Table, count_range
-from gradmix.results.records import read_json
+from gradmix.results.records import key_of_record, read_json
 
 SET_TITLES = {
     "V": "V, few labelled target images",
@@ -21,59 +21,24 @@ SET_TITLES = {
     "S_u_hard": "S_u, hard pseudo-labels",
     "S_u_soft": "S_u, soft pseudo-labels",
 }
+NAMED = 3
+"""How many left-out files of one reason are named; domain.json lists all."""
+
 _COLUMNS = ["set", "domain", "label_space", "labels_per_class", "draw", "images"]
 
 
-def read_domains(domain_files: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """Return {domain name: domain.json}."""
-    infos = {}
-    for file in domain_files:
-        info = read_json(file)
-        for key in ("name", "label_space", "count"):
-            if key not in info:
-                raise ValueError(f"{file}: the record lacks {key}")
-        infos[info["name"]] = info
-    return infos
-
-
-def read_splits(split_files: Iterable[str | Path]) -> list[dict[str, Any]]:
-    """Return the split records by k and draw."""
-    splits = []
-    for file in split_files:
-        split = read_json(file)
-        for key in ("labels_per_class", "draw", "target", "V", "H", "U", "test"):
-            if key not in split:
-                raise ValueError(f"{file}: the record lacks {key}")
-        splits.append(split)
-    return sorted(splits, key=lambda split: (split["labels_per_class"], split["draw"]))
-
-
-def key_of_file(file: str | Path, record: dict[str, Any]) -> tuple[int, int]:
-    """Return (k, draw) of a record: from the record, or else from its path `.../<k>/<draw>[.enlarged].json` or
-    `.../<k>/<draw>/<name>.json`. Raises `ValueError` if neither says.
-    """
-    if "labels_per_class" in record and "draw" in record:
-        return int(record["labels_per_class"]), int(record["draw"])
-    parts = Path(file).with_name(Path(file).name.split(".")[0]).parts
-    for first, second in ((-2, -1), (-3, -2)):
-        if len(parts) >= -first and parts[first].isdigit() and parts[second].isdigit():
-            return int(parts[first]), int(parts[second])
-    raise ValueError(f"{file}: neither the record nor its path says labels_per_class and draw")
-
-
 def data_sizes(
-    split_files: Iterable[str | Path],
+    splits: Iterable[Mapping[str, Any]],
     enlarged_files: Iterable[str | Path],
-    domain_files: Iterable[str | Path],
+    domains: Mapping[str, Mapping[str, Any]],
 ) -> pd.DataFrame:
     """Return the number of images: columns set, domain, label_space, labels_per_class, draw, images.
 
     A source's images are those of its domain less the ones left out because the target has the same image.
     """
-    domains = read_domains(domain_files)
     rows: list[tuple[str, str, str, int, int, int]] = []
     targets: dict[tuple[int, int], tuple[str, str]] = {}
-    for split in read_splits(split_files):
+    for split in splits:
         key = (split["labels_per_class"], split["draw"])
         target, space = split["target"], split.get("label_space", "")
         targets[key] = (target, space)
@@ -87,7 +52,7 @@ def data_sizes(
             rows.append((name, domain or target, space, *key, len(split.get(name, []))))
     for file in enlarged_files:
         record = read_json(file)
-        key = key_of_file(file, record)
+        key = key_of_record(file, record)
         target, space = targets.get(key, ("", ""))
         for name, rows_key in (
             ("V_enlarged", "V"),
@@ -121,3 +86,32 @@ def data_table(sizes: pd.DataFrame, *, has_clips: bool = False) -> Table:
     counted = "Images per set (of clips, their frames)" if has_clips else "Images per set"
     caption = f"{counted}; a range where draws differ."
     return Table("data", caption, head, rows, text_columns=3)
+
+
+def left_out_sentences(domains: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return per domain with files left out its name, a sentence, and per reason the count and the first names.
+
+    Args:
+        domains: {domain name: domain.json}, in which `left_out` (a list of {"original", "reason"}) may be missing.
+    """
+    parts = []
+    for name, info in domains.items():
+        files: list[Mapping[str, Any]] = list(info.get("left_out") or [])
+        by_reason: dict[str, list[str]] = {}
+        for file in files:
+            reason = str(file.get("reason") or "no reason given")
+            by_reason.setdefault(reason, []).append(str(file.get("original", "")))
+        if not files:
+            continue
+        one = len(files) == 1
+        kept = f", besides the {info['count']:,} images that it has" if "count" in info else ""
+        reasons = []
+        for reason, names in sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0])):
+            more = len(names) - NAMED
+            listed = ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+            reasons.append(f"{len(names):,} {reason} ({listed})")
+        sentence = (
+            f"{len(files):,} file{'' if one else 's'} {'was' if one else 'were'} left out{kept}"
+        )
+        parts.append({"name": name, "sentence": sentence, "reasons": reasons})
+    return parts

@@ -1,4 +1,4 @@
-"""Facts of an experiment for the report page: sources and target, versions and hardware, durations, the ensembles."""
+"""Facts of an experiment for the report page: what was transferred, how it was run and configured, pseudo-labels."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from gradmix.results.data import key_of_file
 from gradmix.results.layout import Cell, Table, count_range
 from gradmix.results.quality import overall_quality, read_quality
-from gradmix.results.records import Method, read_json
+from gradmix.results.records import Method, key_of_record, read_json
+
+_LONG = 20  # values; longer lists of the configuration run on within lines
+_WIDTH = 110
 
 
 def transfer(
@@ -21,7 +23,7 @@ def transfer(
     *,
     has_clips: bool = False,
 ) -> dict[str, Any]:
-    """What was transferred to what: sources, target and test as cards, and the values of k and draws.
+    """Return what was transferred to what: sources, target and test as cards, and the values of k and draws.
 
     `has_clips`: whether the target's images are frames of clips.
     """
@@ -68,7 +70,7 @@ def transfer(
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `3 min 20 s` or `2 h 5 min`."""
+    """Return `45 s`, `3 min 20 s` or `2 h 5 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
@@ -78,20 +80,18 @@ def duration(seconds: float) -> str:
 
 
 def machine_rows(runs: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """(name, value) of versions and hardware; values that differ between runs are all listed."""
-    found: dict[str, list[str]] = {}
+    """Return (name, value) of versions and hardware; values that differ between runs are all listed."""
+    values: dict[str, dict[str, None]] = {}
     for run in runs:
         parts = (run.get("versions") or {}, run.get("hardware") or {})
         for prefix, part in zip(("version of ", "hardware: "), parts, strict=True):
             for name, value in part.items():
-                values = found.setdefault(f"{prefix}{name}", [])
-                if str(value) not in values:
-                    values.append(str(value))
-    return [(name, ", ".join(values)) for name, values in found.items()]
+                values.setdefault(f"{prefix}{name}", {})[str(value)] = None
+    return [(name, ", ".join(different)) for name, different in values.items()]
 
 
 def duration_table(runs: Sequence[Mapping[str, Any]], methods: Sequence[Method]) -> Table:
-    """Runs, steps, time per step and in all, and chosen steps, per method."""
+    """Return the table of runs, steps, time per step and in all, and chosen steps, per method."""
     rows = []
     for method in methods:
         own = [run for run in runs if run["method"] == method["name"]]
@@ -119,21 +119,18 @@ def duration_table(runs: Sequence[Mapping[str, Any]], methods: Sequence[Method])
 def quality_table(
     quality_files: Iterable[str | Path], summary_files: Iterable[str | Path]
 ) -> Table | None:
-    """Pseudo-labels per k and draw over all classes; None if there are none at all."""
-    quality = overall_quality(read_quality(quality_files))
-    summaries = {}
+    """Return the table of pseudo-labels per k and draw over all classes; None if there are none at all."""
+    records = {}
     for file in summary_files:
         record = read_json(file)
-        summaries[key_of_file(file, record)] = record
-    known: dict[tuple[int, int], dict[str, Any]] = {
-        (int(row["labels_per_class"]), int(row["draw"])): {
-            str(name): row[name] for name in row.index
-        }
-        for _, row in quality.iterrows()
+        records[key_of_record(file, record)] = record
+    quality = overall_quality(read_quality(quality_files))
+    known: dict[tuple[int, int], Mapping[Any, Any]] = {
+        (row["labels_per_class"], row["draw"]): row for row in quality.to_dict("records")
     }
     rows = []
-    for key in sorted(known.keys() | summaries.keys()):
-        row: Mapping[str, Any] = known.get(key, summaries.get(key, {}))
+    for key in sorted(known.keys() | records.keys()):
+        row = known.get(key, records.get(key, {}))
         numbers = [row.get(name) for name in ("precision", "coverage", "soft_accuracy")]
         shares = [
             "–" if value is None or math.isnan(value) else f"{100 * value:.2f}" for value in numbers
@@ -156,9 +153,9 @@ def quality_table(
         "Soft labels right, %",
     )
     thresholds = sorted(
-        {record["threshold"] for record in summaries.values() if "threshold" in record}
+        {record["threshold"] for record in records.values() if "threshold" in record}
     )
-    models = sorted({record["R"] for record in summaries.values() if "R" in record})
+    models = sorted({record["R"] for record in records.values() if "R" in record})
     rule = ""
     if len(thresholds) == 1 and len(models) == 1:
         rule = f" Accepted: all {models[0]} models agree and each is above {thresholds[0]:g}."
@@ -167,7 +164,7 @@ def quality_table(
 
 
 def ensemble_table(ensemble_files: Iterable[str | Path]) -> Table | None:
-    """The grid members chosen to give pseudo-labels, with their accuracy on H; None if there are none."""
+    """Return the table of grid members that gave pseudo-labels, with their accuracy on H; None if there are none."""
     rows = {}
     grid_sizes = set()
     for file in ensemble_files:
@@ -180,7 +177,7 @@ def ensemble_table(ensemble_files: Iterable[str | Path]) -> Table | None:
         ]
         values = pd.Series(list(scores.values()), dtype=float)
         spread = "–" if values.empty else f"{100 * values.min():.1f}–{100 * values.max():.1f}"
-        rows[key_of_file(file, record)] = [Cell(", ".join(chosen)), Cell(spread)]
+        rows[key_of_record(file, record)] = [Cell(", ".join(chosen)), Cell(spread)]
     if not rows:
         return None
     body = [[Cell(str(k)), Cell(str(draw)), *rows[k, draw]] for k, draw in sorted(rows)]
@@ -190,3 +187,30 @@ def ensemble_table(ensemble_files: Iterable[str | Path]) -> Table | None:
     )
     head = ("k", "Draw", "Chosen (accuracy on H)", "All of the grid, %")
     return Table("ensemble", caption, head, body, text_columns=3)
+
+
+def configuration_text(configuration: Mapping[str, Any]) -> str:
+    """Return the configuration as YAML; lists and mappings of more than 20 plain values run on within lines."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        pass
+
+    def sequence(dumper: yaml.SafeDumper, values: Any) -> yaml.Node:
+        flow = len(values) > _LONG and all(map(_is_plain, values))
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=flow)
+
+    def mapping(dumper: yaml.SafeDumper, values: Any) -> yaml.Node:
+        flow = len(values) > _LONG and all(map(_is_plain, values.values()))
+        return dumper.represent_mapping("tag:yaml.org,2002:map", values.items(), flow_style=flow)
+
+    Dumper.add_representer(list, sequence)
+    Dumper.add_representer(tuple, sequence)
+    Dumper.add_representer(dict, mapping)
+    return str(
+        yaml.dump(configuration, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (str, int, float))

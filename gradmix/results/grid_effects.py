@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from gradmix.files import write_text
-from gradmix.results.layout import Cell, Table, percent, to_latex, to_markdown
+from gradmix.results.layout import Cell, Table, percent, write_table
+from gradmix.results.records import read_parquet
 from gradmix.results.statistics import Summary, summarise
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _PERMUTATIONS = 10_000
 _LESS = 1 - 1e-12  # equal sums, added up in another order, differ by rounding
@@ -42,10 +45,10 @@ class Effect:
 
 def read_grid(files: Iterable[str | Path]) -> pd.DataFrame:
     """The members of all draws in one table, accuracies in percent."""
-    frame = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-    for column in COLUMNS:
-        frame[column] = 100 * frame[column]
-    return frame
+    import pandas as pd
+
+    frame = pd.concat([read_parquet(file) for file in files], ignore_index=True)
+    return frame.assign(**{column: 100 * frame[column] for column in COLUMNS})
 
 
 def cube(frame: pd.DataFrame, column: str) -> np.ndarray:
@@ -87,13 +90,13 @@ def effects(values_DBG: np.ndarray, *, seed: int = 0) -> list[Effect]:
     else:
         error = parts_PDBG.pop("β × γ") ** 2
         error_freedom = freedoms["β × γ"]
-    found = []
+    tested = []
     for name, freedom in freedoms.items():
         if name not in parts_PDBG or freedom < 1 or error_freedom < 1:
             continue
         square = float((parts_PDBG[name] ** 2).sum()) / freedom
         statistic = square / max(float(error.sum()) / error_freedom, 1e-300)
-        found.append(
+        tested.append(
             Effect(
                 name,
                 statistic,
@@ -102,7 +105,7 @@ def effects(values_DBG: np.ndarray, *, seed: int = 0) -> list[Effect]:
                 _permutation_p(values_DBG, name, np.random.default_rng(seed)),
             )
         )
-    return found
+    return tested
 
 
 def _parts(values_DBG: np.ndarray) -> dict[str, np.ndarray]:
@@ -178,12 +181,7 @@ def summary_rows(frame: pd.DataFrame) -> dict[str, Summary]:
         "selected on H, draw by draw": chosen.groupby("draw")["accuracy"].first(),
         f"best in hindsight (β = {beta:g}, γ = {gamma:g}; for reading only)": best["accuracy"],
     }
-    found = {}
-    for name, values in parts.items():
-        summary = summarise(values)
-        assert summary is not None
-        found[name] = summary
-    return found
+    return {name: summarise(values) for name, values in parts.items()}
 
 
 def grid_section(frame: pd.DataFrame) -> str:
@@ -240,13 +238,4 @@ def write_grid(
     """Write ``table2-k<k>`` as CSV (a row per member and draw, in percent), Markdown and LaTeX into ``folder``."""
     frame = read_grid(files)
     tables = grid_tables(frame, labels_per_class)
-    stem = Path(folder) / f"table2-k{labels_per_class}"
-    texts = {
-        "csv": frame.to_csv(index=False, lineterminator="\n"),
-        "md": "\n".join(map(to_markdown, tables)),
-        "tex": "\n".join(map(to_latex, tables)),
-    }
-    written = [stem.with_name(f"{stem.name}.{kind}") for kind in texts]
-    for path, text in zip(written, texts.values(), strict=True):
-        write_text(path, text)
-    return written
+    return write_table(Path(folder) / f"table2-k{labels_per_class}", tables, frame)

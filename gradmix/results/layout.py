@@ -1,9 +1,16 @@
-"""A table as data, and its rendering as Markdown and LaTeX (booktabs). The report renders the same data as HTML."""
+"""A table as data, and its rendering as Markdown, LaTeX (booktabs) and, for the report, HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradmix.files import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WIDE = 12
 
@@ -110,67 +117,132 @@ def escape_latex(text: str) -> str:
     return "".join(_LATEX_SPECIAL.get(letter, letter) for letter in line)
 
 
-def to_markdown(table: Table) -> str:
-    """Return the table as a GitHub-flavoured Markdown table with its caption above and its notes below."""
+def escape_html(text: str) -> str:
+    """Return `text` as the report's template escapes it."""
+    from markupsafe import escape
 
-    def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cells)} |"
+    return str(escape(text))
 
-    def cell(content: Cell) -> str:
-        marks = f"<sup>{','.join(content.marks)}</sup>" if content.marks else ""
-        return escape_markdown(content.text) + marks
 
+@dataclass(frozen=True)
+class _Texts:
+    """All texts of a table as a format needs them: escaped, and marks set."""
+
+    caption: str
+    head: list[str]
+    groups: list[tuple[str, int]]
+    rows: list[list[str]]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How a format escapes text, sets a footnote's mark, and lays a table out."""
+
+    escape: Callable[[str], str]
+    mark: str
+    lay_out: Callable[[Table, _Texts], list[str]]
+
+
+def render(table: Table, form: str) -> str:
+    r"""Return the table with its caption above and its notes below.
+
+    `form` is md (GitHub's Markdown), tex (a `table` float that needs `\usepackage{booktabs}`) or html (part of a page).
+    """
+    chosen = _FORMS[form]
+    escape = chosen.escape
+
+    def marked(cell: Cell) -> str:
+        return escape(cell.text) + (chosen.mark % ",".join(cell.marks) if cell.marks else "")
+
+    texts = _Texts(
+        escape(table.caption),
+        [escape(head) for head in (table.flat_head if form == "md" else table.head)],
+        [(escape(text), span) for text, span in table.groups],
+        [[marked(cell) for cell in row] for row in table.rows],
+        [f"{chosen.mark % mark} {escape(text)}" for mark, text in table.footnotes]
+        + [escape(remark) for remark in table.remarks],
+    )
+    return "\n".join(chosen.lay_out(table, texts)) + "\n"
+
+
+def _markdown(table: Table, texts: _Texts) -> list[str]:
     rule = [":--" if i < table.text_columns else "--:" for i in range(len(table.head))]
-    lines = [
-        escape_markdown(table.caption),
-        "",
-        line([escape_markdown(h) for h in table.flat_head]),
-    ]
-    lines += [line(rule), *(line([cell(content) for content in row]) for row in table.rows)]
-    notes = [f"<sup>{mark}</sup> {escape_markdown(text)}" for mark, text in table.footnotes]
-    for note in [*notes, *(escape_markdown(remark) for remark in table.remarks)]:
-        lines += ["", note]
-    return "\n".join(lines) + "\n"
+    rows = [f"| {' | '.join(cells)} |" for cells in (texts.head, rule, *texts.rows)]
+    return [texts.caption, "", *rows, *(line for note in texts.notes for line in ("", note))]
 
 
-def _latex_groups(table: Table) -> list[str]:
-    """The line of heads above the heads with a rule below each, where there are any."""
-    if not table.groups:
-        return []
-    cells, rules, column = [], [], 1
-    for text, span in table.groups:
-        cells.append(
-            f"\\multicolumn{{{span}}}{{c}}{{{escape_latex(text)}}}" if text else "&" * (span - 1)
-        )
-        if text:
-            rules.append(f"\\cmidrule(lr){{{column}-{column + span - 1}}}")
-        column += span
-    return [f"    {' & '.join(cells)} \\\\", f"    {' '.join(rules)}"]
-
-
-def to_latex(table: Table) -> str:
-    r"""Return the table as a LaTeX `table` float; it needs `\usepackage{booktabs}`."""
-
-    def line(cells: Sequence[str]) -> str:
+def _latex(table: Table, texts: _Texts) -> list[str]:
+    def row(cells: Sequence[str]) -> str:
         return f"    {' & '.join(cells)} \\\\"
-
-    def cell(content: Cell) -> str:
-        marks = f"$^{{\\mathrm{{{','.join(content.marks)}}}}}$" if content.marks else ""
-        return escape_latex(content.text) + marks
 
     columns = "l" * table.text_columns + "r" * (len(table.head) - table.text_columns)
     lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"  \centering"]
-    lines += [f"  \\caption{{{escape_latex(table.caption)}}}", f"  \\label{{tab:{table.name}}}"]
+    lines += [f"  \\caption{{{texts.caption}}}", f"  \\label{{tab:{table.name}}}"]
     if table.is_wide:
         lines.append(r"  \footnotesize\setlength{\tabcolsep}{3pt}")
     lines += [f"  \\begin{{tabular}}{{{columns}}}", r"    \toprule"]
-    lines += _latex_groups(table)
-    lines += [line([escape_latex(head) for head in table.head]), r"    \midrule"]
-    lines += [line([cell(content) for content in row]) for row in table.rows]
+    if texts.groups:
+        cells, rules, column = [], [], 1
+        for text, span in texts.groups:
+            cells.append(f"\\multicolumn{{{span}}}{{c}}{{{text}}}" if text else "&" * (span - 1))
+            if text:
+                rules.append(f"\\cmidrule(lr){{{column}-{column + span - 1}}}")
+            column += span
+        lines += [row(cells), f"    {' '.join(rules)}"]
+    lines += [row(texts.head), r"    \midrule", *map(row, texts.rows)]
     lines += [r"    \bottomrule", r"  \end{tabular}"]
-    notes = [f"$^{{\\mathrm{{{mark}}}}}$ {escape_latex(text)}" for mark, text in table.footnotes]
-    notes += [escape_latex(remark) for remark in table.remarks]
-    if notes:
+    if texts.notes:
         lines.append(r"  \par\medskip\footnotesize")
-        lines += [f"  {note}\\par" for note in notes]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+        lines += [f"  {note}\\par" for note in texts.notes]
+    return [*lines, r"\end{table}"]
+
+
+def _html(table: Table, texts: _Texts) -> list[str]:
+    wide = ' class="wide"' if table.is_wide else ""
+    texted = [' class="text"' if i < table.text_columns else "" for i in range(len(table.head))]
+    head = [f'<th scope="col"{a}>{text}</th>' for a, text in zip(texted, texts.head, strict=True)]
+    lines = [
+        f'<p class="caption">{texts.caption}</p>',
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table, scrolls sideways">',
+        f'<table aria-label="{texts.caption}"{wide}>',
+        "<thead>",
+    ]
+    if texts.groups:
+        cells = [
+            f'<th scope="colgroup" colspan="{span}">{text}</th>'
+            if text
+            else f'<td colspan="{span}"></td>'
+            for text, span in texts.groups
+        ]
+        lines.append(f'<tr class="groups">{"".join(cells)}</tr>')
+    lines += [f"<tr>{''.join(head)}</tr>", "</thead>", "<tbody>"]
+    for first, *others in texts.rows:
+        cells = [f"<td{a}>{text}</td>" for a, text in zip(texted[1:], others, strict=True)]
+        lines.append(f'<tr><th scope="row" class="text">{first}</th>{"".join(cells)}</tr>')
+    notes = [f'<p class="footnote">{note}</p>' for note in texts.notes]
+    return [*lines, "</tbody>", "</table>", "</div>", *notes]
+
+
+_FORMS = {
+    "md": _Format(escape_markdown, "<sup>%s</sup>", _markdown),
+    "tex": _Format(escape_latex, r"$^{\mathrm{%s}}$", _latex),
+    "html": _Format(escape_html, "<sup>%s</sup>", _html),
+}
+
+
+def write_table(stem: Path, tables: Iterable[Table], frame: pd.DataFrame) -> list[Path]:
+    """Write the numbers as `stem`.csv, and the tables made of them below each other as .md and .tex."""
+    tables = list(tables)
+    written = [write_csv(stem.with_name(f"{stem.name}.csv"), frame)]
+    for form in ("md", "tex"):
+        path = stem.with_name(f"{stem.name}.{form}")
+        write_text(path, "\n".join(render(table, form) for table in tables))
+        written.append(path)
+    return written
+
+
+def write_csv(path: Path, frame: pd.DataFrame) -> Path:
+    """Write the numbers with full precision and without an index, and return the path."""
+    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    return path

@@ -24,20 +24,22 @@ def collect_notes(
     evaluated = list(
         zip(metrics["method"], metrics["labels_per_class"], metrics["draw"], strict=True)
     )
-    found = [
+    collected = [
         (*key, note)
         for key, notes in zip(evaluated, metrics["notes"], strict=True)
         for note in notes
     ]
     for run in runs:
-        for method, labels_per_class, draw in evaluated:
-            same_run = (method, draw) == (run["method"], run["draw"])
-            if same_run and run["labels_per_class"] in (labels_per_class, 0):
-                notes = [*(run.get("notes") or []), *_reading(run)]
-                found += [(method, labels_per_class, draw, note) for note in notes]
+        for note in [*(run.get("notes") or []), *_reading(run)]:
+            collected += [
+                (method, k, draw, note)
+                for method, k, draw in evaluated
+                if (method, draw) == (run["method"], run["draw"])
+                and run["labels_per_class"] in (k, 0)
+            ]
     columns = ["method", "labels_per_class", "draw", "note"]
     order = {method["name"]: position for position, method in enumerate(methods)}
-    frame = pd.DataFrame(list(dict.fromkeys(found)), columns=columns)
+    frame = pd.DataFrame(list(dict.fromkeys(collected)), columns=columns)
     frame = frame[frame["method"].isin(list(order))]
     frame = frame.sort_values("method", key=lambda names: names.map(order), kind="stable")
     return frame.reset_index(drop=True)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
-from gradmix.results.data import key_of_file
-from gradmix.results.records import read_json
+from gradmix.results.records import key_of_record, read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COUNTS = ("accepted_per_class", "correct_per_class", "truth_per_class", "accepted_by_truth")
-_COLUMNS = [
-    "labels_per_class",
-    "draw",
-    "class_name",
-    *_COUNTS,
-    "precision",
-    "coverage",
-    "soft_accuracy",
-]
+_COLUMNS = ["labels_per_class", "draw", "class_name", *_COUNTS, "soft_accuracy"]
 
 
 def read_quality(files: Iterable[str | Path]) -> pd.DataFrame:
@@ -29,33 +23,27 @@ def read_quality(files: Iterable[str | Path]) -> pd.DataFrame:
     precision = correct / accepted, by predicted class; coverage = accepted / all, by true class; `soft_accuracy` (of
     the mean softmax over all of U, the same for all classes) may be missing. Raises `ValueError` naming a broken file.
     """
-    parts = []
+    import pandas as pd
+
+    rows = []
     for file in files:
         record = read_json(file)
         classes = record.get("classes", [])
         for column in _COUNTS:
             if not classes or len(record.get(column, [])) != len(classes):
                 raise ValueError(f"{file}: {column} must have one number for each of its classes")
-        labels_per_class, draw = key_of_file(file, record)
-        counts = {column: np.asarray(record[column], dtype=float) for column in _COUNTS}
-        with np.errstate(invalid="ignore", divide="ignore"):
-            precision = counts["correct_per_class"] / counts["accepted_per_class"]
-            coverage = counts["accepted_by_truth"] / counts["truth_per_class"]
-        accuracy = record.get("soft_accuracy")
-        parts.append(
-            pd.DataFrame(
-                {
-                    "labels_per_class": labels_per_class,
-                    "draw": draw,
-                    "class_name": [str(name) for name in classes],
-                    **counts,
-                    "precision": precision,
-                    "coverage": coverage,
-                    "soft_accuracy": np.nan if accuracy is None else float(accuracy),
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=_COLUMNS)
+        key, accuracy = key_of_record(file, record), record.get("soft_accuracy")
+        counts = zip(*(record[column] for column in _COUNTS), strict=True)
+        rows += [
+            (*key, str(name), *numbers, accuracy)
+            for name, numbers in zip(classes, counts, strict=True)
+        ]
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
+    frame = frame.astype(dict.fromkeys((*_COUNTS, "soft_accuracy"), np.float64))
+    return frame.assign(
+        precision=frame["correct_per_class"] / frame["accepted_per_class"],
+        coverage=frame["accepted_by_truth"] / frame["truth_per_class"],
+    )
 
 
 def overall_quality(quality: pd.DataFrame) -> pd.DataFrame:
@@ -63,20 +51,13 @@ def overall_quality(quality: pd.DataFrame) -> pd.DataFrame:
 
     Precision and coverage are fractions; precision is NaN where nothing was accepted.
     """
-    rows = []
-    for (labels_per_class, draw), part in quality.groupby(["labels_per_class", "draw"]):
-        accepted = int(part["accepted_per_class"].sum())
-        unlabelled = int(part["truth_per_class"].sum())
-        rows.append(
-            {
-                "labels_per_class": labels_per_class,
-                "draw": draw,
-                "unlabelled": unlabelled,
-                "accepted": accepted,
-                "precision": part["correct_per_class"].sum() / accepted if accepted else np.nan,
-                "coverage": accepted / unlabelled if unlabelled else np.nan,
-                "soft_accuracy": part["soft_accuracy"].iloc[0],
-            }
-        )
-    columns = ["labels_per_class", "draw", "unlabelled", "accepted", "precision", "coverage"]
-    return pd.DataFrame(rows, columns=[*columns, "soft_accuracy"])
+    overall = quality.groupby(["labels_per_class", "draw"], as_index=False).agg(
+        unlabelled=("truth_per_class", "sum"),
+        accepted=("accepted_per_class", "sum"),
+        correct=("correct_per_class", "sum"),
+        soft_accuracy=("soft_accuracy", "first"),
+    )
+    return overall.assign(
+        precision=overall["correct"] / overall["accepted"],
+        coverage=overall["accepted"] / overall["unlabelled"],
+    )

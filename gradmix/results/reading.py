@@ -75,7 +75,7 @@ def comparison_sentences(
         if groups["below"]:
             parts.append(f"Clearly worse: {listing(groups['below'])}.")
         if groups["near"]:
-            parts.append(f"Not told apart from it by these draws: {listing(groups['near'])}.")
+            parts.append(f"Cannot be separated from it by these draws: {listing(groups['near'])}.")
         where = f"{condition}, " if condition else ""
         sentences.append((f"{where}{K}{labels_per_class}{_after_comma(unit)}", parts))
     return sentences
@@ -133,7 +133,7 @@ def _against(
     reference: str,
     column: str,
 ) -> str:
-    """`GradMix lies 7.4 points below Pooled (95 % interval −9.3 to −5.5)`, or that it is not told from it."""
+    """`GradMix lies 7.4 points below Pooled (95 % interval −9.3 to −5.5)`, or that they cannot be separated."""
     difference = differences(metrics, reference, column).get((name, k))
     if difference is None:
         return f"{titles[name]} and {titles[reference]} share no draw"
@@ -148,14 +148,14 @@ def _against(
     if difference.pair is not None:
         both = _minus(_both(difference.pair, 1))
         return (
-            f"{titles[name]} is not told from {titles[reference]} by two draws ({both}; Student's 95 % interval "
-            f"{interval})"
+            f"{titles[name]} cannot be separated from {titles[reference]} by two draws ({both}; Student's 95 % "
+            f"interval {interval})"
         )
     if not difference.clear:
         outside = low > 0 or high < 0
         holm = ", which Holm's correction does not keep" if outside else ""
         return (
-            f"{titles[name]} is not told from {titles[reference]} by {difference.count} draws (difference "
+            f"{titles[name]} cannot be separated from {titles[reference]} by {difference.count} draws (difference "
             f"{_minus(f'{difference.mean:+z.1f}')} points, 95 % interval {interval}{holm})"
         )
     return (
@@ -178,8 +178,8 @@ def rule_sentence(
         draws = "one draw" if counts[-1] == 1 else "no more than two draws"
         return (
             f"There {'is' if counts[-1] == 1 else 'are'} {draws} of the few labels only, so no difference can be "
-            "called clear: at least three are needed. “Not told apart” then means that draws are too few, not that "
-            "methods are equally good."
+            "called clear: at least three are needed. “Cannot be separated” then means that draws are too few, not "
+            "that methods are equally good."
         )
     return (
         "Differences are taken draw by draw (every method sees the same few labels). “Clearly” means three things: "

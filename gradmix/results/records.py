@@ -5,12 +5,14 @@ A broken record is a `ValueError` that names the file: a table made from half th
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 Method = Mapping[str, str]
 """One row of the tables: name, title and recipe of a method, as the configuration orders them."""
@@ -62,16 +64,65 @@ def _require(record: Mapping[str, Any], keys: Iterable[str], file: str | Path) -
         raise ValueError(f"{file}: the record lacks {', '.join(missing)}")
 
 
+def read_parquet(file: str | Path) -> pd.DataFrame:
+    """Return the table in `file`. Raises `ValueError` naming it if it cannot be read."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(file)
+    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        raise ValueError(f"{file}: cannot be read as Parquet ({error})") from error
+
+
+def key_of_path(file: str | Path) -> tuple[int, int]:
+    """Return (k, draw) of a path `.../<k>/<draw>.<anything>` or `.../<k>/<draw>/<name>`.
+
+    Raises `ValueError` where it says neither.
+    """
+    names = [*Path(file).parts[:-1], Path(file).name.partition(".")[0]]
+    for k, draw in reversed(list(itertools.pairwise(names[-3:]))):
+        if k.isdigit() and draw.isdigit():
+            return int(k), int(draw)
+    raise ValueError(f"{file}: neither the record nor its path says labels_per_class and draw")
+
+
+def key_of_record(file: str | Path, record: Mapping[str, Any]) -> tuple[int, int]:
+    """Return (k, draw) of a record, or else of its path (see `key_of_path`)."""
+    if "labels_per_class" in record and "draw" in record:
+        return int(record["labels_per_class"]), int(record["draw"])
+    return key_of_path(file)
+
+
+def read_domains(files: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
+    """Return {domain name: domain.json}."""
+    records = [_read_record(file, ("name", "label_space", "count")) for file in files]
+    return {record["name"]: record for record in records}
+
+
+def read_splits(files: Iterable[str | Path]) -> list[dict[str, Any]]:
+    """Return the split records by k and draw."""
+    keys = ("labels_per_class", "draw", "target", "V", "H", "U", "test")
+    splits = [_read_record(file, keys) for file in files]
+    return sorted(splits, key=lambda split: (split["labels_per_class"], split["draw"]))
+
+
+def _read_record(file: str | Path, keys: Iterable[str]) -> dict[str, Any]:
+    record = read_json(file)
+    _require(record, keys, file)
+    return record
+
+
 def read_metrics(files: Iterable[str | Path]) -> pd.DataFrame:
     """Return one row per metrics.json, with `METRICS_COLUMNS` (accuracies as fractions; missing ones NaN).
 
     Raises `ValueError` for a broken record, or when two files claim the same method, k and draw.
     """
+    import pandas as pd
+
     rows = []
     seen: dict[tuple[str, int, int], str | Path] = {}
     for file in files:
-        record = read_json(file)
-        _require(record, (c for c in METRICS_COLUMNS if c not in _OPTIONAL | {"file"}), file)
+        record = _read_record(file, (c for c in METRICS_COLUMNS if c not in _OPTIONAL | {"file"}))
         row = {column: record.get(column) for column in METRICS_COLUMNS}
         _check_accuracies(row, file)
         key = (record["method"], record["labels_per_class"], record["draw"])
@@ -120,13 +171,10 @@ def read_runs(paths: Iterable[str | Path]) -> list[dict[str, Any]]:
 
     Raises `ValueError` for a broken record.
     """
-    runs = []
-    for folder in run_folders(paths):
-        file = folder / "run.json"
-        record = read_json(file)
-        _require(record, RUN_KEYS, file)
-        runs.append(record | {"folder": folder})
-    return runs
+    return [
+        _read_record(folder / "run.json", RUN_KEYS) | {"folder": folder}
+        for folder in run_folders(paths)
+    ]
 
 
 def read_curves(run: Mapping[str, Any], columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -135,10 +183,7 @@ def read_curves(run: Mapping[str, Any], columns: Sequence[str] = ()) -> pd.DataF
     `columns` must be there (besides `step`). Raises `ValueError` naming the file if not, or if it cannot be read.
     """
     file = Path(run["folder"]) / "curves.parquet"
-    try:
-        frame = pd.read_parquet(file)
-    except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
-        raise ValueError(f"{file}: cannot be read as Parquet ({error})") from error
+    frame = read_parquet(file)
     _require(dict.fromkeys(frame.columns), ["step", *columns], file)
     return frame.sort_values("step", ignore_index=True)
 

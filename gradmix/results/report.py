@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from gradmix.files import write_text
 from gradmix.results.ablations import ablation_parts
-from gradmix.results.captions import CAPTIONS, caption_of
 from gradmix.results.condition_table import fall_sentences
-from gradmix.results.conditions import Condition, Part, parts_of, titled_rows
-from gradmix.results.data import data_sizes, data_table, read_domains, read_splits
+from gradmix.results.conditions import Part, titled_rows
+from gradmix.results.data import data_table, left_out_sentences
+from gradmix.results.experiment import Experiment
 from gradmix.results.facts import (
     duration,
     duration_table,
@@ -21,8 +23,7 @@ from gradmix.results.facts import (
     quality_table,
     transfer,
 )
-from gradmix.results.left_out import left_out_sentences
-from gradmix.results.marks import collect_notes
+from gradmix.results.layout import render
 from gradmix.results.paper import URL, citation, paper_table
 from gradmix.results.reading import (
     caveat_sentences,
@@ -32,19 +33,11 @@ from gradmix.results.reading import (
     rule_sentence,
     statistics_sentence,
 )
-from gradmix.results.records import (
-    Method,
-    listed_metrics,
-    read_metrics,
-    read_runs,
-    require_videos,
-)
+from gradmix.results.table_files import units
 from gradmix.results.tables import (
     REFERENCES,
     difference_tables,
     experiment_tables,
-    tried_settings,
-    units,
 )
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -54,7 +47,7 @@ _MIME = {".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def embed(file: str | Path) -> str:
-    """The data URI of an .svg or .png file. Raises `ValueError` naming it if it cannot be read or is neither."""
+    """Return the data URI of an .svg or .png file. Raises `ValueError` naming it if it cannot be read or is neither."""
     path = Path(file)
     if path.suffix not in _MIME:
         raise ValueError(f"{file}: the report embeds .svg and .png figures only")
@@ -65,168 +58,121 @@ def embed(file: str | Path) -> str:
     return f"data:{_MIME[path.suffix]};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _figure_groups(
-    figures: Iterable[Mapping[str, Any]], titles: Mapping[str, str]
-) -> dict[str, list[dict[str, Any]]]:
-    """The figures by section of the page; those of one kind together, each with its caption and its data URI."""
-    groups: dict[str, dict[str, Any]] = {}
+def _figures_by_section(figures: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Return title, caption and images of every kind of figure, by section; an image has a label, alt and data URI."""
+    kinds: dict[tuple[str, str], dict[str, Any]] = {}
     for figure in figures:
-        kind = str(figure["kind"])
-        caption = caption_of(kind)
-        parts = []
-        if figure.get("labels_per_class") is not None:
-            parts.append(f"k = {figure['labels_per_class']}")
-        if figure.get("method") is not None:
-            parts.append(titles.get(figure["method"], str(figure["method"])))
-        if figure.get("title") is not None:
-            parts.append(str(figure["title"]))
-        group = groups.setdefault(kind, {"caption": caption, "images": []})
-        image = {"label": ", ".join(parts), "uri": embed(figure["file"])}
-        image["alt"] = ", ".join([caption.title, *parts])
-        group["images"].append(image)
+        kind = {"title": figure["title"], "caption": figure["caption"], "images": []}
+        label = figure.get("label", "")
+        alt = ", ".join(filter(None, [figure["title"], label]))
+        kinds.setdefault((figure["section"], figure["title"]), kind)["images"].append(
+            {"label": label, "alt": alt, "uri": embed(figure["file"])}
+        )
     sections: dict[str, list[dict[str, Any]]] = {}
-    for kind in (kind for kind in CAPTIONS if kind in groups):
-        sections.setdefault(groups[kind]["caption"].section, []).append(groups[kind])
+    for (section, _), kind in kinds.items():
+        sections.setdefault(section, []).append(kind)
     return sections
 
 
 def write_report(
     output: str | Path,
+    experiment: Experiment,
     *,
     title: str,
     configuration: str,
-    methods: Sequence[Method],
-    metric_files: Iterable[str | Path],
-    run_files: Iterable[str | Path],
-    split_files: Iterable[str | Path],
-    domain_files: Iterable[str | Path],
-    enlarged_files: Iterable[str | Path] = (),
     ensemble_files: Iterable[str | Path] = (),
     summary_files: Iterable[str | Path] = (),
     quality_files: Iterable[str | Path] = (),
-    conditions: Sequence[Condition] = (),
     figures: Iterable[Mapping[str, Any]] = (),
     ablations: Iterable[Mapping[str, Any]] = (),
     ablation_metric_files: Iterable[str | Path] = (),
-    paper: str | None = None,
     reference: str = "gradmix",
-    has_clips: bool = False,
 ) -> Path:
     """Write the page to `output` and return its path.
 
     Args:
         output: where the page goes.
+        experiment: what to tell of. With conditions, the first section compares them; what stands below is of the
+            first one, where nothing else is said.
         title: the experiment's title.
         configuration: the resolved configuration as YAML text, shown as it is.
-        methods: name, title and recipe of every row, in order; with conditions also method and condition (see
-            `write_tables`).
-        metric_files: metrics.json of every method, k and draw.
-        run_files: run.json (or folders) of the runs, those under k = 0 included.
-        split_files: splits/<k>/<draw>.json.
-        domain_files: domain.json of the sources, the target and the test domain.
-        enlarged_files: splits/<k>/<draw>.enlarged.json.
         ensemble_files: ensemble/<k>/<draw>.json.
         summary_files: summary.json of the pseudo-labels.
         quality_files: quality.json of the pseudo-labels.
-        conditions: name, title, sources and labels_per_class of each, in order. The first section compares them; what
-            stands below is of the first one, where nothing else is said.
-        figures: {"kind": a key of `CAPTIONS`, "file": .svg or .png, "labels_per_class": k or absent, "method": name or
-            absent} for every figure to embed, in order.
+        figures: section, title and caption of its kind, label and file (.svg or .png) of every figure, in order.
         ablations: {"name", "title", "methods"} of every ablation, its first method the reference.
         ablation_metric_files: metrics.json of all their methods, k and draws.
-        paper: None, or "digits" or "actions": the paper's numbers beside ours.
         reference: the method with which the others are compared.
-        has_clips: whether test images are frames of clips, so that every record has an accuracy per video.
 
     All text from records and configuration is escaped. Raises `ValueError` for a broken record or figure.
     """
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
-    split_files, domain_files = list(split_files), list(domain_files)  # both are read twice
-    named = titled_rows(methods, conditions)
+    has_clips, first, sizes = experiment.has_clips, experiment.first, experiment.sizes
+    named = titled_rows(experiment.methods, experiment.conditions)
     titles = {method["name"]: method["title"] for method in named}
-    metrics = listed_metrics(read_metrics(metric_files), methods)
-    if has_clips:
-        require_videos(metrics)
-    runs = read_runs(run_files)
-    splits, domains = read_splits(split_files), read_domains(domain_files)
-    notes = collect_notes(metrics, runs, methods)
-    quoted = paper_table(paper)
-    parts = parts_of(metrics, methods, conditions)
-    first = parts[0]
-    tables = experiment_tables(
-        parts,
-        notes,
-        methods,
-        conditions,
-        paper=paper,
-        references=REFERENCES,
-        tried=tried_settings(runs),
-        has_clips=has_clips,
-    )
-    sizes = data_sizes(split_files, enlarged_files, domain_files)
+    quoted = paper_table(experiment.paper)
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
+    environment.globals["show_table"] = lambda table: Markup(render(table, "html"))
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
-        story=transfer(splits, domains, has_clips=has_clips),
+        story=transfer(experiment.splits, experiment.domains, has_clips=has_clips),
         has_clips=has_clips,
-        tables=tables,
+        tables=experiment_tables(experiment),
         columns=list(units(has_clips)),
-        first=_told(first, first, reference, paper, has_clips),
-        others=[_told(part, first, reference, None, has_clips) for part in parts[1:]],
+        first=_told(experiment, first, reference),
+        others=[_told(experiment, part, reference) for part in experiment.parts[1:]],
         data_table=data_table(sizes, has_clips=has_clips) if len(sizes) else None,
         rule=rule_sentence(first.metrics, reference, list(units(has_clips))),
         paper_setting=quoted.setting if quoted else "",
-        caveats=caveat_sentences(metrics, runs, splits),
-        statistics=statistics_sentence(metrics, named),
-        sections=_figure_groups(figures, titles),
+        caveats=caveat_sentences(experiment.metrics, experiment.runs, experiment.splits),
+        statistics=statistics_sentence(experiment.metrics, named),
+        sections=_figures_by_section(figures),
         ablations=ablation_parts(ablations, ablation_metric_files),
         quality=quality_table(quality_files, summary_files),
         ensemble=ensemble_table(ensemble_files),
-        durations=duration_table(runs, named),
-        total_time=duration(sum(run["seconds"] for run in runs)),
-        machine=machine_rows(runs),
-        notes=_notes(notes, titles),
-        left_out=left_out_sentences(domains),
+        durations=duration_table(experiment.runs, named),
+        total_time=duration(sum(run["seconds"] for run in experiment.runs)),
+        machine=machine_rows(experiment.runs),
+        notes=_notes(experiment.notes, titles),
+        left_out=left_out_sentences(experiment.domains),
         configuration=configuration,
-        citation=citation(paper),
+        citation=citation(experiment.paper),
         citation_url=URL,
     )
     write_text(output, page)
     return Path(output)
 
 
-def _told(
-    part: Part, first: Part, reference: str, paper: str | None, has_clips: bool
-) -> dict[str, Any]:
-    """A condition's title, sources, sentences and paired differences, per frame and per video where there are clips."""
+def _told(experiment: Experiment, part: Part, reference: str) -> dict[str, Any]:
+    """Return a condition's title, sources, sentences and paired differences, by every unit of accuracy."""
     told: dict[str, Any] = {"title": part.title, "sources": part.sources}
     lists = ("lead", "comparisons", "differences", "paper_comparisons")
     told |= {name: [] for name in lists}
-    metrics, methods = part.metrics, part.methods
-    for column, unit in units(has_clips).items():
-        of: dict[str, str] = {"column": column, "unit": unit}
-        where = of | {"condition": part.title}
+    metrics, methods, first = part.metrics, part.methods, experiment.first
+    paper = experiment.paper if part is first else None
+    for column, unit in units(experiment.has_clips).items():
+        counted: dict[str, str] = {"column": column, "unit": unit}
+        where = counted | {"condition": part.title}
         told["lead"] += lead_sentences(metrics, methods, **where)
         if part is not first:
-            told["lead"] += fall_sentences(first, part, **of)
+            told["lead"] += fall_sentences(first, part, **counted)
         told["comparisons"] += comparison_sentences(metrics, methods, reference, **where)
         told["differences"] += difference_tables(part, REFERENCES, column, unit)
-        told["paper_comparisons"] += paper_sentences(metrics, methods, paper, **of)
+        told["paper_comparisons"] += paper_sentences(metrics, methods, paper, **counted)
     return told
 
 
-def _notes(notes: Any, titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The notes with their runs, each wording once."""
-    listed = []
-    for note, rows in notes.groupby("note", sort=False):
-        places = [
-            f"{titles[method]}, k = {labels_per_class}, draw {draw}"
-            for method, labels_per_class, draw in zip(
-                rows["method"], rows["labels_per_class"], rows["draw"], strict=True
-            )
-        ]
-        listed.append({"text": note, "places": places})
-    return listed
+def _notes(notes: pd.DataFrame, titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the notes with their runs, each wording once."""
+    places = [
+        f"{titles[method]}, k = {labels_per_class}, draw {draw}"
+        for method, labels_per_class, draw in zip(
+            notes["method"], notes["labels_per_class"], notes["draw"], strict=True
+        )
+    ]
+    by_note = notes.assign(place=places).groupby("note", sort=False)["place"].agg(list)
+    return [{"text": note, "places": places} for note, places in by_note.items()]

@@ -6,10 +6,11 @@ A single draw has none: it is None, never 0 and never NaN.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
+
+import numpy as np
 
 from gradmix.results.bootstrap import bootstrap_interval
 
@@ -46,7 +47,9 @@ class Summary:
         """Student's 95 % interval of the mean; None for a single draw."""
         if self.error is None:
             return None
-        width = t_quantile(self.count - 1) * self.error
+        from scipy import stats  # takes a moment to import
+
+        width = float(stats.t.ppf(1 - _LEVEL / 2, self.count - 1)) * self.error
         return self.mean - width, self.mean + width
 
     @property
@@ -67,17 +70,9 @@ class Summary:
         ratio = self.errors_from_zero
         if ratio is None:
             return 0.0 if abs(self.mean) > _EQUAL else 1.0
-        from scipy.special import stdtr  # takes a moment to import
+        from scipy import stats
 
-        return float(2 * stdtr(self.count - 1, -abs(ratio)))
-
-
-def t_quantile(degrees_of_freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t for `degrees_of_freedom` >= 1."""
-    assert degrees_of_freedom >= 1
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees_of_freedom, 1 - _LEVEL / 2))
+        return float(2 * stats.t.sf(abs(ratio), self.count - 1))
 
 
 def mark_clear(column: Mapping[Key, Summary]) -> dict[Key, Summary]:
@@ -114,16 +109,14 @@ def _outside(interval: tuple[float, float] | None) -> bool:
     return interval is not None and (interval[0] > 0 or interval[1] < 0)
 
 
-def summarise(values: Iterable[float]) -> Summary | None:
-    """Return mean and standard error of `values`; NaN and None are left out; None if nothing is left."""
-    kept = [float(value) for value in values if value is not None and not math.isnan(value)]
-    if not kept:
-        return None
-    mean = math.fsum(kept) / len(kept)
-    if len(kept) == 1:
-        return Summary(mean, None, 1)
-    variance = math.fsum((value - mean) ** 2 for value in kept) / (len(kept) - 1)
-    return Summary(mean, math.sqrt(variance / len(kept)), len(kept))
+def summarise(values: Iterable[float]) -> Summary:
+    """Return mean and standard error of one or more values."""
+    array = np.asarray(list(values), dtype=np.float64)
+    assert len(array)
+    if len(array) == 1:
+        return Summary(float(array[0]), None, 1)
+    error = array.std(ddof=1) / np.sqrt(len(array))
+    return Summary(float(array.mean()), float(error), len(array))
 
 
 def paired_difference(
@@ -135,7 +128,9 @@ def paired_difference(
     difference to the other, which the true one lies between in one case of two, not in 95 of 100.
     """
     common = [values[draw] - reference[draw] for draw in values if draw in reference]
+    if not common:
+        return None
     summary = summarise(common)
-    if summary is None or summary.count < _FEWEST:
+    if summary.count < _FEWEST:
         return summary
     return replace(summary, bootstrap=bootstrap_interval(common))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
-from gradmix.results.accuracy import Summaries, cell_text, columns_k, few_draws_remarks, summaries
-from gradmix.results.layout import Cell, Table, percent
-from gradmix.results.paper import PaperNumber, paper_numbers, paper_table
+from gradmix.results.accuracy import Block, cell_text, few_draws_remarks, side_by_side, summaries
+from gradmix.results.layout import Cell, Table
+from gradmix.results.paper import paper_numbers, paper_table
 from gradmix.results.records import Method
 
 METRICS = {"accuracy": "per frame", "accuracy_per_video": "per video"}
@@ -23,28 +23,18 @@ def table3(metrics: pd.DataFrame, methods: Sequence[Method], paper: str | None) 
         methods: name, title and recipe of every row, in order. Rows without records are left out.
         paper: a name of `gradmix.results.paper.TABLES`, or None.
     """
-    found = {column: summaries(metrics, column) for column in METRICS}
-    numbers = {column: paper_numbers(methods, paper, column) for column in METRICS}
-    evaluated = {name for cells in found.values() for name, _ in cells}
-    shown = [method for method in methods if method["name"] in evaluated]
-    most = max((c.count for cells in found.values() for c in cells.values()), default=0)
-    head, rows = ["Method"], [[Cell(method["title"])] for method in shown]
-    groups = [("", 1)]
-    quoted = False
-    for column, title in METRICS.items():
-        before = len(head)
-        for k in columns_k(found["accuracy"]):
-            keys = [(method["name"], k) for method in shown]
-            head.append(f"k\u00a0=\u00a0{k}")  # not to be broken, where columns are narrow
-            for row, key in zip(rows, keys, strict=True):
-                row.append(Cell(cell_text(found[column].get(key), most)))
-            if any(key in numbers[column] for key in keys):
-                quoted = True
-                head.append(f"paper, k\u00a0=\u00a0{k}")
-                for row, key in zip(rows, keys, strict=True):
-                    row.append(Cell(percent(*numbers[column].get(key, (None, None)))))
-        if len(head) > before:
-            groups.append((title, len(head) - before))
+    cells = {column: summaries(metrics, column) for column in METRICS}
+    most = max((cell.count for own in cells.values() for cell in own.values()), default=0)
+    blocks = [
+        Block(
+            title,
+            {key: Cell(cell_text(cell, most)) for key, cell in cells[column].items()},
+            paper_numbers(methods, paper, column),
+        )
+        for column, title in METRICS.items()
+    ]
+    # Not to be broken, where columns are narrow.
+    _, head, rows, groups = side_by_side(methods, blocks, "\u00a0=\u00a0")
     draws = f"mean ± standard error over {most} draws" if most > 1 else "of one draw"
     caption = (
         f"Test accuracy in %, {draws} of the few labels, per frame and per video (the class of the largest mean "
@@ -52,6 +42,7 @@ def table3(metrics: pd.DataFrame, methods: Sequence[Method], paper: str | None) 
     )
     quotes = paper_table(paper)
     remarks = few_draws_remarks(most)
+    quoted = any(text.startswith("paper") for text in head)
     remarks += [quotes.remark] if quotes and quoted else []
     return Table("table3", caption, tuple(head), rows, remarks=remarks, groups=tuple(groups))
 
@@ -64,8 +55,7 @@ def tidy_table3(
     columns += ["standard_error_percent", "paper_mean_percent", "minus_paper_points"]
     rows = []
     for column, title in METRICS.items():
-        cells: Summaries = summaries(metrics, column)
-        numbers: Mapping[tuple[str, int], PaperNumber] = paper_numbers(methods, paper, column)
+        cells, numbers = summaries(metrics, column), paper_numbers(methods, paper, column)
         for method in methods:
             for key in sorted(key for key in cells if key[0] == method["name"]):
                 ours, theirs = cells[key], numbers.get(key, (None, None))[0]

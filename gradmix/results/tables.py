@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from gradmix.files import write_text
 from gradmix.results.accuracy import (
     Summaries,
     accuracy_table,
@@ -21,36 +20,23 @@ from gradmix.results.accuracy import (
 )
 from gradmix.results.condition_table import condition_differences, condition_table
 from gradmix.results.conditions import (
-    Condition,
     Part,
-    parts_of,
     plain_name,
     plain_rows,
     titled_rows,
 )
-from gradmix.results.data import data_sizes, data_table
-from gradmix.results.layout import Table, to_latex, to_markdown
-from gradmix.results.marks import collect_notes, mark_cells
+from gradmix.results.data import data_table
+from gradmix.results.experiment import Experiment
+from gradmix.results.layout import Table, write_csv, write_table
+from gradmix.results.marks import mark_cells
 from gradmix.results.paper import PaperNumber, paper_numbers, paper_table
 from gradmix.results.records import (
     PER_VIDEO,
-    Method,
-    listed_metrics,
-    read_metrics,
-    read_runs,
-    require_videos,
+    run_folders,
 )
 from gradmix.results.table3 import table3, tidy_table3
+from gradmix.results.table_files import renewed, stem_for, units
 from gradmix.results.weights import mean_weights
-
-STEMS = ("accuracy", "accuracy_statistics_on_V", "paired_differences", "data")
-VIDEO_STEMS = (
-    "accuracy_per_video",
-    "accuracy_per_video_statistics_on_V",
-    "paired_differences_per_video",
-    "table3",
-)
-"""The tables that only experiments on clips have."""
 
 REFERENCES = ("gradmix", "pooled", "source_only", "target_only")
 """The methods that the others are compared with, within each condition, where they are listed there."""
@@ -58,67 +44,42 @@ REFERENCES = ("gradmix", "pooled", "source_only", "target_only")
 _RENEWED = " with batch-norm statistics re-estimated on V (same checkpoints)"
 
 
-def table_files(
-    has_clips: bool = False, *, has_conditions: bool = False, mixes: bool = False
-) -> tuple[str, ...]:
-    """The files that `write_tables` writes; `mixes`: whether any listed method mixes gradients by weights."""
-    stems = [*STEMS, *(VIDEO_STEMS if has_clips else ())]
-    if has_conditions:
-        stems += [stem_of(column, "conditions") for column in units(has_clips)]
-    files = [f"{stem}.{kind}" for stem in stems for kind in ("csv", "md", "tex")]
-    return (*files, "runs.csv", *(["weights.csv"] if mixes else []))
-
-
-def units(has_clips: bool) -> dict[str, str]:
-    """What accuracies are counted by: column of metrics -> words for captions, empty where there are images only."""
-    if not has_clips:
-        return {"accuracy": ""}
-    return {"accuracy": " per frame", "accuracy_per_video": " per video"}
-
-
 def experiment_tables(
-    parts: Sequence[Part],
-    notes: pd.DataFrame,
-    methods: Sequence[Method],
-    conditions: Sequence[Condition],
-    *,
-    paper: str | None,
-    references: Sequence[str],
-    tried: Mapping[str, int],
-    has_clips: bool = False,
+    experiment: Experiment, references: Sequence[str] = REFERENCES
 ) -> dict[str, list[Table]]:
-    """Return the tables of accuracies by stem, from records already read (see `write_tables`)."""
-    marks, footnotes = mark_cells(notes, titled_rows(methods, conditions))
-    quoted, labelled = paper_table(paper), "clips" if has_clips else "images"
-    first, rows = parts[0], plain_rows(methods)
+    """Return the tables of accuracies and of their differences to each of the references, by stem."""
+    parts, first, paper = experiment.parts, experiment.first, experiment.paper
+    rows = plain_rows(experiment.methods)
+    titled = titled_rows(experiment.methods, experiment.conditions)
+    marks, footnotes = mark_cells(experiment.notes, titled)
+    quoted, labelled = paper_table(paper), "clips" if experiment.has_clips else "images"
     tables: dict[str, list[Table]] = {}
-    for column, unit in units(has_clips).items():
+    for column, unit in units(experiment.has_clips).items():
+        what, on_V = f"Test accuracy{unit}", renewed(column)
         tables[column] = [
             accuracy_table(
                 parts,
                 rows,
                 column=column,
-                what=f"Test accuracy{unit}",
+                what=what,
                 paper=paper_numbers(first.methods, paper, column),
                 marks=marks,
                 footnotes=footnotes,
-                tried=tried,
+                tried=experiment.settings_tried,
                 paper_remark=quoted.remark if quoted else "",
                 labelled=labelled,
             )
         ]
-        renewed = f"{column}_statistics_on_V"
-        what = f"Test accuracy{unit}{_RENEWED}"
-        tables[renewed] = [
-            accuracy_table(parts, rows, column=renewed, what=what, labelled=labelled)
+        tables[on_V] = [
+            accuracy_table(parts, rows, column=on_V, what=what + _RENEWED, labelled=labelled)
         ]
-        tables[stem_of(column, "paired_differences")] = [
+        tables[stem_for(column, "paired_differences")] = [
             table for part in parts for table in difference_tables(part, references, column, unit)
         ]
         if len(parts) > 1:
-            name, what = stem_of(column, "conditions"), f"Test accuracy{unit}"
+            name = stem_for(column, "conditions")
             tables[name] = [condition_table(parts, column=column, name=name, what=what)]
-    if has_clips:
+    if experiment.has_clips:
         tables["table3"] = [table3(first.metrics, first.methods, paper)]
     return tables
 
@@ -127,7 +88,7 @@ def difference_tables(part: Part, references: Sequence[str], column: str, unit: 
     """Return the paired differences of one condition, a table per k; `unit`: words for captions (see `units`)."""
     compared = all_differences(part.metrics, references, column)
     what = f"Accuracy differences{unit}{f', {part.title},' if part.title else ''}"
-    name = "-".join(filter(None, [stem_of(column, "paired_differences"), part.name]))
+    name = "-".join(filter(None, [stem_for(column, "paired_differences"), part.name]))
     tables = [
         difference_table(compared, part.methods, k, name=name, what=what)
         for k in columns_k(summaries(part.metrics, column))
@@ -138,35 +99,12 @@ def difference_tables(part: Part, references: Sequence[str], column: str, unit: 
     return tables
 
 
-def stem_of(column: str, what: str) -> str:
-    """The name of a kind of table of a column of metrics: `accuracy_per_video` -> `<what>_per_video`."""
-    return column.replace("accuracy", what, 1)
-
-
 def all_differences(
     metrics: pd.DataFrame, references: Sequence[str], column: str = "accuracy"
 ) -> dict[str, Summaries]:
     """Return the paired differences to each of the references that was evaluated."""
-    found = {reference: differences(metrics, reference, column) for reference in references}
-    return {reference: cells for reference, cells in found.items() if cells}
-
-
-def tried_settings(runs: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many settings each method tried, of which the best on H is its run."""
-    tried: dict[str, int] = {}
-    for run in runs:
-        tried[run["method"]] = max(_tried(run), tried.get(run["method"], 1))
-    return tried
-
-
-def _seconds(run: Mapping[str, Any]) -> float:
-    """Training time of all settings that the run tried: what the method costs."""
-    tried = run.get("candidates") or [run]
-    return math.fsum(one.get("seconds", math.nan) for one in tried)
-
-
-def _tried(run: Mapping[str, Any]) -> int:
-    return len(run.get("candidates") or [None])
+    compared = {reference: differences(metrics, reference, column) for reference in references}
+    return {reference: cells for reference, cells in compared.items() if cells}
 
 
 def _tidy(
@@ -235,109 +173,75 @@ def _tidy_differences(part: Part, compared: Mapping[str, Summaries]) -> list[dic
     ]
 
 
-def _single_runs(
-    metrics: pd.DataFrame,
-    runs: Iterable[Mapping[str, Any]],
-    methods: Sequence[Method],
-    has_clips: bool,
-) -> pd.DataFrame:
-    """Every number behind the tables: a row per evaluated run, with its training seconds and the settings tried."""
-    rows = {row["name"]: row for row in methods}
-    trained = {(run["method"], run["labels_per_class"], run["draw"]): run for run in runs}
+def _single_runs(experiment: Experiment) -> pd.DataFrame:
+    """Every number behind the tables: a row per evaluated run, with its training seconds and the settings tried.
+
+    Seconds are those of all settings that it tried: what the method costs.
+    """
+    metrics = experiment.metrics
+    rows = {row["name"]: row for row in experiment.methods}
+    runs = {(run["method"], run["labels_per_class"], run["draw"]): run for run in experiment.runs}
     keys = list(zip(metrics["method"], metrics["labels_per_class"], metrics["draw"], strict=True))
     # A run that saw no target label is stored under k = 0.
-    own = [trained.get(key) or trained.get((key[0], 0, key[2])) or {} for key in keys]
-    hidden = ["order", "classes", "confusion", "file", *(() if has_clips else PER_VIDEO)]
-    frame = metrics.drop(columns=hidden)
+    own = [runs.get(key) or runs.get((key[0], 0, key[2])) or {} for key in keys]
+    tried = [run.get("candidates") or [run] for run in own]
+    hidden = ["order", "classes", "confusion", "file"]
+    frame = metrics.drop(columns=[*hidden, *(() if experiment.has_clips else PER_VIDEO)])
     frame.insert(1, "condition", [rows[key[0]].get("condition", "") for key in keys])
     return frame.assign(
         method=[plain_name(rows[key[0]]) for key in keys],
         notes=frame["notes"].map("; ".join),
-        seconds=[_seconds(run) for run in own],
-        tried=[_tried(run) if run else math.nan for run in own],
+        seconds=[math.fsum(one.get("seconds", math.nan) for one in each) for each in tried],
+        tried=[len(each) if run else math.nan for each, run in zip(tried, own, strict=True)],
     )
 
 
 def write_tables(
-    metric_files: Iterable[str | Path],
-    run_files: Iterable[str | Path],
-    methods: Sequence[Method],
+    experiment: Experiment,
     folder: str | Path,
     *,
-    conditions: Sequence[Condition] = (),
     curve_files: Iterable[str | Path] = (),
-    paper: str | None = None,
-    split_files: Iterable[str | Path] = (),
-    enlarged_files: Iterable[str | Path] = (),
-    domain_files: Iterable[str | Path] = (),
     references: Sequence[str] = REFERENCES,
-    has_clips: bool = False,
 ) -> list[Path]:
-    """Write `table_files` into `folder` and return their paths.
+    """Write the files of `table_files` into `folder` and return their paths.
 
     Args:
-        metric_files: metrics.json of every method, k (> 0) and draw.
-        run_files: run.json (or folders) of the runs, those under k = 0 included; their notes become footnotes.
-        methods: name, title and recipe of every row, in order; with conditions also method (the name without the
-            condition) and condition (empty: the row belongs to every one). Rows without records are left out.
+        experiment: what to tabulate.
         folder: where the tables go; made if missing.
-        conditions: name, title, sources and labels_per_class of each, in order; the first is the reference of others.
-        curve_files: curves.parquet of the runs of methods that mix, run.json beside them; without any, there is no
-            table of weights.
-        paper: None, or the paper's numbers beside ours: "digits" for its Table 1, "actions" for Table 3.
-        split_files: the splits, for the table of set sizes.
-        enlarged_files: the enlarged splits (.enlarged.json), if there are any.
-        domain_files: domain.json of the sources and the target.
+        curve_files: curves.parquet of those of its runs whose methods mix; without any, there is no table of weights.
         references: the methods to which differences are taken, over the draws that both have.
-        has_clips: whether test images are frames of clips, so that every record has an accuracy per video.
 
     The accuracy CSVs are in percent with full precision; runs.csv has every single number behind them.
-    Raises `ValueError` for a broken record (naming the file) or an unknown `paper`.
+    Raises `ValueError` for broken curves (naming the file) or an unknown paper.
     """
-    metrics = listed_metrics(read_metrics(metric_files), methods)
-    if has_clips:
-        require_videos(metrics)
-    runs, mixing_runs = read_runs(run_files), read_runs(curve_files)
-    notes = collect_notes(metrics, runs, methods)
-    sizes = data_sizes(split_files, enlarged_files, domain_files)
-    parts = parts_of(metrics, methods, conditions)
-    tables = experiment_tables(
-        parts,
-        notes,
-        methods,
-        conditions,
-        paper=paper,
-        references=references,
-        tried=tried_settings(runs),
-        has_clips=has_clips,
-    )
-    tables["data"] = [data_table(sizes, has_clips=has_clips)]
-    csv = {"data": sizes, "runs": _single_runs(metrics, runs, methods, has_clips)}
-    if mixing_runs:
-        csv["weights"] = mean_weights(mixing_runs, methods)
-    first = parts[0]
-    for column in units(has_clips):
-        numbers, renewed = paper_numbers(first.methods, paper, column), f"{column}_statistics_on_V"
-        csv[column] = _tidy(parts, column, notes, numbers)
-        csv[renewed] = _tidy(parts, renewed, notes)
+    parts, first, paper = experiment.parts, experiment.first, experiment.paper
+    tables = experiment_tables(experiment, references)
+    tables["data"] = [data_table(experiment.sizes, has_clips=experiment.has_clips)]
+    csv = {"data": experiment.sizes}
+    for column in units(experiment.has_clips):
+        numbers = paper_numbers(first.methods, paper, column)
+        csv[column] = _tidy(parts, column, experiment.notes, numbers)
+        csv[renewed(column)] = _tidy(parts, renewed(column), experiment.notes)
         compared = [(p, all_differences(p.metrics, references, column)) for p in parts]
-        csv[stem_of(column, "paired_differences")] = _together(compared)
-        if conditions:
+        csv[stem_for(column, "paired_differences")] = _together(compared)
+        if len(parts) > 1:
             fallen = [(p, {first.name: condition_differences(first, p, column)}) for p in parts[1:]]
-            csv[stem_of(column, "conditions")] = _together(fallen)
-    if has_clips:
+            csv[stem_for(column, "conditions")] = _together(fallen)
+    if experiment.has_clips:
         csv["table3"] = tidy_table3(first.metrics, first.methods, paper)
     folder = Path(folder)
-    for stem, found in tables.items():
-        write_text(folder / f"{stem}.md", "\n".join(map(to_markdown, found)))
-        write_text(folder / f"{stem}.tex", "\n".join(map(to_latex, found)))
-    for stem, frame in csv.items():
-        write_text(folder / f"{stem}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    names = table_files(has_clips, has_conditions=bool(conditions), mixes=bool(mixing_runs))
-    return [folder / name for name in names]
+    written = [
+        path for stem, own in tables.items() for path in write_table(folder / stem, own, csv[stem])
+    ]
+    written.append(write_csv(folder / "runs.csv", _single_runs(experiment)))
+    mixing = set(run_folders(curve_files))
+    if mixing:
+        runs = [run for run in experiment.runs if run["folder"] in mixing]
+        written.append(write_csv(folder / "weights.csv", mean_weights(runs, experiment.methods)))
+    return written
 
 
 def _together(compared: Iterable[tuple[Part, Mapping[str, Summaries]]]) -> pd.DataFrame:
     """The differences of all conditions below each other; the columns alone where there are none."""
-    rows = [row for part, found in compared for row in _tidy_differences(part, found)]
+    rows = [row for part, cells in compared for row in _tidy_differences(part, cells)]
     return pd.DataFrame(rows, columns=_DIFFERENCE_COLUMNS)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from gradmix.results.conditions import plain_name
 from gradmix.results.records import Method, read_curves
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = [
     *("method", "condition", "labels_per_class", "draw", "source"),
@@ -23,6 +25,8 @@ def layer_means(run: Mapping[str, Any]) -> pd.DataFrame:
     A row holds the mean over the steps since the row before; there is none at step 0. Without any column where the
     run weighs no layers. Raises `ValueError` naming the file if its curves lack a weight.
     """
+    import pandas as pd
+
     layers, sources = list(run.get("layers") or []), list(run.get("sources") or [])
     if not layers or not sources:
         return pd.DataFrame()
@@ -40,6 +44,8 @@ def mean_weights(runs: Iterable[Mapping[str, Any]], methods: Sequence[Method]) -
         runs: of `read_runs`, with curves beside them; those that weigh no layers give no row.
         methods: the rows (see `write_tables`).
     """
+    import pandas as pd
+
     listed = {row["name"]: row for row in methods}
     rows = []
     for run in runs:

@@ -28,8 +28,8 @@ def prepared(repository: Path, folder: Path) -> Path:
         sys.executable,
         "-m",
         "snakemake",
-        "results/splits/3/0.json",
-        "results/splits/0/0.json",
+        "results/packs/split/3/0.json",
+        "results/packs/split/0/0.json",
     ]
     done = subprocess.run(
         [*command, "--cores", "2", "--configfile", "mini.yaml"],
@@ -118,7 +118,7 @@ def generic(prepared: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """A training and its evaluation through the profile for other schedulers."""
     shutil.copytree(prepared, folder)
     change(folder, methods={"target_only": {}})
-    command = [sys.executable, "-m", "snakemake", f"results/runs/{SHORT}/metrics.json"]
+    command = [sys.executable, "-m", "snakemake", f"results/packs/evaluate/{SHORT}.json"]
     command += ["--workflow-profile", "profiles/generic", "--configfile", "mini.yaml"]
     return subprocess.run(
         command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=600
@@ -131,7 +131,7 @@ STORIES: dict[str, Callable[[Path, Path], Any]] = {
 
 
 def start(folder: Path, *runs: str, default_resources: tuple[str, ...] = ()) -> Controller:
-    targets = [f"results/runs/{run}/run.json" for run in runs]
+    targets = [f"results/packs/train/{run}.json" for run in runs]
     return Controller.start(folder, *targets, default_resources=default_resources)
 
 

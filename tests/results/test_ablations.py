@@ -55,7 +55,7 @@ def test_one_draw_has_neither_error_nor_interval_nor_star(empty_experiment):
     rows = rows_of(ablations.ablation_table("heads", "Heads", metrics, ROWS))
     assert rows["H1"] == ["82.00", "+2.00", "81.00"]
     assert ablations.ablation_sentence(metrics, ROWS) == (
-        "No row is told from GradMix by these draws."
+        "No row can be separated from GradMix by these draws."
     )
 
 
@@ -64,7 +64,7 @@ def test_the_sentence_names_clear_rows_and_counts_the_others(compared):
     assert "H1 is above it at k = 3" in said
     assert "H1 is above it at k = 5" in said
     assert "H2 is" not in said
-    assert "the other 2 comparisons are open" in said
+    assert "the other 2 comparisons are not clear" in said
 
 
 def test_a_clear_loss_is_called_below(compared):

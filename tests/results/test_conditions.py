@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from gradmix.results.conditions import parts_of, titled_rows
+from gradmix.results.conditions import titled_rows
+from gradmix.results.experiment import read_experiment
 from gradmix.results.figures import conditions as conditions_figure
 from gradmix.results.figures import source_weights
-from gradmix.results.records import listed_metrics, read_metrics, read_runs
+from gradmix.results.figures.writer import write_figure
+from gradmix.results.records import read_metrics, read_runs
 from gradmix.results.report import write_report
-from gradmix.results.tables import experiment_tables, table_files, write_tables
+from gradmix.results.table_files import table_files
+from gradmix.results.tables import experiment_tables, write_tables
 from gradmix.results.weights import mean_weights
 
 CONDITIONS = [
@@ -67,8 +70,11 @@ def curve_files(records):
 
 def write(records, folder):
     files = records.files
-    curves = {"conditions": CONDITIONS, "curve_files": curve_files(records)}
-    return write_tables(files["metrics"], files["runs"], ROWS, folder, **curves)
+    return write_tables(
+        read_experiment(files["metrics"], files["runs"], ROWS, conditions=CONDITIONS),
+        folder,
+        curve_files=curve_files(records),
+    )
 
 
 def csv(folder, name):
@@ -76,11 +82,9 @@ def csv(folder, name):
 
 
 def tables_of(records):
-    metrics = listed_metrics(read_metrics(records.files["metrics"]), ROWS)
-    notes = pd.DataFrame(columns=["method", "labels_per_class", "draw", "note"])
-    parts = parts_of(metrics, ROWS, CONDITIONS)
-    asked = {"paper": None, "references": ["pooled", "target_only"], "tried": {"mme": 2}}
-    return experiment_tables(parts, notes, ROWS, CONDITIONS, **asked)
+    files = records.files
+    experiment = read_experiment(files["metrics"], files["runs"], ROWS, conditions=CONDITIONS)
+    return experiment_tables(experiment, ["pooled", "target_only"])
 
 
 def cells(table):
@@ -163,7 +167,7 @@ def test_a_run_stored_under_no_k_gives_its_seconds_to_all(empty_experiment, tmp_
         empty_experiment.metrics("source_only", k, 0, 0.5)
     empty_experiment.metrics("source_only", 5, 1, 0.5)
     runs = [empty_experiment.run("source_only", 0, 0, seconds=7.5)]
-    write_tables(empty_experiment.files["metrics"], runs, rows, tmp_path)
+    write_tables(read_experiment(empty_experiment.files["metrics"], runs, rows), tmp_path)
     found = csv(tmp_path, "runs").set_index(["labels_per_class", "draw"])["seconds"]
     assert found.loc[2, 0] == found.loc[5, 0] == 7.5
     assert np.isnan(found.loc[5, 1])
@@ -203,10 +207,12 @@ def texts(figure):
 def test_figures(records, tmp_path):
     metrics, runs = records.files["metrics"], curve_files(records)
     for number in (1, 2):
-        conditions_figure.write(metrics, ROWS, tmp_path / f"c{number}", conditions=CONDITIONS)
-        source_weights.write(
-            runs, ROWS, tmp_path / f"w{number}", conditions=CONDITIONS, labels_per_class=5
+        rows = {"methods": ROWS, "conditions": CONDITIONS}
+        write_figure(
+            conditions_figure.__name__, tmp_path / f"c{number}", {"metrics": metrics}, rows
         )
+        rows = rows | {"labels_per_class": 5}
+        write_figure(source_weights.__name__, tmp_path / f"w{number}", {"runs": runs}, rows)
     for name in "cw":
         assert (tmp_path / f"{name}1.svg").read_bytes() == (tmp_path / f"{name}2.svg").read_bytes()
 
@@ -240,28 +246,33 @@ def test_the_figure_of_weights_names_sources_and_gaps(records):
 
 def test_the_report_begins_with_the_conditions(records, tmp_path):
     files = records.files
-    conditions_figure.write(files["metrics"], ROWS, tmp_path / "c", conditions=CONDITIONS)
+    figure = conditions_figure.FIGURE
+    rows = {"methods": ROWS, "conditions": CONDITIONS}
+    write_figure(conditions_figure.__name__, tmp_path / "c", {"metrics": files["metrics"]}, rows)
     page = write_report(
         tmp_path / "report.html",
+        read_experiment(files["metrics"], files["runs"], ROWS, conditions=CONDITIONS),
         title="Two conditions",
         configuration="",
-        methods=ROWS,
-        metric_files=files["metrics"],
-        run_files=files["runs"],
-        split_files=[],
-        domain_files=[],
-        conditions=CONDITIONS,
-        figures=[{"kind": "conditions", "file": tmp_path / "c.svg"}],
+        figures=[
+            {
+                "section": figure.section,
+                "title": figure.title,
+                "caption": figure.caption,
+                "file": tmp_path / "c.svg",
+            }
+        ],
     ).read_text(encoding="utf-8")
     first, rest = page.split('<section id="transfer"')
     plain = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", first))
     for said in (
         "Sources: noise, far",
-        "Clean, k = 5: Pooled has the highest mean accuracy (86.0 %); GradMix is not told from Target only by 3 draws "
-        "(difference +4.0 points, 95 % interval +1.5 to +6.5, which Holm&#39;s correction does not keep).",
+        "Clean, k = 5: Pooled has the highest mean accuracy (86.0 %); GradMix cannot be separated from Target "
+        "only by 3 draws (difference +4.0 points, 95 % interval +1.5 to +6.5, which Holm&#39;s correction does not "
+        "keep).",
         "Bad near, k = 5: Pooled has the highest mean accuracy (76.0 %); GradMix lies 4.0 points above Target only",
         "Bad near minus Clean, k = 5, points with Student&#39;s 95 % interval: clearly lower: Pooled −10.00 "
-        "[−10.25, −9.75]; not told apart: GradMix +0.00 [+0.00, +0.00].",
+        "[−10.25, −9.75]; not clear: GradMix +0.00 [+0.00, +0.00].",
     ):
         assert said in plain, said
     assert "Test accuracy in every condition" in first

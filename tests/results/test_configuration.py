@@ -1,6 +1,6 @@
 import yaml
 
-from gradmix.results.configuration import configuration_text
+from gradmix.results.facts import configuration_text
 
 
 def test_long_lists_take_few_lines_and_nothing_is_lost():

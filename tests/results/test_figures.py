@@ -1,10 +1,16 @@
+import inspect
+import json
 import subprocess
 import sys
+from importlib import import_module
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import yaml
 
+from gradmix.config import load_config
+from gradmix.manifest import fault
 from gradmix.results.figures import (
     accuracy,
     adaptive_rate,
@@ -15,41 +21,52 @@ from gradmix.results.figures import (
     samples,
 )
 from gradmix.results.figures.curves import over_draws
-from gradmix.results.figures.style import line_look, stem_of
+from gradmix.results.figures.registry import KINDS, figure_packs, listed_figures
+from gradmix.results.figures.style import line_look
+from gradmix.results.figures.writer import write_figure, write_figures
 from gradmix.results.quality import overall_quality, read_quality
-from gradmix.results.records import read_curves, read_metrics, read_runs
-
-
-def writers(experiment, methods):
-    files = experiment.files
-    runs, metrics = files["runs"], files["metrics"]
-    return {
-        "accuracy": lambda stem: accuracy.write(metrics, methods, stem, paper="digits"),
-        "loss": lambda stem: hyper_validation_loss.write(runs, methods, stem, labels_per_class=3),
-        "weights": lambda stem: layer_weights.write(
-            runs, stem, method="gradmix_hard", labels_per_class=3
-        ),
-        "rate": lambda stem: adaptive_rate.write(runs, methods, stem, labels_per_class=3),
-        "confusion": lambda stem: confusion.write(metrics, methods, stem, labels_per_class=5),
-        "quality": lambda stem: pseudo_label_quality.write(files["quality"], stem),
-        "samples": lambda stem: samples.write(
-            experiment.folder / "domains", files["splits"][0], files["predictions"][0], stem
-        ),
-    }
-
-
-@pytest.mark.parametrize(
-    "name", ["accuracy", "loss", "weights", "rate", "confusion", "quality", "samples"]
+from gradmix.results.records import (
+    read_curves,
+    read_json,
+    read_metrics,
+    read_parquet,
+    read_runs,
 )
+
+
+def write(experiment, stem, figure, arguments, **kinds):
+    """Draw a figure from the experiment's files of these kinds, by argument."""
+    files = {name: experiment.files.get(kind, []) for name, kind in kinds.items()}
+    return write_figure(figure.__name__, stem, files, arguments)
+
+
+DRAWN = {
+    "accuracy": (accuracy, {"paper": "digits"}, {"metrics": "metrics"}),
+    "loss": (hyper_validation_loss, {"labels_per_class": 3}, {"runs": "runs"}),
+    "weights": (layer_weights, {"method": "gradmix_hard", "labels_per_class": 3}, {"runs": "runs"}),
+    "rate": (adaptive_rate, {"labels_per_class": 3}, {"runs": "runs"}),
+    "confusion": (confusion, {"labels_per_class": 5}, {"metrics": "metrics"}),
+    "quality": (pseudo_label_quality, {}, {"quality": "quality"}),
+    "samples": (
+        samples,
+        {"seed": 0},
+        {"domains": "domains", "split": "splits", "predictions": "predictions"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
 def test_every_figure_is_written_and_the_same_again(experiment, methods, tmp_path, name):
-    write = writers(experiment, methods)[name]
-    paths = write(tmp_path / "first.v1")
+    figure, arguments, kinds = DRAWN[name]
+    if figure in (accuracy, hyper_validation_loss, adaptive_rate, confusion):
+        arguments = arguments | {"methods": methods}
+    paths = write(experiment, tmp_path / "first.v1", figure, arguments, **kinds)
     assert [path.name for path in paths] == ["first.v1.svg", "first.v1.png", "first.v1.pdf"]
     assert all(path.stat().st_size > 2000 for path in paths)
     svg = paths[0].read_bytes()
     assert ElementTree.fromstring(svg).tag.endswith("svg")
     assert b"<dc:date>" not in svg
-    again = write(tmp_path / "second.svg")
+    again = write(experiment, tmp_path / "second", figure, arguments, **kinds)
     assert again[0].read_bytes() == svg
     assert again[1].read_bytes() == paths[1].read_bytes()
 
@@ -87,13 +104,15 @@ def test_nothing_to_draw_says_so(experiment, methods, tmp_path):
     runs = read_runs(experiment.files["runs"])
     figure = adaptive_rate.draw(runs, methods[:2], labels_per_class=3)
     assert "No method at k = 3 mixes gradients." in texts(figure)
-    for write in (
-        lambda stem: accuracy.write([], methods, stem),
-        lambda stem: confusion.write([], methods, stem, labels_per_class=3),
-        lambda stem: hyper_validation_loss.write([], methods, stem, labels_per_class=3),
-        lambda stem: pseudo_label_quality.write([], stem),
+    listed = {"methods": methods}
+    for drawn, argument, arguments in (
+        (accuracy, "metrics", listed),
+        (confusion, "metrics", listed | {"labels_per_class": 3}),
+        (hyper_validation_loss, "runs", listed | {"labels_per_class": 3}),
+        (pseudo_label_quality, "quality", {}),
     ):
-        assert all(path.is_file() for path in write(tmp_path / "empty"))
+        paths = write_figure(drawn.__name__, tmp_path / "empty", {argument: []}, arguments)
+        assert all(path.is_file() for path in paths)
 
 
 def test_confusion_is_summed_over_draws_and_checked(empty_experiment):
@@ -130,8 +149,8 @@ def test_quality_by_hand(experiment):
 
 def test_samples_name_the_wrong_ones(experiment):
     files = experiment.files
-    domains = experiment.folder / "domains"
-    strips = samples.collect(domains, files["splits"][2], files["predictions"][2])
+    domains, split = samples.open_domains(files["domains"]), read_json(files["splits"][2])
+    strips = samples.collect(domains, split, read_parquet(files["predictions"][2]))
     assert [strip.title.split("\n")[0] for strip in strips] == [
         *("S1", "S2", "V", "H", "U, accepted", "U, not accepted", "test")
     ]
@@ -141,7 +160,7 @@ def test_samples_name_the_wrong_ones(experiment):
         text for text, is_wrong in zip(accepted.captions, accepted.wrong, strict=True) if is_wrong
     ]
     assert sorted(wrong) == ["5\n(is 6)", "6\n(is 5)"]
-    unlabelled = samples.collect(domains, files["splits"][2], None)[4]
+    unlabelled = samples.collect(domains, split)[4]
     assert unlabelled.title.startswith("U, labels unseen")
 
 
@@ -158,9 +177,53 @@ def test_looks_differ_without_colour():
     assert len({(str(look["linestyle"]), look["marker"]) for look in looks}) == 40
 
 
-def test_stem_keeps_other_dots():
-    assert stem_of("a/beta0.6").name == "beta0.6"
-    assert stem_of("a/beta0.6.svg").name == "beta0.6"
+def test_a_pack_ends_with_the_manifest_of_its_files(experiment, tmp_path):
+    figures = [
+        {
+            "module": pseudo_label_quality.__name__,
+            "stem": str(tmp_path / "figures" / name),
+            "files": {"quality": "files"},
+            "manifests": [],
+            "arguments": {},
+        }
+        for name in ("one", "two")
+    ]
+    said = []
+    manifest = tmp_path / "packs" / "0.json"
+    write_figures(figures, {"files": experiment.files["quality"]}, str(manifest), said.append)
+    assert said == [figure["stem"] for figure in figures]
+    assert fault(manifest) is None
+    (tmp_path / "figures" / "two.png").unlink()
+    assert fault(manifest) == f"{tmp_path}/figures/two.png is missing"
+
+
+@pytest.fixture(scope="module")
+def configured(repository):
+    return load_config(yaml.safe_load((repository / "config" / "digits.yaml").read_text()))
+
+
+def test_every_kind_says_what_it_draws_and_reads(configured):
+    figures = listed_figures(configured)
+    kinds = {figure.module.rpartition(".")[2] for figure in figures.values()}
+    assert set(KINDS) - kinds == {"conditions", "source_weights"}  # it has no conditions
+    for stem, figure in figures.items():
+        assert figure.drawing.files.keys() <= figure.kind.readers.keys(), stem
+        drawn = inspect.signature(import_module(figure.module).draw)
+        drawn.bind(**figure.drawing.files, **figure.arguments)
+        assert json.loads(json.dumps(figure.arguments)) == figure.arguments, stem
+    described = figures["layer_weights-gradmix-k2"].described("results/figures")
+    assert described["label"] == "k = 2, GradMix"
+    assert described["file"] == "results/figures/layer_weights-gradmix-k2.svg"
+
+
+def test_another_k_leaves_the_packs_of_others_as_they_are(configured):
+    figures = listed_figures(configured)
+    packs = figure_packs(figures, 5)
+    assert sorted(stem for stems in packs.values() for stem in stems) == sorted(figures)
+    assert max(map(len, packs.values())) == 5
+    at_k2 = {stem: figure for stem, figure in figures.items() if not stem.endswith("-k5")}
+    fewer = figure_packs(at_k2, 5)
+    assert fewer == {name: stems for name, stems in packs.items() if not name.startswith("k5-")}
 
 
 def test_no_torch_is_imported():
@@ -168,5 +231,16 @@ def test_no_torch_is_imported():
         "import sys, gradmix.results.tables, gradmix.results.report\n"
         "from gradmix.results.figures import accuracy, samples, layer_weights\n"
         "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_read_while_a_workflow_is_planned_imports_neither_pandas_nor_matplotlib():
+    code = (
+        "import sys, gradmix.results.table_files, gradmix.results.conditions\n"
+        "from gradmix.results.figures.registry import KINDS\n"
+        "from importlib import import_module\n"
+        "[import_module(f'gradmix.results.figures.{kind}') for kind in KINDS]\n"
+        "assert not {'torch', 'matplotlib', 'pandas', 'scipy', 'pyarrow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

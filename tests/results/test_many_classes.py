@@ -17,10 +17,11 @@ from clip_experiment import (
 from matplotlib.text import Text
 
 from gradmix.domains.format import open_domain
+from gradmix.results.data import left_out_sentences
+from gradmix.results.experiment import read_experiment
 from gradmix.results.figures import accuracy, confusion, pseudo_label_quality, samples
 from gradmix.results.figures.confused_pairs import Pair, confused_pairs, shortened
-from gradmix.results.left_out import left_out_sentences
-from gradmix.results.records import read_metrics
+from gradmix.results.records import read_json, read_metrics, read_parquet
 from gradmix.results.report import write_report
 
 CLASSES = class_names(30)
@@ -78,8 +79,13 @@ def test_accuracy_per_frame_and_per_video(metrics):
         assert number in diamonds
 
 
+def opened(folder):
+    return samples.open_domains((folder / "domains").glob("*/domain.json"))
+
+
 def test_rows_of_frames_in_order(folder, split):
-    strips = samples.collect(folder / "domains", split, None, seed=1)
+    domains, record = opened(folder), read_json(split)
+    strips = samples.collect(domains, record, seed=1)
     titles = [strip.title.split("\n") for strip in strips if strip.title]
     assert titles == [
         ["S1", "photographs", "100 images", "10 of 50 classes"],
@@ -99,21 +105,21 @@ def test_rows_of_frames_in_order(folder, split):
     assert len({tuple(image[0, 0]) for image in labelled.images}) == 1
     assert labelled.captions[0].replace("\n", "") in domain.classes
     assert labelled.captions[1:] == [""] * 4
-    figure = samples.draw(strips)
+    figure = samples.draw(domains, record, seed=1)
     assert figure.get_figheight() < 16
 
 
 def test_frames_in_any_order_of_the_set(folder):
     domain = open_domain(folder / "domains/clips")
     rows = [32, 4, 31, 0]
-    assert list(samples.clips_of(domain, rows).values()) == [[3, 1], [2, 0]]
-    assert samples.clips_of(open_domain(folder / "domains/web_images"), [0, 1]) is None
-    assert samples.clips_of(domain, []) is None
+    assert list(samples.frames_by_clip(domain, rows).values()) == [[3, 1], [2, 0]]
+    assert samples.frames_by_clip(open_domain(folder / "domains/web_images"), [0, 1]) is None
+    assert samples.frames_by_clip(domain, []) is None
 
 
 def test_wrong_pseudo_labels_of_frames(folder, split):
     predictions = write_predictions(folder, split, len(CLASSES))
-    strips = samples.collect(folder / "domains", split, predictions)
+    strips = samples.collect(opened(folder), read_json(split), read_parquet(predictions))
     accepted = strips[2 + 2 * samples.CLIPS : 2 + 3 * samples.CLIPS]
     assert accepted[0].title.startswith("U, accepted\nclips\n200 frames")
     for strip in accepted:
@@ -177,18 +183,18 @@ def test_quality_of_many_classes_names_the_lowest(tmp_path):
 
 
 def test_the_report_of_clips(folder, split, metrics, tmp_path):
-    text = write_report(
-        tmp_path / "report.html",
-        title="Actions",
-        configuration="",
-        methods=METHODS,
-        metric_files=metrics,
-        run_files=[],
+    domains = sorted((folder / "domains").glob("*/domain.json"))
+    experiment = read_experiment(
+        metrics,
+        [],
+        METHODS,
         split_files=[split],
-        domain_files=sorted((folder / "domains").glob("*/domain.json")),
+        domain_files=domains,
         paper="actions",
         has_clips=True,
-    ).read_text(encoding="utf-8")
+    )
+    page = write_report(tmp_path / "report.html", experiment, title="Actions", configuration="")
+    text = page.read_text(encoding="utf-8")
     said = re.sub(r"\s+", " ", re.sub(r"<style>.*</style>|<[^>]+>", " ", text, flags=re.DOTALL))
     said = said.replace("\u00a0", " ")
     for words in (

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from gradmix.results.figures.pseudo_label_sweep import draw, write
+from gradmix.results.figures.pseudo_label_sweep import draw, read_sweeps
 
 
 def sweep(precisions):
@@ -39,8 +39,10 @@ def test_a_number_of_models_that_accepts_nothing_has_no_line():
     assert "No image was accepted" in none.texts[0].get_text()
 
 
-def test_files_carry_k_and_draw(tmp_path):
-    file = tmp_path / "0.parquet"
+def test_paths_say_k_and_draw(tmp_path):
+    file = tmp_path / "sweep/3/7.parquet"
+    file.parent.mkdir(parents=True)
     sweep([0.8, 0.9, 0.9, 0.9]).drop(columns=["labels_per_class", "draw"]).to_parquet(file)
-    written = write({(3, 0): file}, tmp_path / "figure")
-    assert sorted(path.suffix for path in written) == [".pdf", ".png", ".svg"]
+    sweeps = read_sweeps([file])
+    assert set(sweeps["labels_per_class"]) == {3}
+    assert set(sweeps["draw"]) == {7}

@@ -3,7 +3,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from gradmix.results.experiment import read_experiment
 from gradmix.results.figures import accuracy, samples
+from gradmix.results.figures.writer import write_figure
 from gradmix.results.paper import URL
 from gradmix.results.report import TEMPLATE, write_report
 
@@ -38,31 +40,38 @@ class Page(HTMLParser):
 
 def write(experiment, methods, output, **changes):
     files = experiment.files
+    records = read_experiment(
+        files["metrics"],
+        files["runs"],
+        methods,
+        split_files=files["splits"],
+        enlarged_files=files["enlarged"],
+        domain_files=files["domains"],
+        paper="digits",
+    )
     settings = {
         "title": "Invented digits",
         "configuration": "title: x\n",
-        "methods": methods,
-        "metric_files": files["metrics"],
-        "run_files": files["runs"],
-        "split_files": files["splits"],
-        "domain_files": files["domains"],
-        "enlarged_files": files["enlarged"],
         "ensemble_files": files["ensembles"],
         "summary_files": files["summaries"],
         "quality_files": files["quality"],
-        "paper": "digits",
     }
-    return write_report(output, **(settings | changes)).read_text(encoding="utf-8")
+    return write_report(output, records, **(settings | changes)).read_text(encoding="utf-8")
+
+
+def described(section, file, label=""):
+    return {"section": section, "title": "T", "caption": "C", "label": label, "file": file}
 
 
 def test_the_page_stands_alone(experiment, methods, tmp_path):
     files = experiment.files
-    accuracy.write(files["metrics"], methods, tmp_path / "accuracy")
-    domains = experiment.folder / "domains"
-    samples.write(domains, files["splits"][0], files["predictions"][0], tmp_path / "samples")
+    of_metrics = {"metrics": files["metrics"]}
+    write_figure(accuracy.__name__, tmp_path / "accuracy", of_metrics, {"methods": methods})
+    of_domains = {"domains": files["domains"], "split": files["splits"]}
+    write_figure(samples.__name__, tmp_path / "samples", of_domains, {})
     figures = [
-        {"kind": "accuracy", "file": tmp_path / "accuracy.svg"},
-        {"kind": "samples", "file": tmp_path / "samples.png", "labels_per_class": 3},
+        described("accuracy", tmp_path / "accuracy.svg"),
+        described("data", tmp_path / "samples.png", label="k = 3"),
     ]
     text = write(experiment, methods, tmp_path / "report.html", figures=figures)
     page = Page(text)
@@ -93,7 +102,7 @@ def test_the_story(experiment, methods, tmp_path):
         "other classes than the target",
         "Clearly worse: Target only (−18.00 points, the same in every draw), Source only (sum) "
         "(−10.00 points, −17.3 SE)",
-        "Not told apart from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
+        "Cannot be separated from it by these draws: GradMix, fixed rate (−1.00 points, −1.7 SE)",
         "Holm's correction over all rows compared with one reference at one k",
         "12 comparisons were made here",
         "H holds 10 labelled target images",
@@ -120,17 +129,9 @@ def test_user_text_is_escaped(experiment, methods, tmp_path):
 def test_one_draw_and_little_else(empty_experiment, methods, tmp_path):
     file = empty_experiment.metrics("gradmix", 3, 0, 0.9, accuracy_statistics_on_V=None)
     other = empty_experiment.metrics("fine_tune", 3, 0, 0.8, accuracy_statistics_on_V=None)
-    text = write_report(
-        tmp_path / "report.html",
-        title="One",
-        configuration="",
-        methods=methods,
-        metric_files=[file, other],
-        run_files=[],
-        split_files=[],
-        domain_files=[],
-    ).read_text(encoding="utf-8")
-    page = Page(text)
+    records = read_experiment([file, other], [], methods)
+    output = write_report(tmp_path / "report.html", records, title="One", configuration="")
+    page = Page(output.read_text(encoding="utf-8"))
     assert "There is one draw of the few labels only" in page.text
     assert "Fine-tune (−10.00 points, one draw)" in page.text
     assert "Statistics were not re-estimated" in page.text
@@ -140,13 +141,12 @@ def test_one_draw_and_little_else(empty_experiment, methods, tmp_path):
 
 def test_bad_figures(experiment, methods, tmp_path):
     output = tmp_path / "report.html"
-    for figure, message in (
-        ({"kind": "pie", "file": "x.svg"}, "figure kind must be one of accuracy, .*'pie'"),
-        ({"kind": "accuracy", "file": "x.pdf"}, r"x\.pdf: the report embeds \.svg and \.png"),
-        ({"kind": "accuracy", "file": tmp_path / "x.svg"}, r"x\.svg: cannot be read"),
+    for file, message in (
+        ("x.pdf", r"x\.pdf: the report embeds \.svg and \.png"),
+        (tmp_path / "x.svg", r"x\.svg: cannot be read"),
     ):
         with pytest.raises(ValueError, match=message):
-            write(experiment, methods, output, figures=[figure])
+            write(experiment, methods, output, figures=[described("accuracy", file)])
     assert not output.exists()
 
 

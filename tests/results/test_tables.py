@@ -3,8 +3,10 @@ import math
 import pandas as pd
 import pytest
 
-from gradmix.results.layout import Cell, Table, mark_letter, to_latex, to_markdown
-from gradmix.results.tables import table_files, write_tables
+from gradmix.results.experiment import read_experiment
+from gradmix.results.layout import Cell, Table, mark_letter, render
+from gradmix.results.table_files import table_files
+from gradmix.results.tables import write_tables
 
 A = {"name": "a", "title": "A & b_1 | 50 %", "recipe": "target_only"}
 GRADMIX = {"name": "gradmix", "title": "GradMix", "recipe": "gradmix"}
@@ -19,8 +21,8 @@ def test_numbers_by_hand(empty_experiment, tmp_path):
         empty_experiment.metrics("a", 3, draw, a)
         empty_experiment.metrics("gradmix", 3, draw, gradmix)
     files = empty_experiment.files["metrics"]
-    written = write_tables(files, [], [A, GRADMIX], tmp_path / "t", paper="digits")
-    assert [path.name for path in written] == list(table_files())
+    written = write_tables(read_experiment(files, [], [A, GRADMIX], paper="digits"), tmp_path / "t")
+    assert sorted(path.name for path in written) == sorted(table_files())
     assert all(path.is_file() for path in written)
     table = csv(tmp_path / "t", "accuracy").set_index("method")
     # 70, 72, 80: mean 74, deviations -4, -2, 6: variance 56 / 2 = 28
@@ -42,7 +44,9 @@ def test_numbers_by_hand(empty_experiment, tmp_path):
 
 
 def test_paper_only_where_asked(experiment, tmp_path, methods):
-    write_tables(experiment.files["metrics"], experiment.files["runs"], methods, tmp_path)
+    write_tables(
+        read_experiment(experiment.files["metrics"], experiment.files["runs"], methods), tmp_path
+    )
     assert "paper" not in (tmp_path / "accuracy.md").read_text().lower()
     assert csv(tmp_path, "accuracy")["paper_mean_percent"].isna().all()
 
@@ -52,7 +56,7 @@ def test_a_single_draw_has_no_error(empty_experiment, tmp_path):
         empty_experiment.metrics("gradmix", 2, 0, 0.5),
         empty_experiment.metrics("a", 2, 0, 0.4),
     ]
-    write_tables(files, [], [A, GRADMIX], tmp_path)
+    write_tables(read_experiment(files, [], [A, GRADMIX]), tmp_path)
     assert csv(tmp_path, "accuracy")["standard_error_percent"].isna().all()
     markdown = (tmp_path / "accuracy.md").read_text()
     assert "| 50.00 |" in markdown
@@ -68,7 +72,10 @@ def test_a_draw_missing_in_one_method(empty_experiment, tmp_path):
         empty_experiment.metrics("a", 2, draw, value)
     empty_experiment.metrics("a", 5, 0, 0.9)
     files = empty_experiment.files["metrics"]
-    write_tables(files, [], [A, GRADMIX, {"name": "x", "title": "X", "recipe": "x"}], tmp_path)
+    write_tables(
+        read_experiment(files, [], [A, GRADMIX, {"name": "x", "title": "X", "recipe": "x"}]),
+        tmp_path,
+    )
     markdown = (tmp_path / "accuracy.md").read_text()
     assert "45.00 ± 5.00 (n = 2) | 90.00 (n = 1) |" in markdown
     assert "60.00 ± 5.77 | – |" in markdown
@@ -85,7 +92,7 @@ def test_marks(empty_experiment, tmp_path):
         empty_experiment.run("a", 0, 1, notes=["trained without S_u"]),
         empty_experiment.run("gradmix", 2, 0, notes=["trained without S_u"]),
     ]
-    write_tables(empty_experiment.files["metrics"], runs, [A, GRADMIX], tmp_path)
+    write_tables(read_experiment(empty_experiment.files["metrics"], runs, [A, GRADMIX]), tmp_path)
     markdown = (tmp_path / "accuracy.md").read_text()
     assert "50.00 ± 0.00<sup>a</sup>" in markdown
     assert "50.00 ± 0.00<sup>a,b</sup>" in markdown
@@ -105,7 +112,7 @@ def test_a_run_made_under_h0_says_so_and_the_literal_row_need_not(empty_experime
         empty_experiment.run("gradmix", 2, 0, settings=literal),
         empty_experiment.run("a", 2, 0, settings=literal, recipe="gradmix_literal"),
     ]
-    write_tables(empty_experiment.files["metrics"], runs, [A, GRADMIX], tmp_path)
+    write_tables(read_experiment(empty_experiment.files["metrics"], runs, [A, GRADMIX]), tmp_path)
     notes = csv(tmp_path, "accuracy").set_index("method")["notes"]
     assert notes["gradmix"].startswith("made under last_layer H0")
     assert notes.isna()["a"]
@@ -115,7 +122,7 @@ def test_seconds_are_those_of_all_settings_tried(empty_experiment, tmp_path):
     empty_experiment.metrics("a", 2, 0, 0.5)
     tried = [{"name": "x", "seconds": 2.0}, {"name": "y", "seconds": 3.5}]
     run = empty_experiment.run("a", 2, 0, seconds=3.5, candidates=tried)
-    write_tables(empty_experiment.files["metrics"], [run], [A], tmp_path)
+    write_tables(read_experiment(empty_experiment.files["metrics"], [run], [A]), tmp_path)
     row = csv(tmp_path, "runs").iloc[0]
     assert (row["seconds"], row["tried"]) == (5.5, 2)
 
@@ -124,7 +131,7 @@ def test_sizes(experiment, tmp_path, methods):
     files = experiment.files
     sizes = {"split_files": files["splits"], "domain_files": files["domains"]}
     sizes["enlarged_files"] = files["enlarged"]
-    write_tables(files["metrics"], files["runs"], methods, tmp_path, **sizes)
+    write_tables(read_experiment(files["metrics"], files["runs"], methods, **sizes), tmp_path)
     table = csv(tmp_path, "data")
     images = table[(table["labels_per_class"] == 3) & (table["draw"] == 2)].set_index("set")[
         "images"
@@ -135,17 +142,23 @@ def test_sizes(experiment, tmp_path, methods):
 
 
 def test_nothing_at_all(tmp_path):
-    write_tables([], [], [GRADMIX], tmp_path)
+    write_tables(read_experiment([], [], [GRADMIX]), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(table_files())
 
 
 def test_escapes():
     table = Table("t", "50 % of $x_1", ("a\\b", "#2"), [[Cell("x|y\nz", ("a",)), Cell("−1 ~")]])
-    assert r"| x\|y z<sup>a</sup> | −1 \~ |" in to_markdown(table)
-    latex = to_latex(table)
+    assert r"| x\|y z<sup>a</sup> | −1 \~ |" in render(table, "md")
+    latex = render(table, "tex")
     assert r"\caption{50 \% of \$x\_1}" in latex
     assert r"a\textbackslash{}b & \#2 \\" in latex
     assert r"x\textbar{}y z$^{\mathrm{a}}$ & $-$1 \textasciitilde{} \\" in latex
+    nasty = Table("t", "<b>", ("'a'", "b"), [[Cell("&", ("a", "b")), Cell("1")]], [("a", "<i>")])
+    page = render(nasty, "html")
+    assert '<th scope="row" class="text">&amp;<sup>a,b</sup></th><td>1</td>' in page
+    assert '<p class="footnote"><sup>a</sup> &lt;i&gt;</p>' in page
+    assert "<b>" not in page
+    assert "'a'" not in page
 
 
 def test_letters():

@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from gradmix.results.layout import to_latex, to_markdown
+from gradmix.results.experiment import read_experiment
+from gradmix.results.layout import render
 from gradmix.results.paper import TABLES, citation, paper_numbers
 from gradmix.results.reading import (
     caveat_sentences,
@@ -14,7 +15,8 @@ from gradmix.results.reading import (
 )
 from gradmix.results.records import has_videos, read_metrics
 from gradmix.results.table3 import table3
-from gradmix.results.tables import table_files, write_tables
+from gradmix.results.table_files import table_files
+from gradmix.results.tables import write_tables
 
 TARGET = {"name": "target_only", "title": "Target only", "recipe": "target_only"}
 GRADMIX = {"name": "gradmix", "title": "GradMix", "recipe": "gradmix"}
@@ -46,7 +48,9 @@ def csv(folder, name):
 
 def test_files(empty_experiment, tmp_path):
     files = write_records(empty_experiment)
-    written = write_tables(files, [], [TARGET, GRADMIX], tmp_path / "t", has_clips=True)
+    written = write_tables(
+        read_experiment(files, [], [TARGET, GRADMIX], has_clips=True), tmp_path / "t"
+    )
     assert {path.name for path in (tmp_path / "t").iterdir()} == {path.name for path in written}
     more = {path.stem for path in written} - {file.rsplit(".", 1)[0] for file in table_files()}
     assert more == {
@@ -60,7 +64,9 @@ def test_files(empty_experiment, tmp_path):
 
 def test_numbers_by_hand(empty_experiment, tmp_path):
     files = write_records(empty_experiment)
-    write_tables(files, [], [TARGET, GRADMIX], tmp_path, paper="actions", has_clips=True)
+    write_tables(
+        read_experiment(files, [], [TARGET, GRADMIX], paper="actions", has_clips=True), tmp_path
+    )
     video = csv(tmp_path, "accuracy_per_video").set_index(["method", "labels_per_class"])
     assert video.loc[("target_only", 3), "mean_percent"] == pytest.approx(46)
     assert video.loc[("target_only", 3), "standard_error_percent"] == pytest.approx(4)
@@ -93,7 +99,7 @@ def test_table_3(empty_experiment):
         *("GradMix", "56.00 ± 1.00", "56.25", "63.00 ± 2.00", "67.30"),
         *("62.00 ± 2.00", "59.41", "62.00 ± 2.00", "71.49"),
     ]
-    markdown, latex = to_markdown(table), to_latex(table)
+    markdown, latex = render(table, "md"), render(table, "tex")
     assert "| Method | per frame, k = 3 | per frame, paper, k = 3 |" in markdown
     assert r"\multicolumn{4}{c}{per frame} & \multicolumn{4}{c}{per video} \\" in latex
     assert r"\cmidrule(lr){2-5} \cmidrule(lr){6-9}" in latex
@@ -104,13 +110,13 @@ def test_table_3(empty_experiment):
     assert [head.replace("\u00a0", " ") for head in own.head] == [
         *("Method", "k = 3", "k = 10", "k = 3", "k = 10")
     ]
-    assert "Paper" not in to_markdown(own)
+    assert "Paper" not in render(own, "md")
 
 
 def test_captions_say_per_what(empty_experiment, tmp_path):
     files = write_records(empty_experiment)
-    write_tables(files, [], [TARGET, GRADMIX], tmp_path / "clips", has_clips=True)
-    write_tables(files, [], [TARGET, GRADMIX], tmp_path / "images")
+    write_tables(read_experiment(files, [], [TARGET, GRADMIX], has_clips=True), tmp_path / "clips")
+    write_tables(read_experiment(files, [], [TARGET, GRADMIX]), tmp_path / "images")
     for name, words in (
         ("accuracy", "Test accuracy per frame in %"),
         ("accuracy_per_video", "Test accuracy per video in %"),
@@ -125,7 +131,7 @@ def test_captions_say_per_what(empty_experiment, tmp_path):
 @pytest.mark.parametrize("draws", [1, 2])
 def test_few_draws(empty_experiment, tmp_path, draws):
     files = write_records(empty_experiment, draws)
-    write_tables(files, [], [TARGET, GRADMIX], tmp_path, has_clips=True)
+    write_tables(read_experiment(files, [], [TARGET, GRADMIX], has_clips=True), tmp_path)
     for name in ("accuracy", "accuracy_per_video", "table3", "paired_differences_per_video"):
         text = (tmp_path / f"{name}.md").read_text()
         assert ("One draw says nothing" in text) == (draws == 1)
@@ -139,7 +145,7 @@ def test_a_record_without_videos_is_named(empty_experiment, tmp_path):
     files = write_records(empty_experiment)
     empty_experiment.metrics("gradmix", 3, 7, 0.5)  # is in files from now on
     with pytest.raises(ValueError, match=r"3/7/gradmix/metrics\.json: lacks accuracy_per_video"):
-        write_tables(files, [], [TARGET, GRADMIX], tmp_path / "t", has_clips=True)
+        write_tables(read_experiment(files, [], [TARGET, GRADMIX], has_clips=True), tmp_path / "t")
 
 
 @pytest.mark.parametrize(
@@ -192,16 +198,16 @@ def test_what_two_draws_tell_in_words(empty_experiment):
     methods = [SOURCE, TARGET, GRADMIX]
     (lead,) = lead_sentences(metrics, methods, column="accuracy_per_video", unit=" per video")
     assert lead == (
-        "With k\u00a0=\u00a03, GradMix has the highest mean accuracy per video (56.5 %); GradMix is not told from "
+        "With k\u00a0=\u00a03, GradMix has the highest mean accuracy per video (56.5 %); GradMix cannot be separated "
         # 3 and 8: mean 5.5, standard error 2.5, times 12.706
-        "Target only by two draws (+3.0 and +8.0 in the two draws; Student's 95 % interval −26.3 to +37.3)."
+        "from Target only by two draws (+3.0 and +8.0 in the two draws; Student's 95 % interval −26.3 to +37.3)."
     )
     ((heading, sentences),) = comparison_sentences(metrics, methods, "gradmix", unit=" per frame")
     assert heading.endswith(", per frame")
     assert sentences == [
         # −33 and −32.9: however near each other, two draws show nothing clearly
-        "Not told apart from it by these draws: Source only (−32.95 points, −33.00 and −32.90 in the two draws) and "
-        "Target only (−5.50 points, −8.00 and −3.00 in the two draws).",
+        "Cannot be separated from it by these draws: Source only (−32.95 points, −33.00 and −32.90 in the two draws) "
+        "and Target only (−5.50 points, −8.00 and −3.00 in the two draws).",
     ]
     rule = rule_sentence(metrics, "gradmix", ["accuracy", "accuracy_per_video"])
     assert (
@@ -215,7 +221,7 @@ def test_two_equal_differences_are_not_clear(empty_experiment):
     metrics = metrics_of(empty_experiment, {"source_only": (0.5, 0.52), "gradmix": (0.51, 0.53)})
     ((_, sentences),) = comparison_sentences(metrics, [SOURCE, GRADMIX], "gradmix")
     assert sentences == [
-        "Not told apart from it by these draws: Source only (−1.00 points, −1.00 in both draws)."
+        "Cannot be separated from it by these draws: Source only (−1.00 points, −1.00 in both draws)."
     ]
 
 

@@ -78,17 +78,18 @@ def test_a_file_laid_by_hand_is_an_input(workflow):
 
 def test_training_reads_the_file_and_a_changed_file_reruns_it(workflow):
     run = "results/runs/3/0/target_only/run.json"
+    target = "results/packs/train/3/0/target_only.json"
     path = workflow.folder / "data/mine/net.pth"
     lay(path, 1)
     own = {"network": {"weights": "mine/net.pth"}}
-    done = workflow.run(run, **own)
+    done = workflow.run(target, **own)
     assert done.status == 0, done.text[-4000:]
     record = json.loads((workflow.folder / run).read_text())
     assert record["inputs"]["weights"] == sha256_of(workflow.folder / FILE)
     assert record["settings"]["network"]["weights"] == "file"
-    assert not workflow.would_run(run, **own).rules()
+    assert not workflow.would_run(target, **own).rules()
     lay(path, 2)
-    assert workflow.would_run(run, **own).rules() == {"initial_weights", "train"}
+    assert workflow.would_run(target, **own).rules() == {"initial_weights", "train"}
 
 
 def test_without_file_and_network_one_error_says_what_to_do(workflow, monkeypatch):

@@ -1,10 +1,10 @@
 """Reading the workflow: configurations, their mistakes, and how long it takes."""
 
+import re
 import resource
 import subprocess
 import sys
 
-import pytest
 import yaml
 from experiment import METHODS
 
@@ -39,8 +39,8 @@ def test_keys_on_the_command_line(fresh):
         training={"steps": 6},
         methods={"gradmix": {"title": "Ours"}},
     )
-    assert "labels_per_class=4, draw=7, method=gradmix" in done.of("train")
-    assert "labels_per_class=0, draw=7, method=source_only" in done.of("train")
+    assert "labels_per_class=4, pack=7, method=gradmix" in done.of("train")
+    assert "labels_per_class=0, pack=7, method=source_only" in done.of("train")
     assert "output: elsewhere/report.html" in done.text
 
 
@@ -60,10 +60,11 @@ def test_methods_without_pseudo_labels_need_no_grid(fresh, tmp_path):
     path.write_text(yaml.safe_dump(config))
     done = fresh.would_run("--configfile", str(path))
     assert done.of("train") == {
-        "labels_per_class=3, draw=0, method=target_only",
-        "labels_per_class=3, draw=0, method=pooled",
+        "labels_per_class=3, pack=0, method=target_only",
+        "labels_per_class=3, pack=0, method=pooled",
     }
-    assert not {"train_grid_0", "select", "pseudo_label", "figure_layer_weights"} & done.rules()
+    assert not {"train_grid", "select", "pseudo_label"} & done.rules()
+    assert not [wildcard for wildcard in done.of("figure") if "layer_weights" in wildcard]
 
 
 def test_fine_tuning_brings_what_it_starts_from(fresh, tmp_path):
@@ -72,30 +73,54 @@ def test_fine_tuning_brings_what_it_starts_from(fresh, tmp_path):
     path = tmp_path / "fine_tune.yaml"
     path.write_text(yaml.safe_dump(config))
     done = fresh.would_run("--configfile", str(path))
-    assert "labels_per_class=0, draw=0, method=source_only" in done.of("train")
-    assert done.of("evaluate") == {"labels_per_class=3, draw=0, method=fine_tune"}
+    assert "labels_per_class=0, pack=0, method=source_only" in done.of("train")
+    assert done.of("evaluate") == {"labels_per_class=3, pack=0, methods=fine_tune"}
 
 
-@pytest.mark.parametrize("size", [1, 3, 54])
-def test_packs(fresh, size):
-    done = fresh.would_run(grid={"runs_per_job": size})
-    packs = {rule for rule in done.rules() if rule.startswith("train_grid")}
-    assert len(packs) == -(-4 // size)
+def test_packs_of_the_grid_are_called_by_their_ends(fresh):
+    members = {
+        1: {"beta5-gamma0", "beta5-gamma0.5", "beta10-gamma0", "beta10-gamma0.5"},
+        3: {"beta5-gamma0..beta10-gamma0", "beta10-gamma0.5"},
+        54: {"beta5-gamma0..beta10-gamma0.5"},
+    }
+    for size, names in members.items():
+        done = fresh.would_run(grid={"runs_per_job": size})
+        jobs = {f"labels_per_class=3, pack=0, members={name}" for name in names}
+        assert done.of("train_grid") == jobs
 
 
-def test_a_dry_run_of_the_papers_experiment_is_quick(fresh):
-    """All methods and ablations, 10 draws or 54 models a job: some 900 jobs; nothing grows with their square."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    done = fresh.would_run("--quiet", "rules", "--configfile", "config/digits.yaml")
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 60
-    counts = dict(line.split() for line in done.text.splitlines() if len(line.split()) == 2)
-    assert counts["train_grid_0"] == "40"
+def test_a_pack_that_does_not_exist_is_told_with_those_that_do(fresh):
+    packs = {"draws": 4, "resources": {"draws_per_job": 2}}
+    done = fresh.run("--dry-run", "results/packs/train/3/1/gradmix.json", **packs)
+    assert done.status != 0
+    assert "there is no pack 1, but 0-1, 2-3" in done.text
+
+
+def seconds_of_planning(fresh, **changes):
+    """CPU time and job counts of a dry run of the paper's experiment, with these keys of its file changed."""
+    config = yaml.safe_load((fresh.folder / "config/digits.yaml").read_text()) | changes
+    (fresh.folder / "planned.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = fresh.would_run("--quiet", "rules", "--configfile", "planned.yaml")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    counts = re.findall(r"^(\w+) +(\d+)$", done.text, flags=re.MULTILINE)
+    return after.ru_utime - before.ru_utime, {rule: int(count) for rule, count in counts}
+
+
+def test_a_dry_run_of_the_papers_experiment_is_quick_and_grows_with_its_jobs_alone(fresh):
+    """All methods and ablations, 10 draws or 54 models a job, then four times the draws."""
+    seconds, counts = seconds_of_planning(fresh)
+    assert seconds < 12, "about 2 s on an idle core"
+    assert counts["train_grid"] == 40
     methods = len(METHODS) - 1  # drop-one tries more settings than the experiment allows
     # Ablations: four other ensembles at every k, and eleven variants at k = 3. Two methods see no target label.
-    assert counts["train_draws_0"] == str(4 * (methods - 2 + 4) + 2 + 11)
-    assert counts["evaluate_draws_0"] == str(4 * (methods + 4) + 11)
-    assert counts["evaluate_grid"] == "10"
-    assert counts["pseudo_label_sweep"] == "40"
+    assert counts["train"] == 4 * (methods - 2 + 4) + 2 + 11
+    assert counts["evaluate"] == 4 * (methods + 4) + 11
+    assert counts["evaluate_grid"] == 10
+    assert counts["pseudo_label_sweep"] == 40
+    many_seconds, many = seconds_of_planning(fresh, draws=40)
+    assert many["train"] == 4 * counts["train"]
+    assert many_seconds < 6 * seconds
 
 
 def test_reading_the_workflow_imports_no_torch(fresh):

@@ -12,34 +12,27 @@ from experiment import METHODS, write_arrays
 
 from gradmix.methods.recipes import recipe_of
 
-RESULTS = {
-    "tables",
-    "report",
-    "figure_accuracy",
-    "figure_adaptive_rate",
-    "figure_confusion",
-    "figure_hyper_validation_loss",
-    "figure_layer_weights",
-    "figure_pseudo_label_quality",
-    "figure_ranks",
-    "figure_samples",
-}
+RESULTS = {"tables", "report", "figure"}
 PSEUDO_LABELLED = {
-    f"labels_per_class=3, draw=0, method={method}"
+    f"labels_per_class=3, pack=0, method={method}"
     for method in METHODS
     if recipe_of(method).needs_pseudo_labels
 }
 WITHOUT_LABELS = [method for method in METHODS if not recipe_of(method).needs_target_labels]
-GRID = {"train_grid_0", "train_grid_1"}
+GRID = {"train_grid"}
 FROM_PSEUDO_LABELS = {"pseudo_label", "pseudo_label_quality", "enlarge", "train", "evaluate"}
 
 
 def of_k3(*methods):
-    return {f"labels_per_class=3, draw=0, method={method}" for method in methods}
+    return {f"labels_per_class=3, pack=0, method={method}" for method in methods}
 
 
 def of_k0(*methods):
-    return {f"labels_per_class=0, draw=0, method={method}" for method in methods}
+    return {f"labels_per_class=0, pack=0, method={method}" for method in methods}
+
+
+def evaluated(jobs):
+    return {job.replace("method=", "methods=") for job in jobs}
 
 
 def test_nothing(finished):
@@ -47,25 +40,20 @@ def test_nothing(finished):
 
 
 def test_a_new_gamma_in_the_grid(finished):
-    """Two new members, in the last pack; the members that exist keep their packs or not, and stay."""
+    """Two new members, one in each pack; `test_running.py` shows that the others are put back."""
     done = finished.would_run(grid={"gamma": [0.25, 0.0, 0.5]})
-    packs = {rule for rule in done.rules() if rule.startswith("train_grid")}
-    made = [line for line in done.text.splitlines() if line.startswith("    output: results/grid/")]
-    assert len(packs) == len(made) == 2
-    assert all("gamma0.25" in line for line in made)
+    assert len(done.of("train_grid")) == 2
     assert done.of("train") == PSEUDO_LABELLED
-    assert done.rules() - packs - RESULTS == FROM_PSEUDO_LABELS | {"select"}
+    assert done.rules() - GRID - RESULTS == FROM_PSEUDO_LABELS | {"select"}
 
 
 def test_a_new_beta_at_the_end_of_the_grid(finished):
-    done = finished.would_run(grid={"beta": [5, 10, 20], "runs_per_job": 2})
-    packs = {rule for rule in done.rules() if rule.startswith("train_grid")}
-    assert packs == {"train_grid_2"}
+    """The first pack stays as it is; what was alone in the last is joined by a new one."""
+    done = finished.would_run(grid={"beta": [5, 10, 20]})
+    assert done.of("train_grid") == {
+        "labels_per_class=3, pack=0, members=beta10-gamma0.5..beta20-gamma0.5"
+    }
     assert done.of("train") == PSEUDO_LABELLED
-
-
-def test_another_size_of_packs(finished):
-    assert finished.would_run(grid={"runs_per_job": 1}).jobs == ()
 
 
 def test_number_of_models(finished):
@@ -83,13 +71,14 @@ def test_threshold(finished):
 def test_size_of_the_enlarged_set(finished):
     done = finished.would_run(pseudo_labels={"enlarge_to": 12})
     assert done.rules() - RESULTS == {"enlarge", "train", "evaluate"}
-    assert done.of("train") == done.of("evaluate") == PSEUDO_LABELLED
+    assert done.of("train") == PSEUDO_LABELLED
+    assert done.of("evaluate") == evaluated(PSEUDO_LABELLED)
 
 
 def test_one_more_draw(finished):
     done = finished.would_run(draws=2)
     for job in done.jobs:
-        assert "draw=1" in job.wildcards or job.rule in RESULTS | {"all"}, job
+        assert "pack=1" in job.wildcards or job.rule in RESULTS | {"all"}, job
     assert "prepare_domain" not in done.rules()
     assert len(done.of("train")) == len(METHODS)
 
@@ -97,9 +86,11 @@ def test_one_more_draw(finished):
 def test_one_more_k(finished):
     done = finished.would_run(labels_per_class=[3, 4])
     for job in done.jobs:
-        # With two k there is the figure that compares them.
-        results = RESULTS | {"all", "figure_hyper_validation_loss_pair"}
-        assert "labels_per_class=4" in job.wildcards or job.rule in results, job
+        assert "labels_per_class=4" in job.wildcards or job.rule in RESULTS | {"all"}, job
+    # Figures of one k stay; with two k there is the figure that compares them.
+    assert "figure=hyper_validation_loss_pair" in done.of("figure")
+    assert "figure=confusion-k4" in done.of("figure")
+    assert "figure=confusion-k3" not in done.of("figure")
     # What sees no target label was trained already, and is evaluated for every k.
     assert len(done.of("train")) == len(METHODS) - len(WITHOUT_LABELS)
     assert len(done.of("evaluate")) == len(METHODS)
@@ -109,22 +100,25 @@ def test_one_more_method(finished):
     done = finished.would_run(
         methods={"gradmix_h2": {"recipe": "gradmix", "gradmix": {"last_layer": "H2"}}}
     )
-    assert done.of("train") == done.of("evaluate") == of_k3("gradmix_h2")
+    assert done.of("train") == of_k3("gradmix_h2")
+    assert done.of("evaluate") == evaluated(of_k3("gradmix_h2"))
     assert done.rules() - RESULTS == {"train", "evaluate"}
 
 
 def test_one_figures_code(finished):
     with finished.appended("gradmix/results/figures/confusion.py", "\n_UNUSED = 1\n"):
         done = finished.would_run()
-    assert done.rules() == {"figure_confusion", "report"}
+    assert done.rules() == {"figure", "report"}
+    assert done.of("figure") == {"figure=confusion-k3"}
 
 
 def test_the_figures_style(finished):
     with finished.appended("gradmix/results/figures/style.py", "\n_UNUSED = 1\n"):
         done = finished.would_run()
-    assert "report" in done.rules()
-    assert done.rules() <= RESULTS - {"tables"}
-    assert len(done.rules()) == len(RESULTS) - 1
+    assert done.rules() == {"figure", "report"}
+    drawn = {wildcard.removeprefix("figure=") for wildcard in done.of("figure")}
+    figures = (finished.folder / "results/figures").glob("*.svg")
+    assert drawn == {path.stem for path in figures}
 
 
 def test_the_reports_template(finished):
@@ -147,7 +141,8 @@ RECIPES = "gradmix/methods/recipes.py"
 def test_one_recipe(finished):
     with finished.edited(RECIPES, '(sources + V)", POOLED', '(sources + V)", POOLED, "mean"'):
         done = finished.would_run()
-    assert done.of("train") == done.of("evaluate") == of_k3("pooled")
+    assert done.of("train") == of_k3("pooled")
+    assert done.of("evaluate") == evaluated(of_k3("pooled"))
     assert done.rules() - RESULTS == {"train", "evaluate"}
 
 
@@ -280,7 +275,8 @@ def test_titles(finished):
     assert finished.would_run(title="Another").rules() == {"report"}
     done = finished.would_run(methods={"gradmix": {"title": "Ours"}})
     assert done.rules() <= RESULTS
-    assert {"tables", "figure_accuracy", "report"} <= done.rules()
+    assert {"tables", "report"} <= done.rules()
+    assert "figure=accuracy" in done.of("figure")
 
 
 def test_nothing_that_trains_reads_the_truth_about_unlabelled_images(finished):
@@ -288,12 +284,12 @@ def test_nothing_that_trains_reads_the_truth_about_unlabelled_images(finished):
     text = finished.run("--dry-run", "--forceall").text
     blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, flags=re.MULTILINE)
     readers = {
-        rule
+        (rule, *re.findall(r"figure=(\S+)", details))
         for rule, details in blocks
         for line in details.splitlines()
-        if line.startswith("    input:") and "quality.json" in line
+        if line.startswith("    input:") and "packs/pseudo_label_quality" in line
     }
-    assert readers == {"figure_pseudo_label_quality", "report"}
+    assert readers == {("figure", "pseudo_label_quality"), ("report",)}
 
 
 def test_records_name_what_they_were_made_with(finished):

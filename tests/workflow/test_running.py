@@ -44,7 +44,7 @@ def test_a_new_value_in_the_grid_trains_its_members_alone(again):
     grid = again.folder / "results/grid/3/0"
     before = {path.parent.name: json.loads(path.read_text()) for path in grid.glob("*/run.json")}
     selected = "results/ensemble/3/0.json"
-    done = again.run(selected, grid={"gamma": [0.25, 0.0, 0.5]})
+    done = again.run("results/packs/select/3/0.json", grid={"gamma": [0.25, 0.0, 0.5]})
     assert done.status == 0, done.text[-3000:]
     after = {path.parent.name: json.loads(path.read_text()) for path in grid.glob("*/run.json")}
     assert set(after) - set(before) == {"beta5-gamma0.25", "beta10-gamma0.25"}
@@ -55,10 +55,10 @@ def test_a_new_value_in_the_grid_trains_its_members_alone(again):
 
 
 def test_a_mistake_in_the_data_is_told_in_a_sentence(again):
-    done = again.run("results/splits/500/0.json")
+    done = again.run("results/packs/split/500/0.json")
     assert done.status != 0
     (line,) = {line for line in done.text.splitlines() if line.startswith("error in ")}
-    assert line.startswith("error in split, labels_per_class=500, draw=0: labels_per_class is 500")
+    assert line.startswith("error in split, labels_per_class=500, pack=0: labels_per_class is 500")
     assert "Traceback" not in done.text
     log = (again.folder / "results/logs/split/500/0.log").read_text()
     assert "labels_per_class is 500" in log

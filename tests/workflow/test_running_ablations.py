@@ -114,6 +114,6 @@ def test_nothing_is_left_to_do_and_a_further_row_trains_alone(compared):
         "heads": {"methods": {"gradmix_H2": {"recipe": "gradmix", "gradmix": {"last_layer": "H2"}}}}
     }
     done = compared.would_run(ablations=ablations)
-    assert done.of("train") == {"labels_per_class=3, draw=0, method=gradmix_H2"}
-    assert "train_grid_0" not in done.rules()
+    assert done.of("train") == {"labels_per_class=3, pack=0, method=gradmix_H2"}
+    assert "train_grid" not in done.rules()
     assert done.of("ablation") == {"ablation=heads"}

@@ -89,6 +89,6 @@ def test_one_more_method_in_a_condition_trains_that_one(conditions):
     ):
         done = conditions.would_run()
     assert {job.wildcards for job in done.jobs if job.rule.startswith("train")} == {
-        "labels_per_class=2, draw=0, method=guarded_sum@wrong"
+        "labels_per_class=2, pack=0, method=guarded_sum@wrong"
     }
-    assert not {"prepare_domain", "split", "train_grid_0"} & done.rules()
+    assert not {"prepare_domain", "split", "train_grid"} & done.rules()

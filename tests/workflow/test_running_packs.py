@@ -1,8 +1,11 @@
 """Jobs that do several of a kind: methods evaluated together, figures drawn together, a grid of several draws."""
 
 import json
+import os
 
 import pytest
+import yaml
+from experiment import make_workflow
 
 PACKED = {
     "draws": 2,
@@ -15,9 +18,6 @@ PACKED = {
 @pytest.fixture(scope="module")
 def packed(repository, tmp_path_factory):
     """The miniature with packs of everything and three methods, run to its end."""
-    import yaml
-    from experiment import make_workflow
-
     workflow = make_workflow(repository, tmp_path_factory.mktemp("packed") / "workflow")
     path = workflow.folder / "mini.yaml"
     config = yaml.safe_load(path.read_text())
@@ -33,11 +33,17 @@ def packed(repository, tmp_path_factory):
 def test_every_stage_is_packed_and_makes_all_that_single_jobs_make(packed):
     workflow, done = packed
     assert done.rules() == {
-        "prepare_domain",
-        *(f"{stage}_draws_0" for stage in ("split", "train_grid_0", "select", "pseudo_label")),
-        *(f"{stage}_draws_0" for stage in ("pseudo_label_quality", "enlarge", "train")),
-        *("evaluate_draws_0_methods_0", "evaluate_draws_0_methods_1"),
-        *("figures_0", "figures_1", "figures_2", "tables", "report"),
+        *("prepare_domain", "split", "train_grid", "select", "pseudo_label"),
+        *("pseudo_label_quality", "enlarge", "train", "evaluate"),
+        *("figures", "tables", "report"),
+    }
+    assert done.of("figures") == {"pack=all-0", "pack=all-1", "pack=k3-0", "pack=k3-1"}
+    assert done.of("train_grid") == {
+        "labels_per_class=3, pack=0-1, members=beta5-gamma0..beta10-gamma0.5"
+    }
+    assert done.of("evaluate") == {
+        f"labels_per_class=3, pack=0-1, methods={methods}"
+        for methods in ("target_only..gradmix", "gradmix_hard")
     }
     results = workflow.folder / "results"
     for draw in (0, 1):
@@ -62,10 +68,58 @@ def test_one_methods_file_trains_that_method_alone(packed):
     workflow, _ = packed
     with workflow.appended("gradmix/methods/target_only.py", "\n_UNUSED = 1\n"):
         done = workflow.would_run()
-    assert done.of("train_draws_0") == {"labels_per_class=3, method=target_only"}
-    evaluated = {rule for rule in done.rules() if rule.startswith("evaluate")}
-    assert evaluated == {"evaluate_draws_0_methods_0"}
-    assert not {"train_grid_0_draws_0", "split_draws_0", "select_draws_0"} & done.rules()
+    assert done.of("train") == {"labels_per_class=3, pack=0-1, method=target_only"}
+    assert done.of("evaluate") == {"labels_per_class=3, pack=0-1, methods=target_only..gradmix"}
+    assert not {"train_grid", "split", "select"} & done.rules()
+
+
+def test_one_more_draw_leaves_packs_that_are_full_alone(packed):
+    workflow, _ = packed
+    done = workflow.would_run(draws=3)
+    of_draws = [job for job in done.jobs if "pack=" in job.wildcards]
+    assert {job.rule for job in of_draws} >= {"split", "train_grid", "train", "evaluate"}
+    assert all("pack=2" in job.wildcards for job in of_draws)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "cut short"])
+def test_a_pack_that_lost_a_file_is_planned_again_and_nothing_is_touched(packed, damage):
+    workflow, _ = packed
+    model = workflow.folder / "results/runs/3/1/gradmix/model.safetensors"
+    manifest = workflow.folder / "results/packs/train/3/0-1/gradmix.json"
+    content, times = model.read_bytes(), model.stat()
+    model.unlink()
+    if damage == "cut short":
+        model.write_bytes(content[:100])
+    try:
+        done = workflow.would_run()
+        assert done.of("train") == {"labels_per_class=3, pack=0-1, method=gradmix"}
+        assert not {"train_grid", "split"} & done.rules()
+        fault = "is missing" if damage == "deleted" else "has 100 bytes, and had"
+        told = (
+            "results/packs/train/3/0-1/gradmix.json is made again: results/runs/3/1/gradmix/model"
+        )
+        assert f"{told}.safetensors {fault}" in done.text
+        # What does not want it does not look at it.
+        assert workflow.would_run("results/packs/train/3/0-1/target_only.json").jobs == ()
+        assert manifest.exists()
+    finally:
+        model.unlink(missing_ok=True)
+        model.write_bytes(content)
+        os.utime(model, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert workflow.would_run().jobs == ()
+
+
+def test_a_lost_file_is_put_back_from_the_store(packed, tmp_path):
+    workflow, _ = packed
+    other = workflow.copy(tmp_path / "workflow")
+    folder = other.folder / "results/runs/3"
+    record = (folder / "0/gradmix/run.json").read_bytes()
+    (folder / "1/gradmix/model.safetensors").unlink()
+    done = other.run("results/packs/evaluate/3/0-1/target_only..gradmix.json")
+    assert done.status == 0, done.text[-3000:]
+    assert done.rules() == {"train", "evaluate"}
+    assert (folder / "1/gradmix/model.safetensors").exists()
+    assert (folder / "0/gradmix/run.json").read_bytes() == record
 
 
 def test_one_figures_code_draws_the_figures_of_its_pack(packed):
@@ -83,7 +137,7 @@ def test_a_new_member_of_the_grid_trains_no_other(packed, tmp_path):
     grid = other.folder / "results/grid/3"
     before = {str(path): json.loads(path.read_text()) for path in grid.glob("*/*/run.json")}
     done = other.run(
-        "results/ensemble/3/1.json", grid={"gamma": [0.0, 0.25, 0.5], "runs_per_job": 12}
+        "results/packs/select/3/0-1.json", grid={"gamma": [0.0, 0.25, 0.5], "runs_per_job": 12}
     )
     assert done.status == 0, done.text[-3000:]
     after = {str(path): json.loads(path.read_text()) for path in grid.glob("*/*/run.json")}
@@ -102,8 +156,11 @@ def test_what_failed_loses_nothing_that_was_trained(packed, tmp_path):
     text = split.read_text()
     wrong = json.loads(text)
     split.write_text(json.dumps(wrong | {"target": "another"}))
-    asked = run.format(1) + "/run.json"
+    asked = "results/packs/train/3/0-1/gradmix.json"
     assert other.run(asked, "--force").status != 0
+    # The manifest alone is gone; what was trained still lies there.
+    assert not (other.folder / asked).exists()
+    assert json.loads((other.folder / run.format(0) / "run.json").read_text()) == before
     split.write_text(text)
     assert other.run(asked, "--force").status == 0
     assert json.loads((other.folder / run.format(0) / "run.json").read_text()) == before

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
+from gradmix.manifest import files_in
+
 
 class Files(list):
     """Snakemake's lists of files: by position, and by name."""
@@ -81,9 +83,10 @@ def split(script, domain, tmp_path, **wildcards) -> Path:
     output = tmp_path / "split.json"
     script(
         "split",
-        input=Files(domains=[str(domain / "images.npy"), str(domain / "domain.json")]),
-        output=Files(str(output)),
+        input=Files(domains=[str(domain / "domain.json")]),
+        output=Files(str(tmp_path / "packs" / "split.json")),
         params={
+            "draws": [{"draw": 1, "split": str(output)}],
             "settings": {
                 "seed": 0,
                 "target": "digits",
@@ -91,9 +94,9 @@ def split(script, domain, tmp_path, **wildcards) -> Path:
                 "sources": [],
                 "hyper_validation_per_class": 10,
                 "test_per_class": 20,
-            }
+            },
         },
-        wildcards={"labels_per_class": "3", "draw": "1"} | wildcards,
+        wildcards={"labels_per_class": "3", "pack": "1"} | wildcards,
     )
     return output
 
@@ -122,13 +125,14 @@ def test_mistakes_go_to_the_terminal_in_a_sentence_and_to_the_log_in_full(
     assert caught.value.code == 1
     message = capsys.readouterr().err
     assert message.startswith(
-        "error in split, labels_per_class=200, draw=1: labels_per_class is 200"
+        "error in split, labels_per_class=200, pack=1: labels_per_class is 200"
     )
     assert "Traceback" not in message
     log = (tmp_path / "logs" / "split.log").read_text()
     assert "labels_per_class is 200" in log
     assert "Traceback" in log
     assert not (tmp_path / "split.json").exists()
+    assert not (tmp_path / "packs" / "split.json").exists()
 
 
 def test_pseudo_labels_without_a_network(script, domain, tmp_path):
@@ -145,17 +149,20 @@ def test_pseudo_labels_without_a_network(script, domain, tmp_path):
         frame[f"soft_{index}"] = (labels == index).astype(np.float32)
     predictions = tmp_path / "predictions.parquet"
     frame.to_parquet(predictions)
-    files = {"predictions": str(predictions), "target": [str(domain / "domain.json")]}
-    wildcards = {"labels_per_class": "3", "draw": "1"}
+    target = Files(target=[str(domain / "domain.json")])
+    files = {"draw": 1, "split": str(path), "predictions": str(predictions)}
+    wildcards = {"labels_per_class": "3", "pack": "1"}
+    manifest = tmp_path / "manifest.json"
 
     output = tmp_path / "enlarged.json"
     log = script(
         "enlarge",
-        input=Files(split=str(path), **files),
-        output=Files(str(output)),
-        params={"to": 100, "seed": 0},
+        input=target,
+        output=Files(str(manifest)),
+        params={"to": 100, "seed": 0, "draws": [files | {"enlarged": str(output)}]},
         wildcards=wildcards,
     )
+    assert files_in(str(manifest)) == [str(output)]
     enlarged = json.loads(output.read_text())
     assert sum(enlarged["V_is_pseudo"]) == len(enlarged["V"]) - 15
     assert "note: V has fewer than 100 images" in log
@@ -163,10 +170,12 @@ def test_pseudo_labels_without_a_network(script, domain, tmp_path):
     output = tmp_path / "quality.json"
     script(
         "pseudo_label_quality",
-        input=Files(**files),
-        output=Files(str(output)),
+        input=target,
+        output=Files(str(manifest)),
+        params={"draws": [files | {"quality": str(output)}]},
         wildcards=wildcards,
     )
+    assert files_in(str(manifest)) == [str(output)]
     quality = json.loads(output.read_text())
     assert quality["precision"] == quality["soft_accuracy"] == 1.0
     assert quality["coverage"] == pytest.approx(0.5, abs=0.01)
@@ -174,20 +183,19 @@ def test_pseudo_labels_without_a_network(script, domain, tmp_path):
 
 
 def test_select_models(script, tmp_path):
-    files = []
-    for member, accuracy in {
-        "beta5-gamma0": 0.5,
-        "beta10-gamma0": 0.7,
-        "beta20-gamma0": 0.6,
-    }.items():
+    accuracies = {"beta5-gamma0": 0.5, "beta10-gamma0": 0.7, "beta20-gamma0": 0.6}
+    for member, accuracy in accuracies.items():
         path = tmp_path / "grid" / member / "run.json"
         path.parent.mkdir(parents=True)
         record = {"hyper_validation_accuracy": accuracy, "hyper_validation_loss": 1.0}
         path.write_text(json.dumps(record))
-        files.append(str(path))
     output = tmp_path / "ensemble.json"
+    draw = {"draw": 0, "run": f"{tmp_path}/grid/{{member}}", "ensemble": str(output)}
     log = script(
-        "select_models", input=Files(*files), output=Files(str(output)), params={"models": 2}
+        "select_models",
+        input=Files(),
+        output=Files(str(tmp_path / "manifest.json")),
+        params={"models": 2, "members": [*accuracies], "draws": [draw]},
     )
     assert json.loads(output.read_text())["members"] == ["beta10-gamma0", "beta20-gamma0"]
     assert "beta10-gamma0: 70.00 % of H" in log

@@ -1,1 +1,1 @@
-"""One module per figure, each with `draw` and `write`; they share only `style`. Import them one by one."""
+"""One module per kind of figure, each with its declaration `FIGURE` and its `draw`. Import them one by one."""

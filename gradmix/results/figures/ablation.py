@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-
-import pandas as pd
-from matplotlib.figure import Figure
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gradmix.results.accuracy import Summaries, by_draw, columns_k, summaries
-from gradmix.results.figures.style import line_look, message_figure, new_figure, save, styled
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import line_look, message_figure, new_figure, styled
 from gradmix.results.records import Method, listed_metrics, read_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FIGURE = FigureKind(
+    section="ablations",
+    title="Ablations",
+    caption="With several k: means over draws of the few labels and one standard error, side by side. With one: dots "
+    "are means with one standard error, strokes single draws, those of one draw joined. Axes do not start at zero.",
+    readers={"metrics": read_metrics},
+    drawings=lambda experiment: [
+        Drawing(
+            {"metrics": Files("metrics", list(one.methods), one.labels_per_class or None)},
+            {"methods": experiment.rows(name), "title": one.title},
+            name=name,
+            title=one.title,
+        )
+        for name, one in experiment.ablations.items()
+    ],
+)
 
 
 @styled
@@ -29,10 +48,10 @@ def _lines(cells: Summaries, methods: Sequence[Method], ks: Sequence[int], title
     figure = new_figure(6.6, 3.8)
     axes = figure.add_subplot()
     for position, method in enumerate(methods):
-        found = [k for k in ks if (method["name"], k) in cells]
-        values = [cells[method["name"], k] for k in found]
+        evaluated = [k for k in ks if (method["name"], k) in cells]
+        values = [cells[method["name"], k] for k in evaluated]
         # A small step aside keeps error bars of neighbours apart.
-        aside = [k + 0.04 * (position - (len(methods) - 1) / 2) for k in found]
+        aside = [k + 0.04 * (position - (len(methods) - 1) / 2) for k in evaluated]
         axes.errorbar(
             aside,
             [value.mean for value in values],
@@ -75,10 +94,3 @@ def _draws(metrics: pd.DataFrame, methods: Sequence[Method], k: int, title: str)
     axes.set_xlabel(f"test accuracy (%), k = {k}; strokes of one draw are joined")
     figure.suptitle(title, fontsize=9.5, fontweight="bold")
     return figure
-
-
-def write(
-    metric_files: Iterable[str | Path], methods: Sequence[Method], stem: str | Path, *, title: str
-) -> list[Path]:
-    """Read metrics.json of the ablation's methods, k and draws; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_metrics(metric_files), methods, title=title), stem)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gradmix.results.accuracy import by_draw, columns_k, summaries
-from gradmix.results.figures.style import message_figure, new_figure, save, styled
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import message_figure, new_figure, styled
 from gradmix.results.paper import PaperNumber, paper_numbers
 from gradmix.results.records import Method, has_videos, listed_metrics, read_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FIGURE = FigureKind(
+    section="accuracy",
+    title="Test accuracy of every method",
+    caption="Dots are means over draws of the few labels, bars one standard error, thin strokes single draws; hollow "
+    "diamonds, where there are any, are the paper's means. The axis does not start at zero.",
+    readers={"metrics": read_metrics},
+    drawings=lambda experiment: [
+        Drawing(
+            {"metrics": Files("metrics")},
+            {"methods": experiment.rows(), "paper": experiment.paper_numbers},
+        )
+    ],
+)
 
 _DIAMOND: dict[str, Any] = {"markerfacecolor": "white", "color": "black", "markersize": 4.5}
 
@@ -94,14 +109,3 @@ def _legend(figure: Figure, panel: Axes, has_paper: bool) -> None:
         handles.append(panel.plot([], [], "D", **_DIAMOND)[0])
         labels.append("paper's mean")
     figure.legend(handles, labels, loc="outside upper center", ncols=3)
-
-
-def write(
-    metric_files: Iterable[str | Path],
-    methods: Sequence[Method],
-    stem: str | Path,
-    *,
-    paper: str | None = None,
-) -> list[Path]:
-    """Read metrics.json of all methods, k and draws; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_metrics(metric_files), methods, paper=paper), stem)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gradmix.results.figures.curves import over_draws
-from gradmix.results.figures.style import message_figure, new_figure, save, styled
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files, mixing_methods
+from gradmix.results.figures.style import message_figure, new_figure, styled
 from gradmix.results.records import Method, read_curves, read_runs, runs_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FIGURE = FigureKind(
+    section="training",
+    title="Importance ρ and learning-rate factor η",
+    caption="Above, ρ: the sum over layers of the cosine between the mixed source gradient and the target gradient; 0 "
+    "means that the best mixture of sources is of no help to the target. Below, η = 1/(1 + exp(−(βρ − γ))), "
+    "by which the step is multiplied. Solid: mean; dotted: lowest and highest draw; grey: from the 10 % to the "
+    "90 % quantile of single steps.",
+    readers={"runs": read_runs},
+    drawings=lambda experiment: [
+        Drawing({"runs": Files("runs", methods)}, {"methods": experiment.rows()}, k)
+        for methods in [mixing_methods(experiment)]
+        for k in (experiment.labels_per_class if methods else ())
+    ],
+)
 
 _NAMES = {"rho": "importance ρ\n(sum of layer cosines)", "eta": "rate factor η"}
 
@@ -55,14 +71,3 @@ def draw(
         grid[row, 0].set_ylabel(label)
     figure.supxlabel("training step (mini-batches)", fontsize=9)
     return figure
-
-
-def write(
-    run_files: Iterable[str | Path],
-    methods: Sequence[Method],
-    stem: str | Path,
-    *,
-    labels_per_class: int,
-) -> list[Path]:
-    """Read run.json and curves.parquet of the runs at this k; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_runs(run_files), methods, labels_per_class=labels_per_class), stem)

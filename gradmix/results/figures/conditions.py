@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from gradmix.results.accuracy import Summaries, columns_k, summaries
-from gradmix.results.conditions import Condition, Part, parts_of, plain_rows
-from gradmix.results.figures.style import line_look, message_figure, new_figure, save, styled
+from gradmix.results.conditions import Condition, Part, listed_conditions, parts_of, plain_rows
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import line_look, message_figure, new_figure, styled
 from gradmix.results.records import Method, has_videos, listed_metrics, read_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from gradmix.config.experiment import Config
+
+
+def _drawings(experiment: Config) -> list[Drawing]:
+    if not experiment.conditions:
+        return []
+    rows = experiment.all_rows()
+    files = {"metrics": Files("metrics", [row["name"] for row in rows])}
+    return [Drawing(files, {"methods": rows, "conditions": listed_conditions(experiment)})]
+
+
+FIGURE = FigureKind(
+    section="overview",
+    title="Test accuracy in every condition",
+    caption="Points are means over draws of the few labels, bars one standard error; lines join a method's points. A "
+    "method that learns from no source has the same point in every condition. Axes do not start at zero.",
+    readers={"metrics": read_metrics},
+    drawings=_drawings,
+)
 
 _ASIDE = 0.5
 """How far from its condition's place a point may stand, to both sides together: bars are kept apart."""
@@ -96,14 +117,3 @@ def _panel(
     panel.set_xticks(range(len(at_k)), titles)
     panel.set_xlim(-0.5, len(at_k) - 0.5)
     panel.grid(axis="x", visible=False)
-
-
-def write(
-    metric_files: Iterable[str | Path],
-    methods: Sequence[Method],
-    stem: str | Path,
-    *,
-    conditions: Sequence[Condition],
-) -> list[Path]:
-    """Read metrics.json of all conditions' methods, k and draws; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_metrics(metric_files), methods, conditions), stem)

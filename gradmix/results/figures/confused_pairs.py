@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from gradmix.results.figures.style import new_figure
+from gradmix.results.figures.style import hide_unused, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PAIRS = 10
 _LONGEST = 22  # letters of a class name
@@ -70,10 +73,7 @@ def draw_pairs(panels: Sequence[tuple[str, np.ndarray, Sequence[str]]]) -> Figur
         panel.set_ylim(PAIRS - 0.4, -0.6)
         widest = max([widest, *(pair.share for pair in pairs)])
         panel.grid(axis="y", visible=False)
-    for panel in list(grid.flat)[len(panels) :]:
-        panel.set_visible(False)
-    for panel in list(grid.flat)[max(0, len(panels) - columns) : len(panels)]:
-        panel.xaxis.set_tick_params(labelbottom=True)
+    hide_unused(list(grid.flat), len(panels), columns)
     grid[0][0].set_xlim(0, max(1.15 * widest, 1))
     figure.supxlabel("images of the true class (left) taken for the other one (%)", fontsize=9)
     return figure

@@ -6,16 +6,32 @@ Matrices, or, with more classes than a matrix of this size can show, the pairs o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
 
 from gradmix.results.figures.confused_pairs import draw_pairs
-from gradmix.results.figures.style import message_figure, new_figure, save, styled
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import hide_unused, message_figure, new_figure, styled
 from gradmix.results.records import Method, read_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FIGURE = FigureKind(
+    section="mistakes",
+    title="Confusion on the test set",
+    caption="Rows are true classes, columns predicted ones; numbers are the percentage of the true class's images, "
+    "summed over draws. The diagonal is right, everything else a mistake. With more than 20 classes: the pairs that "
+    "each method confuses most, as “true class → class that it was taken for”.",
+    readers={"metrics": read_metrics},
+    drawings=lambda experiment: [
+        Drawing({"metrics": Files("metrics")}, {"methods": experiment.rows()}, k)
+        for k in experiment.labels_per_class
+    ],
+)
 
 _NUMBERED = 12  # with more classes the numbers in the cells could not be read
 _MATRIX = 20  # with more classes cells and names could not be told apart
@@ -82,23 +98,9 @@ def draw(metrics: pd.DataFrame, methods: Sequence[Method], *, labels_per_class: 
                 panel.text(
                     predicted, true, text, ha="center", va="center", fontsize=size, color=colour
                 )
-    for panel in list(grid.flat)[len(shown) :]:
-        panel.set_visible(False)
-    for panel in list(grid.flat)[max(0, len(shown) - columns) : len(shown)]:
-        panel.xaxis.set_tick_params(labelbottom=True)
+    hide_unused(list(grid.flat), len(shown), columns)
     figure.supxlabel("predicted class", fontsize=9)
     figure.supylabel("true class", fontsize=9)
     bar = figure.colorbar(image, ax=list(grid.flat), shrink=0.7, aspect=30)
     bar.set_label("images of the true class (%)")
     return figure
-
-
-def write(
-    metric_files: Iterable[str | Path],
-    methods: Sequence[Method],
-    stem: str | Path,
-    *,
-    labels_per_class: int,
-) -> list[Path]:
-    """Read metrics.json of all methods at this k; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_metrics(metric_files), methods, labels_per_class=labels_per_class), stem)

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
-from gradmix.results.figures.style import new_figure, save, styled
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import new_figure, styled
 from gradmix.results.grid_effects import COLUMNS, read_grid
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FIGURE = FigureKind(
+    section="ablations",
+    title="The grid of β and γ",
+    caption="Means over draws. Solid frame: the best cell on H; dashed frame: the best on test, which is hindsight and "
+    "chose nothing. The tables (table2) say whether β or γ has any effect.",
+    readers={"grid": read_grid},
+    drawings=lambda experiment: [
+        Drawing({"grid": Files("grid")}, k=k) for k in experiment.grid.evaluate_at
+    ],
+)
 
 
 @styled
-def draw(frame: pd.DataFrame, *, labels_per_class: int) -> Figure:
+def draw(grid: pd.DataFrame, *, labels_per_class: int) -> Figure:
     """Draw mean accuracies over draws, %; a solid frame: the best cell on H, a dashed one: the best on test."""
+    from matplotlib.patches import Rectangle
+
     wide = {
-        column: frame.pivot_table(index="beta", columns="gamma", values=column, aggfunc="mean")
+        column: grid.pivot_table(index="beta", columns="gamma", values=column, aggfunc="mean")
         for column in COLUMNS
     }
     rows, columns = next(iter(wide.values())).shape
@@ -46,25 +59,22 @@ def draw(frame: pd.DataFrame, *, labels_per_class: int) -> Figure:
             panel.text(place, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5)
         for name, (row, place) in best.items():
             inset = 0.45 if name == column else 0.38
-            frame_ = Rectangle(
-                (place - inset, row - inset), 2 * inset, 2 * inset, fill=False,
-                edgecolor="#d55e00", linewidth=1.6, **looks[name],
-            )  # fmt: skip
-            panel.add_patch(frame_)
+            corner = (place - inset, row - inset)
+            look: dict[str, Any] = {
+                "fill": False,
+                "edgecolor": "#d55e00",
+                "linewidth": 1.6,
+            } | looks[name]
+            panel.add_patch(Rectangle(corner, 2 * inset, 2 * inset, **look))
         panel.grid(False)
         panel.set_title(what)
         panel.set_xticks(range(columns), [f"{gamma:g}" for gamma in wide[column].columns])
         panel.set_yticks(range(rows), [f"{beta:g}" for beta in wide[column].index])
         panel.set_xlabel("γ")
     panels[0].set_ylabel("β")
-    draws = frame["draw"].nunique()
+    draws = grid["draw"].nunique()
     figure.suptitle(
         f"k = {labels_per_class}, mean over {draws} draw{'s' if draws > 1 else ''} (%)",
         fontsize=9.5,
     )
     return figure
-
-
-def write(files: Iterable[str | Path], stem: str | Path, *, labels_per_class: int) -> list[Path]:
-    """Read the evaluated grids of all draws at this k; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_grid(files), labels_per_class=labels_per_class), stem)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
-
-from gradmix.results.figures.curves import over_draws
-from gradmix.results.figures.style import line_look, new_figure, save, styled
+from gradmix.results.figures.curves import draw_band, over_draws
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import line_look, new_figure, styled
 from gradmix.results.records import Method, read_curves, read_runs, runs_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURE = FigureKind(
+    section="training",
+    title="Loss on the hyper-validation set over training",
+    caption="Lines are means over draws, bands run from the lowest to the highest draw. A line that falls and rises "
+    "again over-fits: the checkpoint used is the one with the best accuracy on H, not the last.",
+    readers={"runs": read_runs},
+    drawings=lambda experiment: [
+        Drawing({"runs": Files("runs")}, {"methods": experiment.rows()}, k)
+        for k in experiment.labels_per_class
+    ],
+)
 
 
 @styled
@@ -33,16 +46,11 @@ def draw(
         )
         if curve.empty:
             continue
-        look = line_look(position)
-        every = max(1, len(curve) // 8)
         # Markers start at different places, so that lines on top of each other stay visible.
-        start = position % every
-        axes.plot(
-            curve["step"], curve["mean"], label=method["title"], markevery=(start, every), **look
-        )
-        axes.fill_between(
-            curve["step"], curve["low"], curve["high"], color=look["color"], alpha=0.12, linewidth=0
-        )
+        draw_band(
+            axes, curve, line_look(position),
+            label=method["title"], markers=8, first=position, alpha=0.12,
+        )  # fmt: skip
         lowest = min(lowest, curve["low"].min())
     if 0 < lowest < float("inf"):
         axes.set_yscale("log")
@@ -56,14 +64,3 @@ def draw(
     if axes.has_data():
         figure.legend(loc="outside right upper", handlelength=4)
     return figure
-
-
-def write(
-    run_files: Iterable[str | Path],
-    methods: Sequence[Method],
-    stem: str | Path,
-    *,
-    labels_per_class: int,
-) -> list[Path]:
-    """Read run.json and curves.parquet of the runs at this k and k = 0; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_runs(run_files), methods, labels_per_class=labels_per_class), stem)

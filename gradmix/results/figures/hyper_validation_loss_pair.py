@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
-
-from gradmix.results.figures.curves import over_draws
-from gradmix.results.figures.style import line_look, new_figure, save, styled
+from gradmix.results.figures.curves import draw_band, over_draws
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import line_look, new_figure, styled
 from gradmix.results.records import Method, read_curves, read_runs, runs_of
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gradmix.config.experiment import Config
+
+METHODS = ("source_only", "gradmix")
 COLUMN = "hyper_validation_loss"
+
+
+def _drawings(experiment: Config) -> list[Drawing]:
+    ks = experiment.labels_per_class
+    if len(ks) < 2 or not set(METHODS) <= set(experiment.methods):
+        return []
+    pair = [ks[0], ks[-1]]
+    rows = [row for row in experiment.rows() if row["name"] in METHODS]
+    files = {"runs": Files("runs", METHODS, pair)}
+    return [Drawing(files, {"methods": rows, "labels_per_class": pair})]
+
+
+FIGURE = FigureKind(
+    section="training",
+    title="Source only and GradMix: loss on H at the fewest and the most labels",
+    caption="As the paper's Figure 3. Lines are means over draws, bands run from the lowest to the highest draw.",
+    readers={"runs": read_runs},
+    drawings=_drawings,
+)
 
 
 @styled
@@ -28,16 +51,7 @@ def draw(
             if not chosen:
                 continue
             curve = over_draws([read_curves(run, [COLUMN]) for run in chosen], COLUMN)
-            look = {**line_look(position), "markevery": max(1, len(curve) // 8)}
-            panel.plot(curve["step"], curve["mean"], label=method["title"], **look)
-            panel.fill_between(
-                curve["step"],
-                curve["low"],
-                curve["high"],
-                color=look["color"],
-                alpha=0.15,
-                linewidth=0,
-            )
+            draw_band(panel, curve, line_look(position), label=method["title"], markers=8)
         panel.set_title(f"k = {k}")
         panel.set_xlim(left=0)
     figure.supxlabel("training step (mini-batches)", fontsize=9)
@@ -45,14 +59,3 @@ def draw(
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, handlelength=3.5)
     return figure
-
-
-def write(
-    run_files: Iterable[str | Path],
-    methods: Sequence[Method],
-    stem: str | Path,
-    *,
-    labels_per_class: Sequence[int],
-) -> list[Path]:
-    """Read run.json and curves.parquet of the runs; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_runs(run_files), methods, labels_per_class=labels_per_class), stem)

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
-
-from gradmix.results.figures.curves import over_draws
-from gradmix.results.figures.style import line_look, new_figure, save, styled
+from gradmix.results.conditions import listed_conditions, titled_rows
+from gradmix.results.figures.curves import draw_band, over_draws
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files, mixing_methods
+from gradmix.results.figures.style import hide_unused, line_look, new_figure, styled
 from gradmix.results.records import read_curves, read_runs, runs_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from gradmix.config.experiment import Config
+
+
+def _drawings(experiment: Config) -> list[Drawing]:
+    rows = titled_rows(experiment.all_rows(), listed_conditions(experiment))
+    titles = {row["name"]: row["title"] for row in rows}
+    return [
+        Drawing({"runs": Files("runs", [method])}, {"method": method}, k, method, titles[method])
+        for k in experiment.labels_per_class
+        for method in mixing_methods(experiment)
+    ]
+
+
+FIGURE = FigureKind(
+    section="training",
+    title="Weight of each source, layer by layer",
+    caption="One panel per layer, from the input on. The weights of a layer sum to one: a source at 0 is left out, one "
+    "at 1 is the only one followed. Lines are means over draws and over the steps between two evaluations; bands "
+    "run from the lowest to the highest draw.",
+    readers={"runs": read_runs},
+    drawings=_drawings,
+)
 
 
 @styled
@@ -39,25 +65,11 @@ def draw(runs: Sequence[Mapping[str, Any]], *, method: str, labels_per_class: in
     for panel, layer in zip(grid.flat, layers, strict=False):
         for position, source in enumerate(sources):
             curve = over_draws(curves, f"weight/{layer}/{source}")
-            look = line_look(position)
-            every = max(1, len(curve) // 6)
-            panel.plot(curve["step"], curve["mean"], label=source, markevery=every, **look)
-            panel.fill_between(
-                curve["step"],
-                curve["low"],
-                curve["high"],
-                color=look["color"],
-                alpha=0.15,
-                linewidth=0,
-            )
+            draw_band(panel, curve, line_look(position), label=source)
         panel.set_title(layer)
         panel.set_ylim(-0.03, 1.03)
         panel.set_xlim(left=0)
-    for panel in list(grid.flat)[len(layers) :]:
-        panel.set_visible(False)
-    # A panel above an empty place is the last of its column and carries the tick labels.
-    for panel in list(grid.flat)[max(0, len(layers) - columns) : len(layers)]:
-        panel.xaxis.set_tick_params(labelbottom=True)
+    hide_unused(list(grid.flat), len(layers), columns)
     figure.supxlabel("training step (mini-batches)", fontsize=9)
     figure.supylabel("weight of the source (sum = 1)", fontsize=9)
     handles, labels = grid.flat[0].get_legend_handles_labels()
@@ -65,10 +77,3 @@ def draw(runs: Sequence[Mapping[str, Any]], *, method: str, labels_per_class: in
         handles, labels, loc="outside upper center", ncols=min(4, len(sources)), handlelength=4
     )
     return figure
-
-
-def write(
-    run_files: Iterable[str | Path], stem: str | Path, *, method: str, labels_per_class: int
-) -> list[Path]:
-    """Read run.json and curves.parquet of one mixing method's runs; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_runs(run_files), method=method, labels_per_class=labels_per_class), stem)

@@ -5,24 +5,45 @@ With more classes than there is room for: the classes from the lowest value to t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
 
 from gradmix.results.figures.confused_pairs import shortened
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
 from gradmix.results.figures.style import (
     COLOURS,
     MARKERS,
     line_look,
     message_figure,
     new_figure,
-    save,
     styled,
 )
 from gradmix.results.quality import read_quality
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from gradmix.config.experiment import Config
+
+
+def _drawings(experiment: Config) -> list[Drawing]:
+    if not any(experiment.recipe(name).needs_pseudo_labels for name in experiment.methods):
+        return []
+    return [Drawing({"quality": Files("quality")})]
+
+
+FIGURE = FigureKind(
+    section="pseudo_labels",
+    title="Pseudo-labels: precision and coverage per class",
+    caption="Precision: how many of the images accepted as a class are of that class. Coverage: how many of a class's "
+    "images in U were accepted. Markers are means over draws, bars run from the lowest to the highest; with many "
+    "classes, lines are means over draws from the class with the lowest to that with the highest. The truth was "
+    "looked up after training, for this figure only.",
+    readers={"quality": read_quality},
+    drawings=_drawings,
+)
 
 _PANELS = {
     "precision": "precision (%)\nright among those accepted\nas the class",
@@ -109,8 +130,3 @@ def draw(quality: pd.DataFrame) -> Figure:
     panels[1].set_xlabel("class (precision: as predicted; coverage: true)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(ks))
     return figure
-
-
-def write(quality_files: Iterable[str | Path], stem: str | Path) -> list[Path]:
-    """Read quality.json of all k and draws; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_quality(quality_files)), stem)

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from matplotlib.figure import Figure
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import line_look, message_figure, new_figure, styled
+from gradmix.results.records import key_of_path, read_parquet
 
-from gradmix.results.figures.style import line_look, message_figure, new_figure, save, styled
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from gradmix.config.experiment import Config
 
 
-def read_sweeps(files: Mapping[tuple[int, int], str | Path]) -> pd.DataFrame:
-    """All sweeps in one table with k and draw, from the file of each (k, draw)."""
-    parts = [
-        pd.read_parquet(file).assign(labels_per_class=k, draw=draw)
-        for (k, draw), file in files.items()
-    ]
+def read_sweeps(files: Iterable[str | Path]) -> pd.DataFrame:
+    """Return the sweeps of all files (.../<k>/<draw>.parquet) in one table, with columns labels_per_class and draw."""
+    import pandas as pd
+
+    parts = []
+    for file in files:
+        k, draw = key_of_path(file)
+        parts.append(read_parquet(file).assign(labels_per_class=k, draw=draw))
     return pd.concat(parts, ignore_index=True)
+
+
+def _drawings(experiment: Config) -> list[Drawing]:
+    sweep = experiment.pseudo_labels.sweep
+    if not sweep.models or not sweep.thresholds:
+        return []
+    return [Drawing({"sweeps": Files("sweeps")})]
+
+
+FIGURE = FigureKind(
+    section="pseudo_labels",
+    title="Pseudo-labels: precision against coverage",
+    caption="A line per number of models R, from the lowest threshold to the highest (written at its ends): means over "
+    "draws. The truth was looked up after training, for this figure only; nothing was chosen by it.",
+    readers={"sweeps": read_sweeps},
+    drawings=_drawings,
+)
 
 
 @styled
@@ -60,8 +84,3 @@ def draw(sweeps: pd.DataFrame) -> Figure:
         return message_figure("No image was accepted by any number of models at any threshold.")
     figure.legend(handles.values(), handles.keys(), loc="outside right upper")
     return figure
-
-
-def write(files: Mapping[tuple[int, int], str | Path], stem: str | Path) -> list[Path]:
-    """Read the sweeps by (k, draw); write `stem`.svg, .png and .pdf."""
-    return save(draw(read_sweeps(files)), stem)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-
-import pandas as pd
-from matplotlib.figure import Figure
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gradmix.results.accuracy import by_draw, columns_k
-from gradmix.results.figures.style import message_figure, new_figure, save, styled
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import message_figure, new_figure, styled
 from gradmix.results.records import Method, has_videos, listed_metrics, read_metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+FIGURE = FigureKind(
+    section="accuracy",
+    title="Rank of every method, draw by draw",
+    caption="Strokes are ranks in single draws (1 is the best accuracy on the test set; equal ones share their mean), "
+    "dots their means, by which the methods are sorted. Ranks say in how many draws a method is ahead, not by how "
+    "much.",
+    readers={"metrics": read_metrics},
+    drawings=lambda experiment: [
+        Drawing({"metrics": Files("metrics")}, {"methods": experiment.rows()})
+    ],
+)
 
 
 def ranks(metrics: pd.DataFrame, labels_per_class: int) -> pd.DataFrame:
@@ -18,6 +32,8 @@ def ranks(metrics: pd.DataFrame, labels_per_class: int) -> pd.DataFrame:
 
     Only draws in which every method was evaluated count: a rank among others would mean something else.
     """
+    import pandas as pd
+
     cells = {
         method: draws
         for (method, k), draws in by_draw(metrics, "accuracy").items()
@@ -54,10 +70,3 @@ def draw(metrics: pd.DataFrame, methods: Sequence[Method]) -> Figure:
     unit = " per frame" if has_videos(metrics) else ""
     figure.supxlabel(f"rank by test accuracy{unit} (1 is best)", fontsize=9)
     return figure
-
-
-def write(
-    metric_files: Iterable[str | Path], methods: Sequence[Method], stem: str | Path
-) -> list[Path]:
-    """Read metrics.json of all methods, k and draws; write `stem`.svg, .png and .pdf."""
-    return save(draw(read_metrics(metric_files), methods), stem)

@@ -6,19 +6,65 @@ Of domains of clips: a few clips of every set, each a row of its frames in order
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gradmix.domains.format import Domain, open_domain
-from gradmix.results.figures.style import new_figure, save, styled
-from gradmix.results.records import read_json
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files
+from gradmix.results.figures.style import new_figure, styled
+from gradmix.results.records import read_json, read_parquet
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from gradmix.config.experiment import Config
+
+
+def open_domains(files: Iterable[str | Path]) -> dict[str, Domain]:
+    """Return the domains by name, from any files of theirs."""
+    folders = dict.fromkeys(Path(file).parent for file in files)
+    return {folder.name: open_domain(folder) for folder in folders}
+
+
+def read_first_split(files: Sequence[str | Path]) -> dict[str, Any]:
+    """Return the split in the first of the files."""
+    return read_json(files[0])
+
+
+def read_first_predictions(files: Iterable[str | Path]) -> pd.DataFrame:
+    """Return the first predictions.parquet among the files."""
+    return read_parquet(next(file for file in files if Path(file).suffix == ".parquet"))
+
+
+def _drawings(experiment: Config) -> list[Drawing]:
+    files = {"domains": Files("domains"), "split": Files("splits")}
+    if any(experiment.recipe(name).needs_pseudo_labels for name in experiment.methods):
+        files["predictions"] = Files("predictions")
+    # All k have one figure of their first.
+    title = f"k = {experiment.labels_per_class[0]}"
+    return [Drawing(files, {"seed": experiment.seed}, title=title)]
+
+
+FIGURE = FigureKind(
+    section="data",
+    title="Images of every set",
+    caption="One row per set, for one draw. Below each image stands its label; in U it stands for what the models "
+    "said, and a dashed frame marks a pseudo-label that is wrong, with the truth in brackets (unseen in training). Of "
+    "clips, a row shows the frames of one in order, and the label below the first is that of all.",
+    readers={
+        "domains": open_domains,
+        "split": read_first_split,
+        "predictions": read_first_predictions,
+    },
+    drawings=_drawings,
+    format="png",  # photographs
+)
 
 COLUMNS = 10
 CLIPS = 3
@@ -37,7 +83,7 @@ class Strip:
     wrong: list[bool]
 
 
-def _class_of(domain: Domain, row: int) -> str:
+def _class_name(domain: Domain, row: int) -> str:
     return domain.classes[int(domain.labels[row])]
 
 
@@ -77,17 +123,17 @@ def wrapped(text: str, letters: int = _LETTERS, lines: int = 2) -> str:
     )
 
 
-def clips_of(domain: Domain, rows: Sequence[int]) -> dict[str, list[int]] | None:
+def frames_by_clip(domain: Domain, rows: Sequence[int]) -> dict[str, list[int]] | None:
     """Return the positions in `rows` of every clip's frames, in the order of the domain; None where rows have none."""
     if not len(rows):
         return None
     clips = domain.column("clip")[list(rows)]
     if not all(clips):
         return None
-    found: dict[str, list[int]] = {}
+    frames: dict[str, list[int]] = {}
     for position in np.argsort(np.asarray(rows), kind="stable"):
-        found.setdefault(str(clips[position]), []).append(int(position))
-    return found
+        frames.setdefault(str(clips[position]), []).append(int(position))
+    return frames
 
 
 def _strips(
@@ -105,7 +151,7 @@ def _strips(
     stands there, and below the first frame of a clip only.
     """
     shown_labels = domain.labels[list(rows)] if labels is None else np.asarray(labels)
-    clips = clips_of(domain, rows)
+    clips = frames_by_clip(domain, rows)
     if clips is None:
         chosen = [choose(rows, shown_labels, COLUMNS, seed)]
         count = f"{len(rows):,} images"
@@ -127,7 +173,7 @@ def _strips(
             spread = np.linspace(0, len(positions) - 1, COLUMNS).round().astype(int)
             positions = [positions[i] for i in spread]
         said = [
-            caption(position) if caption else (wrapped(_class_of(domain, rows[position])), False)
+            caption(position) if caption else (wrapped(_class_name(domain, rows[position])), False)
             for position in positions
         ]
         if clips is not None and caption is None:  # all frames of a clip have its label
@@ -164,7 +210,7 @@ def _pseudo_strips(target: Domain, predictions: pd.DataFrame, seed: int) -> list
             sure: bool = is_accepted,
         ) -> tuple[str, bool]:
             name = target.classes[int(labels[position])]
-            truth = _class_of(target, rows[position])
+            truth = _class_name(target, rows[position])
             text = wrapped(name, _LETTERS - 1)  # bold, or with a question mark
             if not sure:
                 share = f"{100 * likely[position]:.0f} %"
@@ -178,42 +224,42 @@ def _pseudo_strips(target: Domain, predictions: pd.DataFrame, seed: int) -> list
 
 
 def collect(
-    domains_folder: str | Path,
-    split_file: str | Path,
-    predictions_file: str | Path | None,
+    domains: Mapping[str, Domain],
+    split: Mapping[str, Any],
+    predictions: pd.DataFrame | None = None,
     *,
     seed: int = 0,
 ) -> list[Strip]:
-    """Return the strips of one split: sources, V, H, U (with pseudo-labels if there are any) and test.
-
-    Raises `ValueError` naming the domain or file that cannot be read.
-    """
-    folder = Path(domains_folder)
-    split = read_json(split_file)
+    """Return the strips of one split: sources, V, H, U (with pseudo-labels if there are any) and test."""
     strips: list[Strip] = []
     for position, (name, left_out) in enumerate(split.get("source_left_out", {}).items()):
-        source = open_domain(folder / name)
+        source = domains[name]
         gone = set(left_out)
         rows = [row for row in range(len(source.labels)) if row not in gone]
         strips += _strips(f"S{position + 1}", source, rows, seed)
-    target = open_domain(folder / split["target"])
+    target = domains[split["target"]]
     for name in ("V", "H"):
         strips += _strips(name, target, split[name], seed)
-    if predictions_file is None:
+    if predictions is None:
         strips += _strips("U, labels unseen", target, split["U"], seed)
     else:
-        try:
-            predictions = pd.read_parquet(predictions_file)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{predictions_file}: cannot be read as Parquet ({error})") from error
         strips += _pseudo_strips(target, predictions, seed)
-    test = open_domain(folder / (split.get("test_domain") or split["target"]))
+    test = domains[split.get("test_domain") or split["target"]]
     return [*strips, *_strips("test", test, split["test"], seed)]
 
 
 @styled
-def draw(strips: Sequence[Strip]) -> Figure:
-    """Draw one row of images per strip, each with its label below; wrong pseudo-labels are framed and say the truth."""
+def draw(
+    domains: Mapping[str, Domain],
+    split: Mapping[str, Any],
+    predictions: pd.DataFrame | None = None,
+    *,
+    seed: int = 0,
+) -> Figure:
+    """Draw one row of images per strip of `collect`, each with its label below; wrong pseudo-labels are framed and say
+    the truth.
+    """
+    strips = collect(domains, split, predictions, seed=seed)
     margin = 2.05
     scale = 0.62  # inches per unit, the width of a cell
     heights = [_height(strip) for strip in strips]
@@ -264,15 +310,3 @@ def _cell(
         corners = np.array([(0, 0), (0.9, 0), (0.9, 0.9), (0, 0.9), (0, 0)])
         line = (corners + np.array([left, top])).T
         axes.plot(*line, color="#d55e00", linewidth=2.5, linestyle="--")
-
-
-def write(
-    domains_folder: str | Path,
-    split_file: str | Path,
-    predictions_file: str | Path | None,
-    stem: str | Path,
-    *,
-    seed: int = 0,
-) -> list[Path]:
-    """Read the domains of one split and its predictions.parquet (or None); write `stem`.svg, .png and .pdf."""
-    return save(draw(collect(domains_folder, split_file, predictions_file, seed=seed)), stem)

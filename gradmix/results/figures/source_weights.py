@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
-from gradmix.results.conditions import Condition, part_rows, plain_rows
-from gradmix.results.figures.curves import over_draws
-from gradmix.results.figures.style import line_look, message_figure, new_figure, save, styled
+from gradmix.results.conditions import Condition, listed_conditions, part_rows, plain_rows
+from gradmix.results.figures.curves import draw_band, over_draws
+from gradmix.results.figures.declaration import Drawing, FigureKind, Files, mixing_rows
+from gradmix.results.figures.style import line_look, message_figure, new_figure, styled
 from gradmix.results.records import Method, read_runs, runs_of
 from gradmix.results.weights import layer_means
 
-Curves = dict[tuple[str, str], list[pd.DataFrame]]
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from gradmix.config.experiment import Config
+
+
+def _drawings(experiment: Config) -> list[Drawing]:
+    mixing = mixing_rows(experiment)
+    if not experiment.conditions or not mixing:
+        return []
+    rows = {"methods": experiment.all_rows(), "conditions": listed_conditions(experiment)}
+    return [Drawing({"runs": Files("runs", mixing)}, rows, k) for k in experiment.labels_per_class]
+
+
+FIGURE = FigureKind(
+    section="conditions",
+    title="Weight of each source over training",
+    caption="A row per mixing method, a column per condition. Lines are means over the shared layers, over draws and "
+    "over the steps between two evaluations; bands run from the lowest to the highest draw. A source at 0 is left out.",
+    readers={"runs": read_runs},
+    drawings=_drawings,
+)
+
+Curves = dict[tuple[str, str], list["pd.DataFrame"]]
 
 
 @styled
@@ -39,7 +59,7 @@ def draw(
         )
     rows = [row for row in plain_rows(methods) if any(key[0] == row["name"] for key in curves)]
     columns = [one for one in conditions if any(key[1] == one["name"] for key in curves)]
-    sources = list(dict.fromkeys(s for found in curves.values() for c in found for s in c.columns))
+    sources = list(dict.fromkeys(s for draws in curves.values() for c in draws for s in c.columns))
     figure = new_figure(max(6.2, 1.9 * len(columns) + 0.9), 1.5 * len(rows) + 1.2)
     grid = figure.subplots(len(rows), len(columns), sharex="row", sharey=True, squeeze=False)
     looks = {source: line_look(place) for place, source in enumerate(sources)}
@@ -64,14 +84,14 @@ def _curves(
     labels_per_class: int,
 ) -> Curves:
     """The weights of every draw by plain method and condition; a row of no condition stands in each."""
-    found: Curves = {}
+    curves: Curves = {}
     for condition in conditions:
         for row in part_rows(methods, condition["name"]):
             own = [layer_means(run) for run in runs_of(runs, row["run"], labels_per_class)]
             own = [weights for weights in own if len(weights)]
             if own:
-                found[row["name"], condition["name"]] = own
-    return found
+                curves[row["name"], condition["name"]] = own
+    return curves
 
 
 def _panel(
@@ -81,26 +101,10 @@ def _panel(
     if not draws:
         panel.text(0.5, 0.5, "not trained", ha="center", va="center", transform=panel.transAxes)
         return
+    from matplotlib.ticker import MaxNLocator
+
     tables = [weights.reset_index() for weights in draws]
     for source in draws[0].columns:
-        curve, look = over_draws(tables, source), looks[source]
-        every = max(1, len(curve) // 6)
-        panel.plot(curve["step"], curve["mean"], markevery=every, **look)
-        panel.fill_between(
-            curve["step"], curve["low"], curve["high"], color=look["color"], alpha=0.15, linewidth=0
-        )
+        draw_band(panel, over_draws(tables, source), looks[source])
     panel.set_xlim(left=0)
     panel.xaxis.set_major_locator(MaxNLocator(4))
-
-
-def write(
-    run_files: Iterable[str | Path],
-    methods: Sequence[Method],
-    stem: str | Path,
-    *,
-    conditions: Sequence[Condition],
-    labels_per_class: int,
-) -> list[Path]:
-    """Read run.json and curves.parquet of the mixing methods' runs at this k; write `stem`.svg, .png and .pdf."""
-    figure = draw(read_runs(run_files), methods, conditions, labels_per_class=labels_per_class)
-    return save(figure, stem)

@@ -9,13 +9,15 @@ import io
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
-
-import matplotlib
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from gradmix.files import write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,6 +78,8 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib
+
         with matplotlib.rc_context(RC):
             return function(*args, **kwargs)
 
@@ -84,6 +88,9 @@ def styled(function: Callable[P, R]) -> Callable[P, R]:
 
 def new_figure(width: float, height: float, *, arrange: bool = True) -> Figure:
     """Return an empty figure of `width` x `height` inches, whose parts arrange themselves unless told not to."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained" if arrange else None)
     FigureCanvasAgg(figure)
     return figure
@@ -96,16 +103,18 @@ def message_figure(text: str) -> Figure:
     return figure
 
 
-def stem_of(path: str | Path) -> Path:
-    """Return `path` without .svg, .png or .pdf (other dots stay: they belong to the name)."""
-    path = Path(path)
-    return path.with_suffix("") if path.suffix in (".svg", ".png", ".pdf") else path
+def hide_unused(panels: Sequence[Axes], used: int, columns: int) -> None:
+    """Hide the panels of a grid behind the used ones; the last of every column gets the tick labels below it."""
+    for panel in panels[used:]:
+        panel.set_visible(False)
+    for panel in panels[max(0, used - columns) : used]:
+        panel.xaxis.set_tick_params(labelbottom=True)
 
 
 @styled
 def save(figure: Figure, stem: str | Path) -> list[Path]:
     """Write `stem`.svg, .png and .pdf, free of dates and versions, and return their paths."""
-    stem = stem_of(stem)
+    stem = Path(stem)
     # Axes of fixed aspect find their place in the second round only. After that, all formats share one arrangement.
     for _ in range(2):
         figure.draw_without_rendering()
