@@ -101,13 +101,13 @@ def local(folder: Path, members: int) -> dict[str, Any]:
     """A job a run against a job for all of them, one job at a time."""
     found: dict[str, Any] = {"members": members}
     _make(folder, members)
-    _snakemake(folder, "--cores", "1", "splits", "results/splits/3/0.json")
+    _snakemake(folder, "--cores", "1", "splits", "results/packs/split/3/0.json")
     _, found["idle_processor_s"], _ = _snakemake(folder, "--cores", "1", "splits")
     for size in (1, members):
         _set_pack(folder, size)
-        for made in ("grid", "ensemble", ".store"):
+        for made in ("packs/train_grid", "packs/select", ".store"):
             shutil.rmtree(folder / "results" / made, ignore_errors=True)
-        _, processor, wall = _snakemake(folder, "--cores", "1", "results/ensemble/3/0.json")
+        _, processor, wall = _snakemake(folder, "--cores", "1", "results/packs/select/3/0.json")
         found[f"runs_per_job={size}"] = {"processor_s": processor, "wall_s": wall}
     single, packed = found["runs_per_job=1"], found[f"runs_per_job={members}"]
     for key in ("processor_s", "wall_s"):
@@ -122,13 +122,13 @@ def on_slurm(folder: Path, members: int) -> dict[str, Any]:
 
     found: dict[str, Any] = {"members": members}
     _make(folder, members)
-    _snakemake(folder, "--cores", "1", "results/splits/3/0.json", "results/splits/0/0.json")
+    _snakemake(folder, "--cores", "1", "results/packs/split/3/0.json", "results/packs/split/0/0.json")
     for size in (1, members):
         _set_pack(folder, size)
-        for made in ("grid", "ensemble", ".store"):
+        for made in ("packs/train_grid", "packs/select", ".store"):
             shutil.rmtree(folder / "results" / made, ignore_errors=True)
         started = time.monotonic()
-        controller = Controller.start(folder, "results/ensemble/3/0.json")
+        controller = Controller.start(folder, "results/packs/select/3/0.json")
         if controller.wait(1800) != 0:
             raise RuntimeError(controller.text[-3000:])
         jobs = [job for job in controller.jobs() if "train_grid" in job["Comment"]]

@@ -82,7 +82,8 @@ rule estimate_extraction:
 
 rule split:
     input:
-        unpack(planned(SPLIT, split_input)),
+        unpack(planned(SPLIT)),
+        domains=domain_files(*used_domains()),
     output:
         SPLIT.manifest,
     log:
@@ -98,7 +99,7 @@ rule split:
         gpu=0,
     params:
         settings=experiment.split_settings(),
-        draws=lambda wildcards: each_draw(wildcards, split=SPLIT),
+        draws=of_each_draw(split=SPLIT),
         code=lambda wildcards: fingerprint("gradmix.split_files"),
     script:
         "../workflow_scripts/split.py"

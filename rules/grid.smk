@@ -6,6 +6,8 @@
 rule train_grid:
     input:
         unpack(planned(MEMBER, grid_input)),
+        domains=domain_files(*experiment.sources, experiment.target.domain),
+        weights=pretrained(grid_settings()),
     output:
         MEMBER.manifest,
     log:
@@ -23,7 +25,7 @@ rule train_grid:
     params:
         settings=grid_settings().to_json(),
         members=lambda wildcards: called(MEMBERS, wildcards.members),
-        draws=lambda wildcards: each_draw(wildcards, GRID_DRAWS, split=SPLIT, run=MEMBER),
+        draws=of_each_draw(packs=GRID_DRAWS, split=SPLIT, run=MEMBER),
         seed=experiment.seed,
         code=lambda wildcards: fingerprint(*grid_settings().modules),
     script:
@@ -32,7 +34,8 @@ rule train_grid:
 
 rule select:
     input:
-        unpack(planned(ENSEMBLE, selection_input)),
+        unpack(planned(ENSEMBLE)),
+        records=grid_of_pack,
     output:
         ENSEMBLE.manifest,
     log:
@@ -50,7 +53,7 @@ rule select:
     params:
         models=labelling_value("models"),
         members=experiment.grid_members(),
-        draws=lambda wildcards: each_draw(wildcards, run=MEMBER, ensemble=ENSEMBLE),
+        draws=of_each_draw(run=MEMBER, ensemble=ENSEMBLE),
         code=lambda wildcards: fingerprint("gradmix.training.select"),
     script:
         "../workflow_scripts/select_models.py"

@@ -3,7 +3,8 @@
 
 rule evaluate_grid:
     input:
-        unpack(grid_draw_input),
+        unpack(grid_of_draw),
+        target=domain_files(experiment.target.domain),
         test=domain_files(experiment.test_domain()),
     output:
         f"{GRID}/metrics.parquet",
@@ -19,7 +20,7 @@ rule evaluate_grid:
         runtime=minutes,
         gpu=ONE_GPU,
     params:
-        files=grid_draw_files,
+        files=files_of_draw,
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/evaluate_grid.py"
@@ -49,7 +50,8 @@ rule table2:
 
 rule pseudo_label_sweep:
     input:
-        unpack(grid_draw_input),
+        unpack(grid_of_draw),
+        target=domain_files(experiment.target.domain),
     output:
         f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet",
     log:
@@ -66,7 +68,7 @@ rule pseudo_label_sweep:
     params:
         models=experiment.pseudo_labels.sweep.models,
         thresholds=experiment.pseudo_labels.sweep.thresholds,
-        files=grid_draw_files,
+        files=files_of_draw,
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/pseudo_label_sweep.py"

@@ -23,19 +23,21 @@ def each_draw(wildcards, packs=DRAWS, **stages):
     ]
 
 
-def split_input(wildcards):
-    """What splitting reads."""
-    return {"domains": domain_files(*used_domains())}
+def of_each_draw(packs=DRAWS, **stages):
+    """The same as a rule's parameter."""
+    return lambda wildcards: each_draw(wildcards, packs, **stages)
 
 
-@cache
-def splits_of(labels_per_class, *draws):
+# ---- the grid
+
+
+def splits_of(labels_per_class, draws):
     """Manifests of these draws' splits."""
     packs = dict.fromkeys(called(PACK_OF_DRAW, draw) for draw in draws)
     return [SPLIT.manifest.format(labels_per_class=labels_per_class, pack=pack) for pack in packs]
 
 
-def grid_of(labels_per_class, *draws):
+def grid_of(labels_per_class, draws):
     """Manifests of the whole grid of these draws."""
     return [
         MEMBER.manifest.format(labels_per_class=labels_per_class, pack=pack, members=members)
@@ -46,63 +48,33 @@ def grid_of(labels_per_class, *draws):
 
 
 def grid_input(wildcards):
-    """What training the grid reads."""
+    """What training the grid reads; its packs may hold fewer draws than others."""
     draws = called(GRID_DRAWS, wildcards.pack)
-    return {
-        "domains": domain_files(*experiment.sources, experiment.target.domain),
-        "split": splits_of(wildcards.labels_per_class, *draws),
-        "weights": pretrained(grid_settings()),
-    }
+    return {"split": splits_of(wildcards.labels_per_class, draws)}
 
 
-def grid_draw_input(wildcards):
-    """What looking at the whole grid of one draw reads."""
-    draw = int(wildcards.draw)
-    return {
-        "models": grid_of(wildcards.labels_per_class, draw),
-        "split": splits_of(wildcards.labels_per_class, draw),
-        "target": domain_files(experiment.target.domain),
-    }
+def grid_of_pack(wildcards):
+    """The whole grid of a pack."""
+    return grid_of(wildcards.labels_per_class, called(DRAWS, wildcards.pack))
 
 
-def grid_draw_files(wildcards):
-    """Split of one draw, and the folder of every member of its grid."""
+def grid_of_draw(wildcards):
+    """The whole grid of one draw, and its split."""
+    k, draws = wildcards.labels_per_class, [int(wildcards.draw)]
+    return {"models": grid_of(k, draws), "split": splits_of(k, draws)}
+
+
+def files_of_draw(wildcards):
+    """A parameter: their files."""
     names = dict(wildcards.items())
-    return {
-        "split": SPLIT.file.format_map(names),
-        "members": {
-            member: MEMBER.file.format_map(names | {"member": member})
-            for member in experiment.grid_members()
-        },
+    members = {
+        member: MEMBER.file.format_map(names | {"member": member})
+        for member in experiment.grid_members()
     }
+    return {"split": SPLIT.file.format_map(names), "members": members}
 
 
-def selection_input(wildcards):
-    """What choosing the grid's models reads."""
-    return {"records": grid_of(wildcards.labels_per_class, *called(DRAWS, wildcards.pack))}
-
-
-def labelling_input(wildcards):
-    """What labelling U reads."""
-    grid = grid_of(wildcards.labels_per_class, *called(DRAWS, wildcards.pack))
-    return {
-        **manifests(wildcards, ensemble=ENSEMBLE, split=SPLIT),
-        # Which of them are used, the ensemble says; a model that changes changes its record, and so the ensemble.
-        "models": ancient(grid),
-        "target": domain_files(experiment.target.domain),
-    }
-
-
-def quality_input(wildcards):
-    """What measuring the pseudo-labels reads."""
-    return manifests(wildcards, predictions=PREDICTIONS) | {
-        "target": domain_files(experiment.target.domain)
-    }
-
-
-def enlarging_input(wildcards):
-    """What enlarging V reads."""
-    return quality_input(wildcards) | manifests(wildcards, split=SPLIT)
+# ---- the methods
 
 
 @cache
@@ -126,8 +98,9 @@ def trains_on(method, labels_per_class):
 def shared_by_draws(method):
     """What training a method reads besides."""
     settings = settings_of(method)
-    shared = {"domains": domain_files(*settings.sources, settings.target)}
-    return shared if experiment.starts_from(method) else shared | {"weights": pretrained(settings)}
+    domains = domain_files(*settings.sources, settings.target)
+    weights = [] if experiment.starts_from(method) else pretrained(settings)
+    return {"domains": domains, "weights": weights}
 
 
 def training_input(wildcards):
@@ -137,36 +110,30 @@ def training_input(wildcards):
 
 
 def trained_runs(wildcards):
-    """Files of every run that a pack trains."""
+    """A parameter: files of every run that a pack trains."""
     return each_draw(wildcards, run=RUN, **trains_on(wildcards.method, wildcards.labels_per_class))
 
 
-def evaluation_input(wildcards):
-    """What evaluating runs reads: here and nowhere else, test images."""
+def runs_to_evaluate(wildcards):
+    """Stages by method of the runs that a pack evaluates."""
     k = wildcards.labels_per_class
-    return {
-        "runs": [
-            RUN.manifest.format(
-                labels_per_class=trained_at(method, k), pack=wildcards.pack, method=method
-            )
-            for method in called(METHODS_EVALUATED, wildcards.methods)
-        ],
-        "split": splits_of(k, *called(DRAWS, wildcards.pack)),
-        "target": domain_files(experiment.target.domain),
-        "test": domain_files(experiment.test_domain()),
-    }
+    methods = called(METHODS_EVALUATED, wildcards.methods)
+    return {m: filled(RUN, labels_per_class=trained_at(m, k), method=m) for m in methods}
+
+
+def evaluation_input(wildcards):
+    """The runs that a pack evaluates."""
+    stages = runs_to_evaluate(wildcards).values()
+    return {"runs": [stage.manifest.format(pack=wildcards.pack) for stage in stages]}
 
 
 def evaluated_runs(wildcards):
-    """Files of every run that a pack evaluates."""
-    k = wildcards.labels_per_class
+    """A parameter: files of every one of them."""
+    own = {"labels_per_class": wildcards.labels_per_class, "methods": ""}
     return [
         run
-        for method in called(METHODS_EVALUATED, wildcards.methods)
+        for method, stage in runs_to_evaluate(wildcards).items()
         for run in each_draw(
-            wildcards,
-            run=filled(RUN, labels_per_class=trained_at(method, k), method=method),
-            metrics=filled(METRICS, labels_per_class=k, method=method, methods=""),
-            split=SPLIT,
+            wildcards, run=stage, metrics=filled(METRICS, method=method, **own), split=SPLIT
         )
     ]

@@ -83,15 +83,18 @@ def make_again(file, why):
     workflow.dag.forcefiles.add(file)
 
 
-def planned(stage, reads):
-    """A stage's input function; a manifest that stands for its files no more counts as missing."""
+def planned(stage, reads=lambda wildcards: {}, **stages):
+    """A stage's input function: what `reads` says, and manifests of the same pack of these stages, by name.
+
+    The stage's own manifest counts as missing where it stands for its files no more.
+    """
 
     def files(wildcards):
         manifest = stage.manifest.format_map(wildcards)
         if workflow.is_main_process and os.path.exists(manifest):
             if why := fault(manifest):
                 make_again(manifest, why)
-        return reads(wildcards)
+        return reads(wildcards) | manifests(wildcards, **stages)
 
     return files
 

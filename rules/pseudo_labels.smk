@@ -3,7 +3,10 @@
 
 rule pseudo_label:
     input:
-        unpack(planned(PREDICTIONS, labelling_input)),
+        unpack(planned(PREDICTIONS, ensemble=ENSEMBLE, split=SPLIT)),
+        # Which of them are used, the ensemble says; a model that changes changes its record, and so the ensemble.
+        models=ancient(grid_of_pack),
+        target=domain_files(experiment.target.domain),
     output:
         PREDICTIONS.manifest,
     log:
@@ -19,9 +22,7 @@ rule pseudo_label:
         gpu=ONE_GPU,
     params:
         threshold=labelling_value("threshold"),
-        draws=lambda wildcards: each_draw(
-            wildcards, ensemble=ENSEMBLE, split=SPLIT, predictions=PREDICTIONS
-        ),
+        draws=of_each_draw(ensemble=ENSEMBLE, split=SPLIT, predictions=PREDICTIONS),
         code=lambda wildcards: prediction_code(),
     script:
         "../workflow_scripts/pseudo_label.py"
@@ -29,7 +30,8 @@ rule pseudo_label:
 
 rule pseudo_label_quality:
     input:
-        unpack(planned(QUALITY, quality_input)),
+        unpack(planned(QUALITY, predictions=PREDICTIONS)),
+        target=domain_files(experiment.target.domain),
     output:
         QUALITY.manifest,
     log:
@@ -44,7 +46,7 @@ rule pseudo_label_quality:
         runtime=10,
         gpu=0,
     params:
-        draws=lambda wildcards: each_draw(wildcards, predictions=PREDICTIONS, quality=QUALITY),
+        draws=of_each_draw(predictions=PREDICTIONS, quality=QUALITY),
         code=lambda wildcards: fingerprint("gradmix.pseudo_labels"),
     script:
         "../workflow_scripts/pseudo_label_quality.py"
@@ -52,7 +54,8 @@ rule pseudo_label_quality:
 
 rule enlarge:
     input:
-        unpack(planned(ENLARGED, enlarging_input)),
+        unpack(planned(ENLARGED, predictions=PREDICTIONS, split=SPLIT)),
+        target=domain_files(experiment.target.domain),
     output:
         ENLARGED.manifest,
     log:
@@ -69,9 +72,7 @@ rule enlarge:
         gpu=0,
     params:
         to=labelling_value("enlarge_to"),
-        draws=lambda wildcards: each_draw(
-            wildcards, split=SPLIT, predictions=PREDICTIONS, enlarged=ENLARGED
-        ),
+        draws=of_each_draw(split=SPLIT, predictions=PREDICTIONS, enlarged=ENLARGED),
         seed=experiment.seed,
         code=lambda wildcards: fingerprint("gradmix.pseudo_labels"),
     script:

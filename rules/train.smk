@@ -34,7 +34,10 @@ rule train:
 
 rule evaluate:
     input:
-        unpack(planned(METRICS, evaluation_input)),
+        # Here and nowhere else, test images.
+        unpack(planned(METRICS, evaluation_input, split=SPLIT)),
+        target=domain_files(experiment.target.domain),
+        test=domain_files(experiment.test_domain()),
     output:
         METRICS.manifest,
     log:

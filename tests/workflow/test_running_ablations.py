@@ -42,6 +42,7 @@ def compared(repository, tmp_path_factory):
         "pseudo_labels": config["pseudo_labels"]
         | {"sweep": {"models": [1, 2], "thresholds": [0.0, 0.9]}},
         "ablations": ABLATIONS,
+        "resources": config["resources"] | {"methods_per_evaluation": 9, "figures_per_job": 30},
     }
     file.write_text(yaml.safe_dump(config, sort_keys=False))
     done = workflow.run()

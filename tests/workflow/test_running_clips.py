@@ -60,6 +60,8 @@ def smaller(config):
         "training": config["training"] | training,
         "grid": config["grid"] | {"beta": [10]},
         "pseudo_labels": {"models": 1, "threshold": 0.0, "enlarge_to": 8},
+        "resources": config["resources"]
+        | {"draws_per_job": 2, "methods_per_evaluation": 9, "figures_per_job": 30},
         "methods": {m: {} for m in ("target_only", "energy_net", "gradmix", "gradmix_hard")},
     }
 

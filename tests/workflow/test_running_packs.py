@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import yaml
@@ -147,20 +148,29 @@ def test_a_new_member_of_the_grid_trains_no_other(packed, tmp_path):
 
 
 def test_what_failed_loses_nothing_that_was_trained(packed, tmp_path):
-    """The second draw cannot be trained; mended, the first is put back."""
+    """The second draw cannot be written; mended, the first is put back."""
     workflow, _ = packed
     other = workflow.copy(tmp_path / "workflow")
-    run = "results/runs/3/{}/gradmix"
-    before = json.loads((other.folder / run.format(0) / "run.json").read_text())
-    split = other.folder / "results/splits/3/1.json"
-    text = split.read_text()
-    wrong = json.loads(text)
-    split.write_text(json.dumps(wrong | {"target": "another"}))
+    folders = [other.folder / f"results/runs/3/{draw}/gradmix" for draw in (0, 1)]
+    before = (folders[0] / "run.json").read_bytes()
+    shutil.rmtree(folders[1])
+    folders[1].write_text("in the way")
     asked = "results/packs/train/3/0-1/gradmix.json"
-    assert other.run(asked, "--force").status != 0
+    assert other.run(asked).status != 0
     # The manifest alone is gone; what was trained still lies there.
     assert not (other.folder / asked).exists()
-    assert json.loads((other.folder / run.format(0) / "run.json").read_text()) == before
-    split.write_text(text)
-    assert other.run(asked, "--force").status == 0
-    assert json.loads((other.folder / run.format(0) / "run.json").read_text()) == before
+    assert (folders[0] / "run.json").read_bytes() == before
+    folders[1].unlink()
+    assert other.run(asked).status == 0
+    assert (folders[0] / "run.json").read_bytes() == before
+    assert (folders[1] / "model.safetensors").exists()
+
+
+def test_a_split_that_somebody_wrote_over_is_made_again(packed, tmp_path):
+    workflow, _ = packed
+    other = workflow.copy(tmp_path / "workflow")
+    split = other.folder / "results/splits/3/1.json"
+    text = split.read_text()
+    split.write_text(text.replace("0", "1"))
+    assert other.run("results/packs/split/3/0-1.json").status == 0
+    assert split.read_text() == text
