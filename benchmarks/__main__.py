@@ -51,10 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"unknown part {unknown[0]!r}; known are {', '.join(PARTS)}")
     device = asked.device or _device()
-    found = hardware(device)
-    print(in_words(found))
+    machine = hardware(device)
+    print(in_words(machine))
     options = Options(device, asked.quick, asked.threads, asked.clips, asked.results, asked.slurm)
-    return 0 if run(names, options, folder, found, versions()) else 1
+    return 0 if run(names, options, folder, machine, versions()) else 1
 
 
 def _device() -> str:

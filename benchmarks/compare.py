@@ -40,8 +40,8 @@ def milliseconds(tree: Path, case: str) -> dict[str, float]:
     done = subprocess.run(
         command, cwd=tree, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
-    found = json.loads(done.stdout.splitlines()[-1])
-    return {name: 1e3 * statistics.median(seconds) for name, seconds in found.items()}
+    times = json.loads(done.stdout.splitlines()[-1])
+    return {name: 1e3 * statistics.median(seconds) for name, seconds in times.items()}
 
 
 def compare(old: Path, new: Path, cases: Sequence[str], pairs: int) -> None:

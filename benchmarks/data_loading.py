@@ -201,7 +201,7 @@ def measure(
 ) -> dict[str, Any]:
     """Rows of training with warm and with cold files, ``times`` the clips; and of preparing, where there are clips."""
     steps = 1 if quick else steps
-    found: dict[str, Any] = {"steps": steps, "training": [], "preparing": []}
+    result: dict[str, Any] = {"steps": steps, "training": [], "preparing": []}
     with tempfile.TemporaryDirectory() as root:
         for factor in times:
             count = 20 if quick else CLIPS * factor
@@ -214,13 +214,13 @@ def measure(
                 row = in_its_own_process("--one", "training", str(folder), str(steps))
                 size = sum(path.stat().st_size for path in folder.rglob("*.npy"))
                 kept = {"clips": 3 * count, "files_mb": round(size / 2**20), "cache": cache}
-                found["training"].append(kept | row)
+                result["training"].append(kept | row)
                 print(kept | row)
         for factor in (20, 200) if clips else ():
             row = in_its_own_process("--one", "preparing", root, str(factor), "--clips", str(clips))
-            found["preparing"].append(row)
+            result["preparing"].append(row)
             print(row)
-    return found
+    return result
 
 
 def main() -> None:

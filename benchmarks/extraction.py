@@ -99,18 +99,18 @@ def announced(path: Path) -> int:
 
 def candidates(lengths: dict[Path, int]) -> dict[str, Decoder]:
     """The decoders that work here."""
-    found: dict[str, Decoder] = {"OpenCV, kept frames converted (ours)": ours}
-    found["OpenCV, every frame converted"] = opencv_all
+    decoders: dict[str, Decoder] = {"OpenCV, kept frames converted (ours)": ours}
+    decoders["OpenCV, every frame converted"] = opencv_all
     for name, decoder in (("PyAV, kept frames converted", pyav), ("torchcodec", torchcodec)):
         try:
             decoder(next(iter(lengths)))
         except Exception as error:
             print(f"{name} does not work here: {str(error).splitlines()[0]}")
         else:
-            found[name] = decoder
+            decoders[name] = decoder
     if shutil.which("ffmpeg"):
-        found["ffmpeg, a process per clip"] = lambda path: ffmpeg(path, announced(path))
-    return found
+        decoders["ffmpeg, a process per clip"] = lambda path: ffmpeg(path, announced(path))
+    return decoders
 
 
 def compare(clips: list[Path], lengths: dict[Path, int], repeats: int) -> list[dict[str, Any]]:
@@ -163,10 +163,10 @@ def scaling(clips: list[Path], copies: int, repeats: int) -> list[dict[str, Any]
     return [
         {
             "processes": count,
-            "clips_per_second": round(statistics.median(found), 1),
-            "ratio_to_one": round(statistics.median(found) / one, 2),
+            "clips_per_second": round(statistics.median(rates), 1),
+            "ratio_to_one": round(statistics.median(rates) / one, 2),
         }
-        for count, found in rates.items()
+        for count, rates in rates.items()
     ]
 
 

@@ -41,7 +41,7 @@ def hardware(device: str = "cpu") -> dict[str, Any]:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     model = next((line.partition(": ")[2] for line in lines if "model name" in line), "")
     flags = next((line.split() for line in lines if line.startswith(("flags", "Features"))), [])
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "processor": model or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "virtual": "hypervisor" in flags,
@@ -52,22 +52,22 @@ def hardware(device: str = "cpu") -> dict[str, Any]:
         import torch
 
         memory = torch.cuda.get_device_properties(0).total_memory
-        found |= {"device": torch.cuda.get_device_name(), "device_gib": round(memory / 2**30)}
-    return found
+        facts |= {"device": torch.cuda.get_device_name(), "device_gib": round(memory / 2**30)}
+    return facts
 
 
 def versions() -> dict[str, str]:
     """Of Python, the packages that are measured, and FFmpeg."""
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
+            numbers[name] = "not installed"
     if shutil.which("ffmpeg"):
         said = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True)
-        found["ffmpeg"] = said.stdout.split()[2]
-    return found
+        numbers["ffmpeg"] = said.stdout.split()[2]
+    return numbers
 
 
 def machine(device: str = "cpu") -> dict[str, Any]:
@@ -75,22 +75,22 @@ def machine(device: str = "cpu") -> dict[str, Any]:
     return {**hardware(device), "versions": versions()}
 
 
-def slug(found: Mapping[str, Any]) -> str:
+def slug(hardware: Mapping[str, Any]) -> str:
     """A file name for this hardware: "amd-epyc-2-cores", "nvidia-h200"."""
-    name = found["device"]
+    name = hardware["device"]
     if name == "cpu":
-        name = f"{found['processor']} {found['cores']} cores"
+        name = f"{hardware['processor']} {hardware['cores']} cores"
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def in_words(found: Mapping[str, Any]) -> str:
+def in_words(hardware: Mapping[str, Any]) -> str:
     """The hardware as a caption says it."""
-    without = "" if found["instructions"].startswith("avx512") else " without AVX-512"
-    kind = "virtual cores" if found["virtual"] else "cores"
-    host = f"{found['cores']} {kind} of an {found['processor']}"
-    if found["device"] != "cpu":
-        return f"one {found['device']} ({found['device_gib']} GiB; host: {host})"
-    return host + (without if found["instructions"].startswith("avx") else "")
+    without = "" if hardware["instructions"].startswith("avx512") else " without AVX-512"
+    kind = "virtual cores" if hardware["virtual"] else "cores"
+    host = f"{hardware['cores']} {kind} of an {hardware['processor']}"
+    if hardware["device"] != "cpu":
+        return f"one {hardware['device']} ({hardware['device_gib']} GiB; host: {host})"
+    return host + (without if hardware["instructions"].startswith("avx") else "")
 
 
 def synchronise(device: str) -> None:
@@ -176,10 +176,10 @@ def clips_here(folder: Path | None) -> list[Path]:
     where = folder or (Path(os.environ[DATA]) if os.environ.get(DATA) else None)
     if where is None:
         raise NotHereError(f"no clips: give --clips FOLDER, or set {DATA}")
-    found = [where / entry.path for entry in scan(where) if is_kind(entry.path, "clips")]
-    if not found:
+    hardware = [where / entry.path for entry in scan(where) if is_kind(entry.path, "clips")]
+    if not hardware:
         raise NotHereError(f"no clips below {where}")
-    return found
+    return hardware
 
 
 class Nowhere:

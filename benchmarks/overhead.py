@@ -68,13 +68,13 @@ def measure(quick: bool = False, members: int = 6, slurm: bool = False) -> dict[
 def reading(folder: Path) -> dict[str, Any]:
     """Dry runs: of nothing to be done but a report, and of the paper's experiments."""
     _make(folder, members=2)
-    found = {}
+    plans = {}
     for name in ("mini.yaml", "config/actions.yaml", "config/digits.yaml"):
         options = ("--dry-run", "--quiet", "rules", "--configfile", name)
         text, processor, wall = _snakemake(folder, *options)
         jobs = re.findall(r"^total\s+(\d+)$", text, re.MULTILINE)[-1]
-        found[name] = {"jobs": int(jobs), "processor_s": processor, "wall_s": wall}
-    return found
+        plans[name] = {"jobs": int(jobs), "processor_s": processor, "wall_s": wall}
+    return plans
 
 
 def imports() -> dict[str, float]:
@@ -99,30 +99,32 @@ def _processor_of(program: str) -> float:
 
 def local(folder: Path, members: int) -> dict[str, Any]:
     """A job a run against a job for all of them, one job at a time."""
-    found: dict[str, Any] = {"members": members}
+    result: dict[str, Any] = {"members": members}
     _make(folder, members)
     _snakemake(folder, "--cores", "1", "splits", "results/packs/split/3/0.json")
-    _, found["idle_processor_s"], _ = _snakemake(folder, "--cores", "1", "splits")
+    _, result["idle_processor_s"], _ = _snakemake(folder, "--cores", "1", "splits")
     for size in (1, members):
         _set_pack(folder, size)
         for made in ("packs/train_grid", "packs/select", ".store"):
             shutil.rmtree(folder / "results" / made, ignore_errors=True)
         _, processor, wall = _snakemake(folder, "--cores", "1", "results/packs/select/3/0.json")
-        found[f"runs_per_job={size}"] = {"processor_s": processor, "wall_s": wall}
-    single, packed = found["runs_per_job=1"], found[f"runs_per_job={members}"]
+        result[f"runs_per_job={size}"] = {"processor_s": processor, "wall_s": wall}
+    single, packed = result["runs_per_job=1"], result[f"runs_per_job={members}"]
     for key in ("processor_s", "wall_s"):
         saved = (single[key] - packed[key]) / (members - 1)
-        found[f"a_job_more_{key}"] = round(saved, 2)
-    return found
+        result[f"a_job_more_{key}"] = round(saved, 2)
+    return result
 
 
 def on_slurm(folder: Path, members: int) -> dict[str, Any]:
     """Seconds from start to end of the same jobs on SLURM, and of the whole from submission to last status."""
     from cluster_workflow import Controller
 
-    found: dict[str, Any] = {"members": members}
+    result: dict[str, Any] = {"members": members}
     _make(folder, members)
-    _snakemake(folder, "--cores", "1", "results/packs/split/3/0.json", "results/packs/split/0/0.json")
+    _snakemake(
+        folder, "--cores", "1", "results/packs/split/3/0.json", "results/packs/split/0/0.json"
+    )
     for size in (1, members):
         _set_pack(folder, size)
         for made in ("packs/train_grid", "packs/select", ".store"):
@@ -133,13 +135,13 @@ def on_slurm(folder: Path, members: int) -> dict[str, Any]:
             raise RuntimeError(controller.text[-3000:])
         jobs = [job for job in controller.jobs() if "train_grid" in job["Comment"]]
         seconds = [_run_time(job["RunTime"]) for job in jobs]
-        found[f"runs_per_job={size}"] = {
+        result[f"runs_per_job={size}"] = {
             "jobs": len(jobs),
             "job_s_median": statistics.median(seconds),
             "job_s_range": [min(seconds), max(seconds)],
             "wall_s": round(time.monotonic() - started, 1),
         }
-    return found
+    return result
 
 
 def _run_time(text: str) -> int:

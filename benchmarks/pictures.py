@@ -81,20 +81,20 @@ def step(result: Row) -> Figure:
     figure = new_figure(3.0 + 2.1 * columns, 0.5 + 2.5 * lines)
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
     for panel, (case, rows) in zip(panels, cases.items(), strict=False):
-        found = {row["variant"]: row for row in rows if "to_limit" in row}
+        by_name = {row["variant"]: row for row in rows if "to_limit" in row}
         panel.axvline(1, color="#000000", linewidth=1)
         goal = rows[0]["goal"]
         if goal is not None:
             panel.axvline(goal, color="#777777", linewidth=1, linestyle=(0, (4, 2)))
         for position, name in enumerate(names):
-            if name in found:
-                spread = found[name]["to_limit"]
+            if name in by_name:
+                spread = by_name[name]["to_limit"]
                 panel.errorbar(
                     spread["median"], position, xerr=_error(spread), fmt="o",
                     color=_colour(name), capsize=2, markersize=5,
                 )  # fmt: skip
         panel.set_xscale("log")
-        ratios = [row["to_limit"]["median"] for row in found.values()]
+        ratios = [row["to_limit"]["median"] for row in by_name.values()]
         _ratio_ticks(panel, min(ratios), max(ratios))
         panel.set_title(case)
         panel.set_yticks(range(len(names)), names)
@@ -168,14 +168,14 @@ def memory(result: Row) -> Figure:
     lines = -(-len(cases) // columns)
     figure = new_figure(3.0 + 2.1 * columns, 0.5 + 2.4 * lines)
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False).flatten()
-    for panel, (case, found) in zip(panels, cases.items(), strict=False):
-        by_name = {row["variant"]: row for row in found}
+    for panel, (case, case_rows) in zip(panels, cases.items(), strict=False):
+        by_name = {row["variant"]: row for row in case_rows}
         for position, name in enumerate(names):
             if name in by_name:
                 value = by_name[name]["gradients_above_same_images"]
                 panel.barh(position, value, height=0.6, color=_colour(name))
         panel.axvline(0, color="#000000", linewidth=0.8)
-        goal = found[0]["sources"] + 1
+        goal = case_rows[0]["sources"] + 1
         panel.axvline(goal, color="#777777", linewidth=1, linestyle=(0, (4, 2)))
         panel.set_title(case)
         panel.set_yticks(range(len(names)), names)

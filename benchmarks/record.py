@@ -52,12 +52,12 @@ def add_part(
 
 def read_records(folder: Path) -> dict[str, dict[str, Any]]:
     """Records by their slugs, those of CPUs first; other files in the folder are passed over."""
-    found = {}
+    records = {}
     for path in sorted(folder.glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         if "parts" in content:
-            found[path.stem] = content
-    return dict(sorted(found.items(), key=lambda item: item[1]["hardware"]["device"] != "cpu"))
+            records[path.stem] = content
+    return dict(sorted(records.items(), key=lambda item: item[1]["hardware"]["device"] != "cpu"))
 
 
 def text_of(value: Any, indent: int = 0, longest: int = 400) -> str:

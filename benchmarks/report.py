@@ -63,16 +63,16 @@ SECTIONS: dict[str, Section] = {
 
 def write_report(records: Path, page: Path = PAGE) -> list[Path]:
     """Draw and write everything; the paths that were written."""
-    found = read_records(records)
+    all_records = read_records(records)
     written = []
     for name, section in SECTIONS.items():
-        for slug, record in found.items():
+        for slug, record in all_records.items():
             result = _result(record, section.part)
             if section.picture is not None and result is not None:
                 path = page.with_suffix("") / f"{name}-{slug}.svg"
                 pictures.write_svg(section.picture(result), path, result)
                 written.append(path)
-    write_text(page, rewritten(page.read_text(encoding="utf-8"), found, page.stem))
+    write_text(page, rewritten(page.read_text(encoding="utf-8"), all_records, page.stem))
     return [*written, page]
 
 

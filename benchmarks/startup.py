@@ -101,15 +101,15 @@ def training(folder: Path, repeats: int) -> dict[str, Any]:
     config["training"] |= {"steps": 2, "evaluate_every": 1}
     _make_digits(folder, config)
     call = {"config": config, "folder": str(folder), "domains": list(config["domains"])}
-    found: dict[str, list[float]] = {}
+    seconds_by_name: dict[str, list[float]] = {}
     for _ in range(repeats):
         started = time.time()
         told = json.loads(_run([sys.executable, "-c", TRAINING], json.dumps(call)))
         for name, step in (("ready", "step 0"), ("first_step", "step 1")):
             processor, clock = told[step]
-            found.setdefault(f"{name}_processor_s", []).append(processor)
-            found.setdefault(f"{name}_wall_s", []).append(clock - started)
-    return {name: round(statistics.median(values), 3) for name, values in found.items()}
+            seconds_by_name.setdefault(f"{name}_processor_s", []).append(processor)
+            seconds_by_name.setdefault(f"{name}_wall_s", []).append(clock - started)
+    return {name: round(statistics.median(values), 3) for name, values in seconds_by_name.items()}
 
 
 def opening(folder: Path, images: int = IMAGES) -> dict[str, Any]:

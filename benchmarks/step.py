@@ -107,15 +107,15 @@ def with_fastest_torchjd(case: Case) -> tuple[dict[str, Any], dict[str, dict[str
         for name, values in in_turns(made, rounds=1, device=case.device, longest_s=5.0).items()
     }
     best = min(seconds, key=seconds.__getitem__)
-    found = {"taken": best, "ms": {name: significant(1000 * s, 3) for name, s in seconds.items()}}
+    answer = {"taken": best, "ms": {name: significant(1000 * s, 3) for name, s in seconds.items()}}
     names = {"TorchJD UPGrad": "UPGrad", "TorchJD MGDA": "MGDA"}
     for name, aggregator in names.items():
         wanted[name] = partial(steps.torchjd, aggregator=aggregator, **WAYS[best])
-    return wanted, dict.fromkeys(names, found)
+    return wanted, dict.fromkeys(names, answer)
 
 
 def parts_of(case: Case, rounds: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row per part of GradMix's step, with separate passes and with a joined one; the points that were not found.
+    """A row per part of GradMix's step, with separate passes and with a joined one; the points that were not measured.
 
     In ms and as a share of the step; parts that a way does not have are left out.
     """
@@ -124,17 +124,17 @@ def parts_of(case: Case, rounds: int) -> tuple[list[dict[str, Any]], list[str]]:
     rows = []
     for name, together in ((case.name, False), (f"{case.name}, together", True)):
         one_step(case, mixer, optimizer, together=together)
-        found, missing = zip(
+        measured, missing = zip(
             *(one_step(case, mixer, optimizer, together=together) for _ in range(rounds)),
             strict=True,
         )
-        wholes = [sum(seconds.values()) for seconds in found]
+        wholes = [sum(seconds.values()) for seconds in measured]
         for part in PARTS:
-            if not any(seconds[part] for seconds in found):
+            if not any(seconds[part] for seconds in measured):
                 continue
             row: dict[str, Any] = {"case": name, "part": part}
-            row["ms"] = spread([1000 * seconds[part] for seconds in found])
-            shares = [s[part] / whole for s, whole in zip(found, wholes, strict=True)]
+            row["ms"] = spread([1000 * seconds[part] for seconds in measured])
+            shares = [s[part] / whole for s, whole in zip(measured, wholes, strict=True)]
             rows.append(row | {"share": spread(shares)})
     return rows, missing[0]
 

@@ -109,10 +109,10 @@ def parts_table(result: Row) -> str:
     for row in result["parts"]:
         cases.setdefault(row["case"], {})[row["part"]] = row
     rows = []
-    for case, found in cases.items():
-        whole = sum(row["ms"]["median"] for row in found.values())
+    for case, parts in cases.items():
+        whole = sum(row["ms"]["median"] for row in parts.values())
         shares = [
-            f"{100 * found[part]['share']['median']:.2g} %" if part in found else ""
+            f"{100 * parts[part]['share']['median']:.2g} %" if part in parts else ""
             for part in parts
         ]
         rows.append([case, number(whole), *shares])

@@ -141,14 +141,14 @@ def raw_files(wildcards):
 @cache
 def trained_methods():
     """The listed methods, under all conditions and ablations included, and those that they start from, step by step."""
-    found = dict.fromkeys([*experiment.all_methods(), *row_names()])
-    open_ = list(found)
+    methods = dict.fromkeys([*experiment.all_methods(), *row_names()])
+    open_ = list(methods)
     while open_:
         first = experiment.starts_from(open_.pop())
-        if first and first not in found:
-            found[first] = None
+        if first and first not in methods:
+            methods[first] = None
             open_.append(first)
-    return list(found)
+    return list(methods)
 
 
 @cache
@@ -165,10 +165,10 @@ def pseudo_labelled():
 @cache
 def labellings():
     """Every way in which unlabelled images get labels, by its name in paths; empty for the configured one."""
-    found = {"": experiment.pseudo_labels}
+    by_name = {"": experiment.pseudo_labels}
     for method in experiment.all_methods():
-        found[labelling_of(method)] = experiment.labelling(method)
-    return found
+        by_name[labelling_of(method)] = experiment.labelling(method)
+    return by_name
 
 
 @cache

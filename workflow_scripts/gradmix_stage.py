@@ -110,9 +110,9 @@ def folders(files: Iterable[str]) -> dict[str, Path]:
 
 def folder(files: Iterable[str]) -> Path:
     """The one folder that all these files lie in."""
-    found = {Path(file).parent for file in files}
-    assert len(found) == 1, found
-    return found.pop()
+    parents = {Path(file).parent for file in files}
+    assert len(parents) == 1, parents
+    return parents.pop()
 
 
 def labels_per_class(snakemake: Any) -> int:
