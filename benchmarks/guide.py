@@ -81,8 +81,8 @@ def guide_loss(network: nn.Module, inputs: Tensor, v: Images) -> Tensor:
 def gradients(loss: Tensor, network: nn.Module) -> dict[nn.Parameter, Tensor]:
     """Gradient of every parameter that the loss reaches."""
     parameters = list(network.parameters())
-    found = torch.autograd.grad(loss, parameters, allow_unused=True)
-    return {p: g for p, g in zip(parameters, found, strict=True) if g is not None}
+    own = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return {p: g for p, g in zip(parameters, own, strict=True) if g is not None}
 
 
 def train(name: str, data: Data, steps: int, batch: int, seed: int) -> list[dict[str, Any]]:
@@ -136,10 +136,10 @@ def train(name: str, data: Data, steps: int, batch: int, seed: int) -> list[dict
                     "cosine_v_H": cosine(on_v, on_h, layer.parameters),
                     "cosine_update_H": cosine(taken, on_h, layer.parameters),
                 }
-                for source, found in zip(data.names, of_sources, strict=True):
-                    row[f"norm_{source}"] = norm(found, layer.parameters)
-                    row[f"cosine_{source}_v"] = cosine(found, on_v, layer.parameters)
-                    row[f"cosine_{source}_H"] = cosine(found, on_h, layer.parameters)
+                for source, own in zip(data.names, of_sources, strict=True):
+                    row[f"norm_{source}"] = norm(own, layer.parameters)
+                    row[f"cosine_{source}_v"] = cosine(own, on_v, layer.parameters)
+                    row[f"cosine_{source}_H"] = cosine(own, on_h, layer.parameters)
                 for source, weight in zip(
                     data.names, mixed.weights_LK[index].tolist(), strict=True
                 ):
@@ -149,14 +149,14 @@ def train(name: str, data: Data, steps: int, batch: int, seed: int) -> list[dict
     return rows_of
 
 
-def flat(found: dict[nn.Parameter, Tensor], parameters: tuple[nn.Parameter, ...]) -> Tensor:
+def flat(own: dict[nn.Parameter, Tensor], parameters: tuple[nn.Parameter, ...]) -> Tensor:
     """One layer's gradient as a vector."""
-    return torch.cat([found[p].flatten() for p in parameters])
+    return torch.cat([own[p].flatten() for p in parameters])
 
 
-def norm(found: dict[nn.Parameter, Tensor], parameters: tuple[nn.Parameter, ...]) -> float:
+def norm(own: dict[nn.Parameter, Tensor], parameters: tuple[nn.Parameter, ...]) -> float:
     """Length of one layer's gradient."""
-    return float(flat(found, parameters).norm())
+    return float(flat(own, parameters).norm())
 
 
 def cosine(

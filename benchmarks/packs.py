@@ -103,8 +103,8 @@ def knee(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return {}
     best = max(row["models_steps_per_second"] for row in packs)
     near = [row for row in packs if row["models_steps_per_second"] >= 0.9 * best]
-    found = min(near, key=lambda row: row["models"])
-    kept = {key: found[key] for key in ("how", "models", "models_steps_per_second")}
+    smallest = min(near, key=lambda row: row["models"])
+    kept = {key: smallest[key] for key in ("how", "models", "models_steps_per_second")}
     return {**kept, "best": best}
 
 
@@ -167,21 +167,23 @@ def _train(
 def _processes(device: str, width: int, models: int, steps: int, repeats: int) -> list[float]:
     """As many processes as models, each with one; between two barriers all of them take the same steps."""
     context = multiprocessing.get_context("spawn")
-    barrier, found = context.Barrier(models, timeout=_WAIT), context.Queue()
+    barrier, answers = context.Barrier(models, timeout=_WAIT), context.Queue()
     processes = [
-        context.Process(target=_process, args=(device, width, steps, repeats, rank, barrier, found))
+        context.Process(
+            target=_process, args=(device, width, steps, repeats, rank, barrier, answers)
+        )
         for rank in range(models)
     ]
     for process in processes:
         process.start()
-    rates: list[float] = found.get(timeout=_WAIT)
+    rates: list[float] = answers.get(timeout=_WAIT)
     for process in processes:
         process.join()
     return rates
 
 
 def _process(
-    device: str, width: int, steps: int, repeats: int, rank: int, barrier: Any, found: Any
+    device: str, width: int, steps: int, repeats: int, rank: int, barrier: Any, answers: Any
 ) -> None:
     torch.set_num_threads(1)
     times: list[float] = []
@@ -192,7 +194,7 @@ def _process(
 
     _train([_run(device, width, rank, steps, repeats)], Alone, meet)
     if rank == 0:
-        found.put([barrier.parties * steps / (end - start) for start, end in pairwise(times)])
+        answers.put([barrier.parties * steps / (end - start) for start, end in pairwise(times)])
 
 
 def _graphs(width: int, models: int, steps: int, repeats: int) -> list[float]:

@@ -98,12 +98,12 @@ def one_rank(rank: int, folder: str, steps: int) -> None:
                     worked[name].append(time.process_time() - started[1])
             traffic[name] = list(sent)
     if rank == 0:
-        Path(folder, "found.json").write_text(json.dumps(found(kinds, times, worked, traffic)))
+        Path(folder, "measured.json").write_text(json.dumps(summary(kinds, times, worked, traffic)))
     distributed.barrier()
     distributed.destroy_process_group()
 
 
-def found(
+def summary(
     kinds: Mapping[str, Step],
     times: Mapping[str, list[float]],
     worked: Mapping[str, list[float]],
@@ -132,7 +132,7 @@ def measure(quick: bool = False, steps: int = 24) -> dict[str, Any]:
     """Both processes' record."""
     with tempfile.TemporaryDirectory() as folder:
         multiprocessing.spawn(one_rank, (folder, BLOCK if quick else steps), nprocs=RANKS)
-        measured: dict[str, Any] = json.loads(Path(folder, "found.json").read_text())
+        measured: dict[str, Any] = json.loads(Path(folder, "measured.json").read_text())
     return measured
 
 

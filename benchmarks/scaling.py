@@ -74,11 +74,11 @@ def step_rows(axis: str, shape: dict[str, int], device: str, rounds: int) -> lis
     case = make(device)
     mixer, optimizer = GradMix(layers_of(case.network.backbone), rho="scaled"), optimizer_of(case)
     one_step(case, mixer, optimizer)
-    found = [one_step(case, mixer, optimizer)[0] for _ in range(rounds)]
+    rounds_taken = [one_step(case, mixer, optimizer)[0] for _ in range(rounds)]
     rows = []
     for part in (*MIXING, "mixing"):
         members = MIXING if part == "mixing" else (part,)
-        milliseconds = [1000 * sum(seconds[name] for name in members) for seconds in found]
+        milliseconds = [1000 * sum(seconds[name] for name in members) for seconds in rounds_taken]
         rows.append({"axis": axis, **shape, "part": part, "ms": spread(milliseconds)})
     made = {LIMIT: limit(case)} | {name: VARIANTS[way](case) for name, way in WHOLE.items()}
     seconds = in_turns(made, rounds=rounds, device=device)
@@ -135,11 +135,11 @@ def _torchjd(problems: ProblemSet) -> dict[str, Callable[[], Any]]:
     def whole(weighting: Callable[[Tensor], Tensor]) -> Callable[[], Any]:
         return lambda: weighting(gram_RR)
 
-    found: dict[str, Callable[[], Any]] = {}
+    peers: dict[str, Callable[[], Any]] = {}
     for name, weighting in weightings.items():
-        found[f"TorchJD {name}, whole network"] = whole(weighting)
-        found[f"TorchJD {name}, layer by layer"] = each(weighting)
-    return found
+        peers[f"TorchJD {name}, whole network"] = whole(weighting)
+        peers[f"TorchJD {name}, layer by layer"] = each(weighting)
+    return peers
 
 
 def _with_target(problems: ProblemSet) -> Tensor:

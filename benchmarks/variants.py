@@ -108,8 +108,8 @@ def mixed(
 
     def step() -> None:
         case.network.zero_grad()
-        found = losses(case)
-        mixer.backward(found[:-1], found[-1])
+        made = losses(case)
+        mixer.backward(made[:-1], made[-1])
         mixer.step(optimizer)
 
     return step
