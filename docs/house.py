@@ -6,14 +6,18 @@ A room is a package of `gradmix`, a module beside them, or a folder of the workf
 import; an arrow that follows from others is left out. Rooms that import each other, or modules that do, are an error.
 """
 
-import ast
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import TopologicalSorter
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from gradmix.fingerprint import direct_imports  # noqa: E402
+
 PICTURE = Path(__file__).with_suffix(".svg")
 WORKFLOW = ("rules", "workflow_scripts")
 SMALL = {"files", "seeds", "manifest", "fingerprint", "leftovers"}  # everybody uses them
@@ -38,15 +42,10 @@ Graph = dict[str, set[str]]
 def module_graph() -> Graph:
     """The modules of the package that every module imports, inside functions as well."""
     modules = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in sorted((ROOT / "gradmix").rglob("*.py"))
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "gradmix").rglob("*.py")
     }
-    return {
-        name: {_known(target, modules) for target in _imports(path.read_text(encoding="utf-8"))}
-        - {name, "gradmix", ""}
-        for name, path in modules.items()
-        if name != "gradmix"
-    }
+    return {name: set(direct_imports(name)) for name in sorted(modules - {"gradmix"})}
 
 
 def room_graph(modules: Mapping[str, Iterable[str]]) -> Graph:
@@ -54,7 +53,7 @@ def room_graph(modules: Mapping[str, Iterable[str]]) -> Graph:
     rooms: Graph = {}
     for name, targets in modules.items():
         own = _room(name)
-        rooms.setdefault(own, set()).update(_room(target) for target in targets if target)
+        rooms.setdefault(own, set()).update(_room(target) for target in targets)
         rooms[own] -= {own, *SMALL}
     for room in SMALL:
         assert not rooms.pop(room), f"{room} has grown: it imports larger rooms"
@@ -131,20 +130,6 @@ def svg(rooms: Mapping[str, Iterable[str]]) -> str:
             f'text-anchor="middle">{escape(room)}</text>'
         )
     return "\n".join([*lines, "</svg>"]) + "\n"
-
-
-def _imports(text: str) -> Iterator[str]:
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _known(target: str, modules: Mapping[str, Path]) -> str:
-    """The module that an imported name is, or is of; empty for other packages."""
-    parent = target.rpartition(".")[0]
-    return target if target in modules else parent if parent in modules else ""
 
 
 def _room(module: str) -> str:

@@ -105,9 +105,7 @@ def grid_settings():
 
 def domain_code(stage, domain):
     """Fingerprint of the code that prepares a domain."""
-    settings = experiment.domain_settings(domain)["settings"]
-    perturbed = ["gradmix.domains.perturbed"] if "perturbed" in settings else []
-    return fingerprint(stage, ORIGINS[settings["origin"]], *perturbed)
+    return fingerprint(stage, ORIGINS[experiment.raw_domain(domain).origin])
 
 
 def prediction_code():

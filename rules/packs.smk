@@ -33,15 +33,11 @@ RUN = made(f"train/{K}/{{pack}}/{{method}}", f"runs/{K}/{{draw}}/{{method}}")
 METRICS = made(f"evaluate/{K}/{{pack}}/{{methods}}", f"runs/{K}/{{draw}}/{{method}}/metrics.json")
 
 
-def parted(names, size):
-    """Names, so many at a time."""
-    return [names[start : start + size] for start in range(0, len(names), size)]
-
-
 def packed(names, size, between=".."):
     """Packs of so many names each, called by their only one, or by the first and the last."""
+    parts = [names[start : start + size] for start in range(0, len(names), size)]
     ends = lambda part: dict.fromkeys([str(part[0]), str(part[-1])])
-    return {between.join(ends(part)): part for part in parted(names, size)}
+    return {between.join(ends(part)): part for part in parts}
 
 
 def grid_draws_per_job():

@@ -4,9 +4,14 @@ import re
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 import yaml
 from experiment import METHODS
+
+ROOT = Path(__file__).parents[2]
+PROFILES = sorted((ROOT / "profiles").glob("*/config.yaml"))
 
 
 def test_default_configuration(fresh):
@@ -150,3 +155,16 @@ def test_a_perturbed_domain_is_prepared_like_the_one_that_it_changes(fresh):
     )
     assert done.of("prepare_domain") == {"domain=near", "domain=sklearn_5_9"}
     assert done.of("extract_frames") == {"domain=near_files"}
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda path: path.parent.name)
+def test_profiles_name_rules_that_exist(profile):
+    rules = {
+        name
+        for path in (ROOT / "rules").glob("*.smk")
+        for name in re.findall(r"^rule (\w+):", path.read_text(), flags=re.MULTILINE)
+    }
+    content = yaml.safe_load(profile.read_text())
+    named = {entry.partition("=")[0] for entry in content.get("groups", [])}
+    named |= set(content.get("set-resources", {})) | set(content.get("set-threads", {}))
+    assert named <= rules
