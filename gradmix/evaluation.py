@@ -1,58 +1,15 @@
 """Predicts with a network on images that stay on disk, and measures its accuracy."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from gradmix.nets.inputs import evaluation_input, pass_size, prediction_size
-
-
-@torch.no_grad()
-def logits_by_pass(
-    network: nn.Module,
-    logits_of: Callable[[Tensor], Tensor],
-    images_of: Callable[[slice], Tensor],
-    count: int,
-    device: torch.device,
-    *,
-    models: int = 1,
-    turn: tuple[int, int] = (0, 1),
-) -> Iterator[tuple[slice, Tensor]]:
-    """Compute logits in evaluation mode, pass by pass, as many images at once as the device handles well.
-
-    Args:
-        network: its mode is put back afterwards.
-        logits_of: logits of uint8 images on the device, without a gradient.
-        images_of: the images of a slice of ``range(count)``.
-        count: number of images.
-        device: where the network is.
-        models: number of models that one call computes.
-        turn: this rank and the number of ranks, which take turns in passes.
-
-    Yields:
-        The slice of every pass, and its logits.
-    """
-    rank, ranks = turn
-    size = min(prediction_size(network, device, models), -(-count // ranks))
-    was_training = network.training
-    network.eval()
-    try:
-        for start in range(rank * size, count, ranks * size):
-            part = slice(start, min(start + size, count))
-            yield part, logits_of(images_of(part))
-    finally:
-        network.train(was_training)
-
-
-def summed_scores(logits_BC: Tensor, labels_B: Tensor) -> Tensor:
-    """Sum the cross entropy and count correct predictions, (2,) on the device."""
-    loss = functional.cross_entropy(logits_BC, labels_B, reduction="sum")
-    return torch.stack([loss, (logits_BC.argmax(dim=1) == labels_B).sum().to(loss.dtype)])
+from gradmix.nets.inputs import evaluation_input
+from gradmix.nets.passes import logits_by_pass, pass_size
 
 
 def predict_logits(

@@ -7,7 +7,8 @@ from torch import nn
 
 from gradmix.evaluation import evaluate, predict_logits, reestimate_statistics
 from gradmix.nets.convnet import ConvNet
-from gradmix.nets.inputs import prediction_size, to_input
+from gradmix.nets.inputs import to_input
+from gradmix.nets.passes import prediction_size
 
 CPU = torch.device("cpu")
 
@@ -54,7 +55,7 @@ def test_chunks_change_nothing_and_rows_keep_their_order(images, monkeypatch):
     assert whole.shape == (50, 3)
     assert whole.dtype == torch.float32
     for size in (1, 2, 512):
-        monkeypatch.setattr("gradmix.evaluation.prediction_size", lambda *_, size=size: size)
+        monkeypatch.setattr("gradmix.nets.passes.prediction_size", lambda *_, size=size: size)
         part = predict_logits(network, images, rows, "a", None, CPU)
         torch.testing.assert_close(part, whole[rows])
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def to_input(images_NHWC: Tensor, *, channels: int) -> Tensor:
@@ -80,34 +80,3 @@ def check_images(
             f"the network takes images of (channels, height, width) {expected}, "
             f"but got {tuple(images.shape[1:])}" + (f" from {domain}" if domain else "")
         )
-
-
-# Of one layer's activations. Larger blocks than 32 MB go back to the system after every layer, and come zeroed.
-_BLOCK_BYTES = {"cpu": 2**23, "cuda": 2**29}
-
-
-def prediction_size(network: Any, device: torch.device, models: int = 1) -> int:
-    """Images of one forward pass in evaluation mode, where their number changes no more than rounding.
-
-    As many as keep the activations of the first convolution in a block that the device handles well: 8 MB on a
-    CPU, 512 MB on a GPU; at least 16, at most 16,384.
-
-    Args:
-        network: the network, or a module around it.
-        device: where it is.
-        models: number of models whose activations lie in memory at once.
-    """
-    network = next((m for m in network.modules() if hasattr(m, "image_size")), network)
-    first = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
-    if first is None:
-        return pass_size(network)
-    height, width = network.image_size
-    down, across = first.stride
-    image = 4 * models * first.out_channels * (height // int(down)) * (width // int(across))
-    return min(2**14, max(16, _BLOCK_BYTES.get(device.type, 2**23) // image))
-
-
-def pass_size(network: Any) -> int:
-    """Images of one forward pass without gradients: 500 of 32 x 32, fewer of larger ones."""
-    height, width = network.image_size
-    return min(500, max(16, 500 * 32 * 32 // (height * width)))

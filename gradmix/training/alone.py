@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from gradmix.evaluation import summed_scores
 from gradmix.mixing.mixed_step import MixedStep
 from gradmix.nets.inputs import evaluation_input, training_input
+from gradmix.nets.passes import summed_scores
 from gradmix.terms.context import Context
 from gradmix.terms.term import Term
 from gradmix.training.state import RunState, set_random_states

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradmix.evaluation import summed_scores
 from gradmix.mixing.mixed_step import MixedStep
 from gradmix.nets.inputs import evaluation_input, training_input
+from gradmix.nets.passes import summed_scores
 from gradmix.training.data import ImageSet
 from gradmix.training.sgd import SGD
 from gradmix.training.stacked_network import StackedNetwork

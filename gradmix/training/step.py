@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradmix.evaluation import logits_by_pass
 from gradmix.mixing.mixed_step import MixedStep
 from gradmix.mixing.mixer import GradientMixer
+from gradmix.nets.passes import logits_by_pass
 from gradmix.terms.context import Context
 from gradmix.training.batches import Batches
 from gradmix.training.data import LoadedStream

@@ -19,8 +19,28 @@ from gradmix.methods.recipes import METHODS as ALL_METHODS
 from gradmix.methods.recipes import recipe_of
 from gradmix.nets.registry import NETWORKS
 
+# One or two of each kind: a job starts a process, and every method is trained in tests/methods.
+METHODS = (
+    "target_only",
+    "target_only_mixmatch",
+    "source_only",
+    "best_single_source",
+    "pooled",
+    "fixed_weights",
+    "fine_tune",
+    "gradmix_sgd",
+    "gradmix_fixed_rate",
+    "gradmix",
+    "dctn",
+    "gradmix_soft",
+    "gradmix_hard",
+    "gradmix_mixmatch",
+    "guided_sum",
+    "guided_sum_hard",
+    "guarded_sum",
+)
 # Those that the digit network serves.
-METHODS = [
+DIGIT_METHODS = [
     method
     for method in ALL_METHODS
     if set(recipe_of(method).network) <= set(NETWORKS["convnet"].options)
@@ -76,8 +96,8 @@ class Workflow:
         done = run_limited(command, seconds=540, cwd=self.folder, env=environment)
         text = done.stdout + done.stderr
         jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, flags=re.MULTILINE)
-        found = [Job(rule, _wildcards(details)) for rule, details in jobs]
-        return Done(done.returncode, text, tuple(dict.fromkeys(found)))
+        named = [Job(rule, _wildcards(details)) for rule, details in jobs]
+        return Done(done.returncode, text, tuple(dict.fromkeys(named)))
 
     def would_run(self, *options: str, **config: Any) -> Done:
         """The jobs of a dry run."""
@@ -118,8 +138,8 @@ def _inline(value: Any) -> str:
 
 
 def _wildcards(details: str) -> str:
-    found = re.search(r"^    wildcards: (.*)$", details, flags=re.MULTILINE)
-    return found.group(1) if found else ""
+    line = re.search(r"^    wildcards: (.*)$", details, flags=re.MULTILINE)
+    return line.group(1) if line else ""
 
 
 def make_workflow(repository: Path, folder: Path) -> Workflow:

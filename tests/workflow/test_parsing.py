@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from experiment import METHODS
+from experiment import DIGIT_METHODS
 
 ROOT = Path(__file__).parents[2]
 PROFILES = sorted((ROOT / "profiles").glob("*/config.yaml"))
@@ -117,7 +117,7 @@ def test_a_dry_run_of_the_papers_experiment_is_quick_and_grows_with_its_jobs_alo
     seconds, counts = seconds_of_planning(fresh)
     assert seconds < 12, "about 2 s on an idle core"
     assert counts["train_grid"] == 40
-    methods = len(METHODS) - 1  # drop-one tries more settings than the experiment allows
+    methods = len(DIGIT_METHODS) - 1  # drop-one tries more settings than the experiment allows
     # Ablations: four other ensembles at every k, and eleven variants at k = 3. Two methods see no target label.
     assert counts["train"] == 4 * (methods - 2 + 4) + 2 + 11
     assert counts["evaluate"] == 4 * (methods + 4) + 11

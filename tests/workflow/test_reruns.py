@@ -168,23 +168,21 @@ def test_one_more_entry_in_each_table(finished):
     [
         ("terms/mixmatch.py", ["target_only_mixmatch", "gradmix_mixmatch"]),
         ("mixing/meta_gradient.py", ["gradmix_sgd"]),
-        (
-            "mixing/guarded_sum.py",
-            ["guarded_sum", "guarded_sum_source", "guarded_sum_hard", "guarded_sum_self"],
-        ),
+        ("mixing/guarded_sum.py", ["guarded_sum"]),
     ],
 )
 def test_the_file_of_one_term_or_mixer(finished, file, methods):
     with finished.appended(f"gradmix/{file}", "\n_UNUSED = 1\n"):
         done = finished.would_run()
-    assert done.of("train") == done.of("evaluate") == of_k3(*methods)
+    assert done.of("train") == of_k3(*methods)
+    assert done.of("evaluate") == evaluated(of_k3(*methods))
     assert done.rules() - RESULTS == {"train", "evaluate"}
 
 
 def test_an_option_of_one_mixer(finished):
     with finished.edited("gradmix/methods/mixers.py", '"trust": 1.0', '"trust": 0.5'):
         done = finished.would_run()
-    assert done.of("train") == of_k3("guided_sum", "guided_sum_hard", "guided_sum_self")
+    assert done.of("train") == of_k3("guided_sum", "guided_sum_hard")
 
 
 def test_the_mixing(finished):
@@ -202,6 +200,15 @@ def test_the_training_loop(finished):
     assert len(done.of("train")) == len(METHODS)
     assert done.rules() >= GRID
     assert not done.rules() & {"prepare_domain", "split"}
+
+
+def test_what_decides_when_and_with_which_others_a_run_is_trained(finished):
+    with (
+        finished.appended("gradmix/training/run.py", "\n_UNUSED = 1\n"),
+        finished.appended("gradmix/training/stacked.py", "\n_UNUSED = 1\n"),
+        finished.appended("gradmix/training/launch.py", "\n_UNUSED = 1\n"),
+    ):
+        assert finished.would_run().jobs == ()
 
 
 def test_the_evaluation(finished):
@@ -246,8 +253,7 @@ def test_keys_of_one_kind_of_method(finished):
 def test_beta(finished):
     done = finished.would_run(gradmix={"beta": 7})
     assert not done.rules() & (GRID | {"split", "select"})
-    mixed = of_k3("gradmix_literal", "gradmix", "gradmix_averaged", "gradmix_fixed_rate")
-    assert done.of("train") <= mixed | PSEUDO_LABELLED
+    assert of_k3("gradmix") <= done.of("train") <= of_k3("gradmix") | PSEUDO_LABELLED
 
 
 def test_the_network(finished):
