@@ -109,10 +109,10 @@ def parts_table(result: Row) -> str:
     for row in result["parts"]:
         cases.setdefault(row["case"], {})[row["part"]] = row
     rows = []
-    for case, parts in cases.items():
-        whole = sum(row["ms"]["median"] for row in parts.values())
+    for case, measured in cases.items():
+        whole = sum(row["ms"]["median"] for row in measured.values())
         shares = [
-            f"{100 * parts[part]['share']['median']:.2g} %" if part in parts else ""
+            f"{100 * measured[part]['share']['median']:.2g} %" if part in measured else ""
             for part in parts
         ]
         rows.append([case, number(whole), *shares])
