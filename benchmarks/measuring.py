@@ -76,10 +76,10 @@ def machine(device: str = "cpu") -> dict[str, Any]:
 
 
 def slug(hardware: Mapping[str, Any]) -> str:
-    """A file name for this hardware: "amd-epyc-2-cores", "nvidia-h200"."""
+    """A file name for this hardware: "amd-epyc-2-cores-avx2", "nvidia-h200"."""
     name = hardware["device"]
     if name == "cpu":
-        name = f"{hardware['processor']} {hardware['cores']} cores"
+        name = "{processor} {cores} cores {instructions}".format_map(hardware)
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 

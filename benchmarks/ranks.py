@@ -14,6 +14,7 @@ import json
 import statistics
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -64,6 +65,8 @@ class Step:
 def one_rank(rank: int, folder: str, steps: int) -> None:
     """One rank's part; rank 0 writes the record."""
     torch.set_num_threads(1)
+    # One process among two ranks is meant here.
+    warnings.filterwarnings("ignore", message="torch.distributed has several ranks")
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS
     )

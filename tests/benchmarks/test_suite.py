@@ -72,13 +72,13 @@ def test_a_quick_step_is_measured_from_the_command_line(tmp_path, monkeypatch):
 
 
 def test_every_part_of_a_step_is_found(monkeypatch):
-    found, missing = step.parts_of(step.TINY["mlp-2"]("cpu"), 3)
+    facts, missing = step.parts_of(step.TINY["mlp-2"]("cpu"), 3)
     assert missing == []
-    separate = [row["part"] for row in found if row["case"] == "MLP, K = 2"]
-    together = [row["part"] for row in found if row["case"] == "MLP, K = 2, together"]
+    separate = [row["part"] for row in facts if row["case"] == "MLP, K = 2"]
+    together = [row["part"] for row in facts if row["case"] == "MLP, K = 2, together"]
     assert separate == [part for part in parts.PARTS if not part.startswith("all")]
     assert together == [part for part in parts.PARTS if part[:3] not in ("sou", "V: ")]
-    assert all(row["ms"]["median"] > 0 for row in found)
+    assert all(row["ms"]["median"] > 0 for row in facts)
 
 
 def test_a_point_that_is_gone_is_told(monkeypatch):
@@ -111,13 +111,13 @@ def test_a_broken_part_is_recorded_and_the_rest_goes_on(tmp_path, fake_parts, ca
     fake_parts("last", lambda device, quick: {"rows": [{"n": 2}]})
     suite.PARTS["missing"] = Part("benchmarks.no_such_module")
     assert not run(tmp_path, "first", "broken", "not_here", "missing", "last")
-    found = parts_in(tmp_path)
+    facts = parts_in(tmp_path)
     statuses = ["measured", "failed", "skipped", "skipped", "measured"]
-    assert [part["status"] for part in found.values()] == statuses
-    assert found["broken"]["error"] == "RuntimeError: out of memory"
-    assert found["not_here"]["missing"] == "no clips"
-    assert "no_such_module" in found["missing"]["missing"]
-    assert found["last"]["result"] == {"rows": [{"n": 2}]}
+    assert [part["status"] for part in facts.values()] == statuses
+    assert facts["broken"]["error"] == "RuntimeError: out of memory"
+    assert facts["not_here"]["missing"] == "no clips"
+    assert "no_such_module" in facts["missing"]["missing"]
+    assert facts["last"]["result"] == {"rows": [{"n": 2}]}
     assert "out of memory" in capsys.readouterr().out
 
 
@@ -134,26 +134,26 @@ def test_a_record_keeps_what_was_measured_with_the_same_versions(tmp_path, fake_
     fake_parts("other", lambda device, quick: {"rows": [2]})
     run(tmp_path, "once")
     run(tmp_path, "other", "once")
-    found = parts_in(tmp_path)
-    assert found["once"]["result"] == {"rows": [1]}
-    assert found["once"]["since"]["error"] == "RuntimeError: no more"
-    assert found["other"]["result"] == {"rows": [2]}
+    facts = parts_in(tmp_path)
+    assert facts["once"]["result"] == {"rows": [1]}
+    assert facts["once"]["since"]["error"] == "RuntimeError: no more"
+    assert facts["other"]["result"] == {"rows": [2]}
     newer = versions() | {"torch": "9.9"}
     suite.run(["other"], Options(), tmp_path, hardware(), newer)
     assert list(parts_in(tmp_path)) == ["other"]
 
 
 def test_the_hardware_in_words():
-    found = {"processor": "AMD EPYC", "cores": 2, "virtual": True, "instructions": "avx2"}
-    host = found | {"device": "cpu"}
+    facts = {"processor": "AMD EPYC", "cores": 2, "virtual": True, "instructions": "avx2"}
+    host = facts | {"device": "cpu"}
     assert in_words(host) == "2 virtual cores of an AMD EPYC without AVX-512"
     assert (
         in_words(host | {"virtual": False, "instructions": "avx512f"}) == "2 cores of an AMD EPYC"
     )
-    card = found | {"device": "NVIDIA H200", "device_gib": 139}
+    card = facts | {"device": "NVIDIA H200", "device_gib": 139}
     words = "one NVIDIA H200 (139 GiB; host: 2 virtual cores of an AMD EPYC)"
     assert in_words(card) == words
-    assert (slug(host), slug(card)) == ("amd-epyc-2-cores", "nvidia-h200")
+    assert (slug(host), slug(card)) == ("amd-epyc-2-cores-avx2", "nvidia-h200")
 
 
 def test_an_unknown_part_is_refused(capsys):
