@@ -16,6 +16,7 @@ from gradmix.config.types import (
     Section,
     nothing_is_empty,
 )
+from gradmix.training.settings import Forward, Pace, Precision, Schedule
 
 BelowOne = Annotated[NonNegative, Field(lt=1)]
 
@@ -78,9 +79,9 @@ class Training(Section):
     unlabelled_batch_size: Count = 64
     learning_rate: Positive = 0.05
     momentum: BelowOne = 0.9
-    weight_decay: NonNegative = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    forward: Annotated[Literal["separate", "together"], BeforeValidator(_forward)] = "separate"
+    weight_decay: NonNegative = Schedule.weight_decay
+    precision: Precision = Schedule.precision
+    forward: Annotated[Forward, BeforeValidator(_forward)] = Schedule.forward
     target_only_steps: Count = 200
     target_only_evaluate_every: Count = 10
     fine_tune_steps: Count = 2000
@@ -203,6 +204,6 @@ class Resources(Section):
     models_at_once: Count = 1
     methods_per_evaluation: Count = 1
     figures_per_job: Count = 1
-    checkpoint_seconds: Positive = 30.0
-    checkpoint_steps: Count | None = None
+    checkpoint_seconds: Positive = Pace.seconds
+    checkpoint_steps: Count | None = Pace.steps
     extraction_threads: Count = 4

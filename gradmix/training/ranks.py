@@ -3,13 +3,12 @@
 Shapes: B images of the joined mini-batch.
 """
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, distributed
 
 from gradmix.nets.synchronised import SynchronisedStatistics
 from gradmix.seeds import derive_seed
@@ -80,16 +79,6 @@ class Ranks:
         values = values.clone()
         distributed.all_reduce(values, group=self.group)
         return values
-
-    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Average ``.grad`` in one all-reduce; the same parameters have one on every rank."""
-        if self.group is None:
-            return
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        averaged = self.average(torch.cat([g.flatten() for g in gradients]))
-        parts = averaged.split([g.numel() for g in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view(gradient.shape))
 
     def gather(self, values: Tensor) -> list[Tensor]:
         """The tensors of all ranks, in their order; they have one shape."""

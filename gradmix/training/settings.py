@@ -12,6 +12,8 @@ from gradmix.methods.method import SCHEDULES, Method, ScheduleName
 Value: TypeAlias = "bool | int | float | str | Sequence[Value] | Mapping[str, Value] | None"
 """What JSON can hold: an option of a network, a mixer or a term, whose own class says what it takes."""
 
+Precision = Literal["float32", "bfloat16"]
+Forward = Literal["separate", "together"]
 Options: TypeAlias = Mapping[str, Value]
 
 
@@ -50,9 +52,9 @@ class Schedule:
     learning_rate: float
     momentum: float = 0.0
     weight_decay: float = 0.0
-    precision: str = "float32"
+    precision: Precision = "float32"
     flip: bool = False
-    forward: str = "separate"
+    forward: Forward = "separate"
 
 
 @dataclass(frozen=True)
