@@ -116,6 +116,8 @@ class _Driver:
                 ended = train_group(group, _step, pace=self._pace, stop=self._stop, log=self._log)
                 for run, outcome in zip(group, ended, strict=True):
                     if isinstance(outcome, TrainingError):
+                        if self._ranks.count > 1:
+                            raise outcome  # a rank that went on alone would leave the others waiting
                         self.errors.append(outcome)
                     else:
                         self._finish(run, outcome, len(group))
