@@ -98,6 +98,13 @@ def settings_of(method):
 
 
 @cache
+def training_parameters(method):
+    """The same as JSON, and the fingerprint of the code that trains by it."""
+    settings = settings_of(method)
+    return {"settings": settings.to_json(), "code": fingerprint(*settings.modules)}
+
+
+@cache
 def grid_settings():
     """The same for the grid."""
     return experiment.grid_settings()

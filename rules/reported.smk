@@ -1,6 +1,6 @@
 # What tables, figures and the report read.
 from gradmix.results.conditions import listed_conditions
-from gradmix.results.figures.declaration import mixing_rows as mixing_rows_of
+from gradmix.results.figures.declaration import mixing_rows
 from gradmix.results.figures.registry import figure_packs, listed_figures
 
 FIGURES = listed_figures(experiment)
@@ -63,16 +63,6 @@ def used_domains():
 def if_pseudo_labelled(files):
     """These files, where the experiment has pseudo-labels."""
     return files if pseudo_labelled() else []
-
-
-def mixing_rows():
-    """Runs of the table, under all conditions, with weights that change over training."""
-    return mixing_rows_of(experiment)
-
-
-def condition_list():
-    """Name, title, sources and k of every condition, the experiment's own sources first."""
-    return listed_conditions(experiment)
 
 
 def ablation_metrics(ablation):

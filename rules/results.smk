@@ -5,7 +5,7 @@ rule tables:
     input:
         metrics=metric_files(methods=row_names()),
         runs=record_files(row_names()),
-        curves=record_files(mixing_rows()) if mixing_rows() else [],
+        curves=record_files(mixing_rows(experiment)) if mixing_rows(experiment) else [],
         splits=per_draw(SPLIT),
         enlarged=if_pseudo_labelled(per_draw(ENLARGED)),
         domains=domain_files(*used_domains()),
@@ -24,7 +24,7 @@ rule tables:
         gpu=0,
     params:
         methods=experiment.all_rows(),
-        conditions=condition_list(),
+        conditions=listed_conditions(experiment),
         paper=experiment.paper_numbers,
         has_clips=experiment.has_clips(),
         code=lambda wildcards: fingerprint("gradmix.results.tables"),
@@ -84,7 +84,7 @@ rule report:
     params:
         configuration=reported_configuration(),
         methods=experiment.all_rows(),
-        conditions=condition_list(),
+        conditions=listed_conditions(experiment),
         figures=report_figures(),
         ablations=reported_ablations(),
         has_clips=experiment.has_clips(),

@@ -24,10 +24,10 @@ rule train:
         gpu=lambda wildcards: gpus_to_train(experiment.recipe(wildcards.method)),
         nodes=1,  # several GPUs of a job are those of one machine
     params:
-        settings=lambda wildcards: settings_of(wildcards.method).to_json(),
+        settings=lambda wildcards: training_parameters(wildcards.method)["settings"],
         draws=trained_runs,
         seed=experiment.seed,
-        code=lambda wildcards: fingerprint(*settings_of(wildcards.method).modules),
+        code=lambda wildcards: training_parameters(wildcards.method)["code"],
     script:
         "../workflow_scripts/train.py"
 

@@ -118,3 +118,21 @@ def folder(files: Iterable[str]) -> Path:
 def labels_per_class(snakemake: Any) -> int:
     """The job's k."""
     return int(snakemake.wildcards.labels_per_class)
+
+
+def records(snakemake: Any, paper: str | None) -> Any:
+    """What tables and report read alike: the records of all runs, and what they were made from."""
+    from gradmix.manifest import files_in
+    from gradmix.results.experiment import read_experiment
+
+    return read_experiment(
+        files_in(snakemake.input.metrics),
+        files_in(snakemake.input.runs),
+        snakemake.params.methods,
+        conditions=snakemake.params.conditions,
+        split_files=files_in(snakemake.input.splits),
+        enlarged_files=files_in(snakemake.input.enlarged),
+        domain_files=snakemake.input.domains,
+        paper=paper,
+        has_clips=snakemake.params.has_clips,
+    )

@@ -1,4 +1,4 @@
-"""Adam's moments as tensors by name, for terms that train networks of their own."""
+"""Adam's moments as tensors by name, as checkpoints hold them."""
 
 from collections.abc import Mapping
 

@@ -67,10 +67,7 @@ class Alone(Step):
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits of H's images, (B, C) float32."""
-        validation = self.run.validation
-        inputs = evaluation_input(self.network, images)
-        logits: Tensor = self.network(inputs, validation.label_space, validation.domain)
-        return logits.float()
+        return self.logits_on_validation(self.network, evaluation_input(self.network, images))
 
     def scores(self, logits: Tensor, part: slice) -> Tensor:
         """Summed cross entropy and number of correct predictions, (1, 2)."""

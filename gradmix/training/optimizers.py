@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from gradmix.terms.adam import adam_state, load_adam_state
 from gradmix.training.sgd import SGD
 
 
@@ -46,17 +47,11 @@ class Adam:
 
     def state(self) -> dict[str, Tensor]:
         """Both moments and the step count of every parameter."""
-        kept = self._adam.state_dict()["state"]
-        return {f"{i}.{name}": t for i, values in kept.items() for name, t in values.items()}
+        return adam_state(self._adam)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue where `state` was taken."""
-        values: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in state.items():
-            index, name = key.split(".", 1)
-            # Adam counts steps on the host, whatever the device.
-            values.setdefault(int(index), {})[name] = tensor.cpu() if name == "step" else tensor
-        self._adam.load_state_dict({**self._adam.state_dict(), "state": values})
+        load_adam_state(self._adam, state)
 
 
 def make_optimizer(

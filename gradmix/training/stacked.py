@@ -103,19 +103,11 @@ class Stacked(Step):
 
     def logits(self, images: Tensor) -> Tensor:
         """Logits of H's images, (M, B, C) float32."""
-        first = self.runs[0]
-        inputs = evaluation_input(first.network, images.flatten(0, -4))
-
-        def logits_of(network: Any, images: Tensor) -> Tensor:
-            validation = first.validation
-            logits: Tensor = network(images, validation.label_space, validation.domain)
-            return logits.float()
-
+        inputs = evaluation_input(self.runs[0].network, images.flatten(0, -4))
         if self._same_images:
-            logits = self._stacked.each(logits_of, inputs, shared=1)
-        else:
-            logits = self._stacked.each(logits_of, inputs.unflatten(0, images.shape[:2]))
-        return logits
+            return self._stacked.each(self.logits_on_validation, inputs, shared=1)
+        inputs = inputs.unflatten(0, images.shape[:2])
+        return self._stacked.each(self.logits_on_validation, inputs)
 
     def scores(self, logits: Tensor, part: slice) -> Tensor:
         """Summed cross entropy and number of correct predictions, (M, 2)."""

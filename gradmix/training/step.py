@@ -171,6 +171,12 @@ class Step(ABC):
             contexts.append(by_name.setdefault(stream.name, context))
         return contexts
 
+    def logits_on_validation(self, network: Any, inputs: Tensor) -> Tensor:
+        """One model's logits of H's images, as the network takes them, (B, C) float32."""
+        validation = self.runs[0].validation
+        logits: Tensor = network(inputs, validation.label_space, validation.domain)
+        return logits.float()
+
     def each_loss(self, contexts: Sequence[Context]) -> dict[int, Tensor]:
         """One model's loss on every stream that has one."""
         return {
