@@ -7,13 +7,6 @@ min_version("9.3")
 # A plan is millions of objects that stay: to look through them less often saves a sixth of the time.
 gc.set_threshold(200_000, 50, 100)
 
-# Snakemake lays --configfile over what is loaded here; the default's domains and methods
-# would show through, so it is loaded only where nothing else is named.
-if not workflow.overwrite_configfiles:
-
-    configfile: "config/config.yaml"
-
-
 include: "rules/common.smk"
 include: "rules/packs.smk"
 include: "rules/inputs.smk"

@@ -9,6 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 
 from gradmix.config import ConfigError, load_config
+from gradmix.config.files import check_files
+from gradmix.config.folders import check_folders
 from gradmix.domains.registry import ORIGINS, inventory_of, is_files, raw_files_of
 from gradmix.fingerprint import fingerprint
 from gradmix.leftovers import cancel_leftovers, run_id_in
@@ -20,10 +22,33 @@ from gradmix.results.table_files import table_files
 # Asked for once per job, and the same for thousands of them.
 fingerprint = cache(fingerprint)
 
-try:
-    experiment = load_config(config, ", ".join(map(str, workflow.configfiles)) or "--config")
-except ConfigError as error:
-    raise WorkflowError(str(error)) from None
+
+def or_stop(check, *given):
+    """Run a check of the configuration, and end with its message where it fails."""
+    try:
+        return check(*given)
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
+DEFAULT_CONFIG = "config/config.yaml"
+if workflow.is_main_process:
+    or_stop(check_files, workflow.overwrite_configfiles or [DEFAULT_CONFIG])
+
+# Snakemake lays --configfile over what is loaded here; the default's domains and methods
+# would show through, so it is loaded only where nothing else is named.
+if not workflow.overwrite_configfiles:
+
+    configfile: DEFAULT_CONFIG
+
+
+CONFIGURED_BY = [
+    *map(str, workflow.configfiles),
+    *["--config"] * bool(workflow.config_settings.config),
+]
+experiment = or_stop(load_config, config, ", ".join(CONFIGURED_BY))
+if workflow.is_main_process:
+    or_stop(check_folders, experiment, str(workflow.basedir), ", ".join(CONFIGURED_BY))
 
 FILE_DOMAINS = [name for name in experiment.domains if is_files(experiment.raw_domain(name).origin)]
 ARRAY_DOMAINS = [name for name in experiment.domains if name not in FILE_DOMAINS]

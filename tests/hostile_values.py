@@ -104,7 +104,7 @@ def base() -> dict[str, Any]:
             **own,
             **DOMAINS.get(origin, {}),
         }
-    values["methods"] |= {name: method for name, method in _methods_with_options().items()}
+    values["methods"] |= _methods_with_options()
     pooled = {"recipe": "pooled", "title": "Mine"}
     values["methods"][NAME] = pooled | {"candidates": {NAME: {"training": {"steps": 7}}}}
     values["ablations"] = {

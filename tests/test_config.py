@@ -173,7 +173,7 @@ def test_the_network_sees_no_more_than_the_images_have(repository):
         ("grid.beta", [5, 5.0], "5.0 is listed twice"),
         ("sources", ["rendered_5_9", "rendered_5_9"], "'rendered_5_9' is listed twice"),
         ("label_spaces.digits_5_9", ["5", "5"], "'5' is listed twice"),
-        ("label_spaces.digits_5_9", [True, False], "must be text, but is True"),
+        ("label_spaces.digits_5_9", ["5", True], "without quotes as true or false; put it in"),
         ("domains.rendered_5_9.origin", "rendered_digit", "did you mean rendered_digits?"),
         ("domains.rendered_5_9", {"label_space": "digits_5_9"}, "needs `origin`"),
         ("domains.sklearn_5_9.label_space", "digits59", "did you mean digits_5_9?"),
@@ -210,9 +210,10 @@ def test_a_joint_forward_pass_is_for_one_gpu_and_may_be_one_methods(default_conf
     assert "forward" not in config.method_settings("pooled").to_json()["training"]
     put(default_config, "training.forward", "together")
     put(default_config, "resources.gpu", 2)
-    ((path, what),) = problems(default_config)
-    assert path == "training.forward"
-    assert "resources.gpu: 2" in what
+    own, shared = "methods.gradmix.training.forward", "training.forward"
+    faults = dict(problems(default_config))
+    assert set(faults) == {own, shared}
+    assert all("resources.gpu: 2" in what for what in faults.values())
 
 
 def test_all_problems_are_told_at_once(default_config):
@@ -361,7 +362,7 @@ def documented_keys(repository):
 
 def test_every_key_is_documented(repository):
     # A method's own sections have the keys of those of the same name; so have candidates and ablations' methods.
-    sections = r"methods\.\*\.(network|training|gradmix|pseudo_labels|candidates)"
+    sections = r"methods\.\*\.(network|training|gradmix|options|pseudo_labels|candidates)"
     own = rf"({sections}|tuning\.candidates|ablations\.\*\.methods)\."
     known = {re.sub(own + ".*", r"\1", key) for key in known_keys()}
     known -= {key for key in known if any(other.startswith(f"{key}.") for other in known)}

@@ -146,11 +146,11 @@ def test_a_method_with_sources_of_its_own():
         ({"gradmix": {"average": 1.0}}, "gradmix.average: must be below 1"),
         (
             {"methods": {"guarded_sum": {"options": {"guarded_sum": {"average": 1.5}}}}},
-            "methods.guarded_sum.options.guarded_sum.average: must be in [0, 1), but is 1.5",
+            "methods.guarded_sum.options.guarded_sum.average: must be below 1, but is 1.5",
         ),
         (
             {"methods": {"guarded_sum": {"options": {"guarded_sum": {"per": "network"}}}}},
-            "options.guarded_sum.per: must be layer or source, but is 'network'",
+            "options.guarded_sum.per: must be one of 'layer' or 'source', but is 'network'",
         ),
     ],
 )

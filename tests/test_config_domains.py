@@ -59,12 +59,12 @@ def test_a_perturbed_domain_shares_the_classes_that_are_found(plain_config):
         ({"share": [0, 1]}, "share", "unknown key"),
         ({"classes": {"5": "6"}}, "classes", "unknown key"),
         ({"resize": "none"}, "resize", "unknown key"),
-        ({"images": 1.5}, "images.share", "must be at most 1, but is 1.5"),
+        ({"images": 1.5}, "images", "must be at most 1, but is 1.5"),
         ({"labels": {"share": -0.1}}, "labels.share", "must be at least 0, but is -0.1"),
         ({"images": {"kind": "blur"}}, "images.kind", "must be one of 'any' or 'noise'"),
         ({"labels": {"kind": "shft"}}, "labels.kind", "must be one of 'uniform' or 'shift'"),
         ({"labels": {"knd": "shift"}}, "labels.knd", "did you mean domains.near.labels.kind?"),
-        ({"images": True}, "images.share", "must be a number, but is true or false"),
+        ({"images": True}, "images", "must be a number, but is true or false"),
     ],
 )
 def test_mistakes_in_perturbed_domains(plain_config, change, path, message):

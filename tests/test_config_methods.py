@@ -103,11 +103,11 @@ def weights(**by_set):
         ({"methods": {"fixed_weights": {}}}, "methods.fixed_weights: has no weights"),
         (
             {"methods": {"fixed_weights": {"options": {"fixed_weights": {"wieghts": {}}}}}},
-            "fixed_weights.wieghts: unknown option (weights); did you mean weights?",
+            "wieghts: unknown key; did you mean methods.fixed_weights.options.fixed_weights.weights?",
         ),
         (
             {"methods": {"mdda": {"options": {"entropy": {"weight": "much"}}}}},
-            "methods.mdda.options.entropy.weight: must be a number, but is 'much'",
+            "methods.mdda.options.entropy.weight: must be a number, but is the text 'much'",
         ),
         (
             {"methods": {"pooled": {"options": {"entropy": {"weight": 1}}}}},

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from gradmix.config.condition_checks import parts_of, source_sets_of
 from gradmix.config.experiment import Config
 from gradmix.config.messages import Problem, nearest
-from gradmix.config.method_checks import names_of, pseudo_labels_of, settings_of
+from gradmix.config.method_checks import (
+    forward_of,
+    names_of,
+    paths_of,
+    pseudo_labels_of,
+    settings_of,
+)
 from gradmix.config.network_checks import networks_of
 from gradmix.config.origins import Perturbed, RawDomain
 
@@ -13,20 +19,50 @@ from gradmix.config.origins import Perturbed, RawDomain
 def problems_of(config: Config) -> list[Problem]:
     """List all problems of a configuration with valid keys and types."""
     problems = [
+        *_names(config),
+        *_output(config),
         *_image(config),
         *_label_spaces(config),
         *_domains(config),
         *_shares(config),
         *_target(config),
-        *_training(config),
         *source_sets_of(config),
         *names_of(config),
     ]
     if problems:
         return problems
     # These checks ask for the methods' recipes, which must exist.
-    checks = (parts_of, networks_of, settings_of, pseudo_labels_of)
+    checks = (parts_of, networks_of, settings_of, forward_of, pseudo_labels_of)
     return list(dict.fromkeys(problem for check in checks for problem in check(config)))
+
+
+# Sets of images that every run has, and what stands for no domain in the rules.
+_NO_DOMAINS = ("V", "U", "H", "S_u", "none")
+
+
+def _names(config: Config) -> Iterator[Problem]:
+    """Check that names can be folders' names, side by side."""
+    sections = ("label_spaces", "domains", "conditions", "ablations")
+    names = {
+        f"{section}.{name}": section for section in sections for name in getattr(config, section)
+    }
+    names |= {path: "methods" for path, _, _ in paths_of(config)}
+    seen: dict[tuple[str, str], str] = {}
+    for path, section in names.items():
+        name = path.rpartition(".")[2]
+        other = seen.setdefault((section, name.lower()), name)
+        if other != name:
+            yield (
+                path,
+                f"differs from {other} in capitals alone, which some file systems do not tell apart",
+            )
+        if section == "domains" and name in _NO_DOMAINS:
+            yield path, f"a domain cannot be called {name}, which is the workflow's own word"
+
+
+def _output(config: Config) -> Iterator[Problem]:
+    if set("{}") & set(config.output_dir):
+        yield "output_dir", "cannot hold { or }, which mark the varying parts of paths"
 
 
 def _image(config: Config) -> Iterator[Problem]:
@@ -35,15 +71,6 @@ def _image(config: Config) -> Iterator[Problem]:
         yield (
             "image.crop",
             f"{image.crop} is more than the images of {image.height} x {image.width} have",
-        )
-
-
-def _training(config: Config) -> Iterator[Problem]:
-    forward = config.training.forward
-    if forward != "separate" and config.resources.gpu > 1:
-        yield (
-            "training.forward",
-            f"is {forward}, but several GPUs of a run (resources.gpu: {config.resources.gpu}) need separate passes",
         )
 
 

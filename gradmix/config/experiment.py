@@ -30,9 +30,12 @@ from gradmix.config.types import (
     ClassName,
     Count,
     Distinct,
+    Folder,
     Name,
     Natural,
     Section,
+    Seed,
+    Text,
     nothing_is_empty,
 )
 from gradmix.methods.recipe import Recipe
@@ -50,10 +53,10 @@ GRID_RECIPE = "gradmix"
 class Config(Section):
     """A whole experiment: domains, sources and target, methods, and how each stage works."""
 
-    title: str = "GradMix"
-    output_dir: Annotated[str, Field(min_length=1)] = "results"
-    data_dir: Annotated[str, Field(min_length=1)] = "data"
-    seed: Natural = 0
+    title: Text = "GradMix"
+    output_dir: Folder = "results"
+    data_dir: Folder = "data"
+    seed: Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     paper_numbers: Literal["digits", "actions"] | None = None
     image: Image = Image()
@@ -298,7 +301,8 @@ class Config(Section):
             training |= own.overrides("training")
             gradmix |= own.overrides("gradmix")
             network |= own.overrides("network")
-            options = {k: v | own.options.get(k, {}) for k, v in options.items()}
+            given = own.overrides("options")
+            options = {k: v | given.get(k, {}) for k, v in options.items()}
         listed = next((own for own in over if isinstance(own, Method)), Method())
         image = SeenImage(**self.image.model_dump(mode="json"))
         fine_tunes = recipe.last_layer_fine_tunes and gradmix["last_layer"] == "H2"

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import takewhile
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -28,18 +29,25 @@ def load_config(values: Mapping[str, Any], path: str = "configuration") -> Confi
         ConfigError: for unknown keys (with the nearest known one), missing keys, wrong types, values out of range,
             and keys that contradict each other; all at once.
     """
-    problems: list[Problem] = []
-    config = _validate(values, problems)
+    config, faults = _validate(values)
+    problems = [(dotted(location), what) for location, what in faults]
     if config is None:
         # Keys that depend on each other are checked as far as the rest of the configuration allows.
-        config = _validate(_without(values, problems), [])
+        removed = [_removed(location) for location, _ in faults]
+        if not any(len(path) <= 2 and path[:1] in _NAMED for path in removed):
+            config, _ = _validate(_without(values, removed))
     if config is not None:
         problems += [problem for problem in problems_of(config) if problem not in problems]
     if problems or config is None:
-        count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = "".join(f"\n  {key}: {what}" for key, what in problems)
-        raise ConfigError(f"{path}: {count} in the configuration{lines}")
+        raise ConfigError(listed(path, problems))
     return config
+
+
+def listed(path: str, problems: Sequence[Problem]) -> str:
+    """Put all problems into one message."""
+    count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = "".join(f"\n  {key}: {what}" for key, what in problems)
+    return f"{path}: {count} in the configuration{lines}"
 
 
 def json_schema() -> dict[str, Any]:
@@ -71,36 +79,71 @@ def _models(annotation: Any, prefix: str) -> list[tuple[type[BaseModel], str]]:
     return [section for part in get_args(annotation) for section in _models(part, prefix)]
 
 
-def _validate(values: Any, problems: list[Problem]) -> Config | None:
+def _validate(values: Any) -> tuple[Config | None, list[tuple[Location, str]]]:
+    """Give the configuration, or all that is wrong with single keys."""
     try:
-        return Config.model_validate(values)
+        return Config.model_validate(values), []
     except ValidationError as error:
-        for item in error.errors():
-            location, keys = _location(item["loc"])
-            problems.append((dotted(location), describe(item, location, keys)))
-        return None
+        items = error.errors(include_url=False)
+    faults: list[tuple[Location, str]] = []
+    either: list[tuple[Location, str]] = []
+    for item in items:
+        location, keys = _location(item, values)
+        fault = (location, describe(item, location, keys))
+        # Where a key takes words or something else, the words are told only if the something else had no fault.
+        is_word = item["type"] == "literal_error" and str(item["loc"][-1]).startswith("literal[")
+        (either if is_word else faults).append(fault)
+    for location, what in either:
+        if not any(other[: len(location)] == location for other, _ in faults):
+            faults.append((location, what))
+    return None, list(dict.fromkeys(faults))
 
 
-def _location(location: Location) -> tuple[Location, Sequence[str]]:
+def _location(item: Any, values: Any) -> tuple[Location, Sequence[str]]:
     """Locate a key in the user's file, and list the keys that are known there.
 
-    Pydantic puts ``[key]`` and the domain's origin into its locations.
+    Pydantic puts ``[key]``, the domain's origin and the types of a union into its locations.
     """
-    parts = [part for part in location if part != "[key]"]
-    if len(parts) > 2 and parts[0] == "domains" and parts[2] in origins():
-        keys = [f"domains.*.{key}" for key in _keys(origins()[str(parts.pop(2))])]
-        return parts, [*(key for key in known_keys() if not key.startswith("domains.")), *keys]
-    return parts, known_keys()
+    given = [part for part in item["loc"] if part != "[key]"]
+    tag = str(given[2]) if len(given) > 2 and given[0] == "domains" else ""
+    location: list[int | str] = []
+    for position, part in enumerate(given, 1):
+        if isinstance(values, Mapping):
+            named = {str(key): value for key, value in values.items()}
+            missing = position == len(given) and item["type"] == "missing"
+            if str(part) not in named and not missing:
+                continue
+            values = named.get(str(part))
+        elif isinstance(part, int) and isinstance(values, list | tuple) and part < len(values):
+            values = values[part]
+        else:
+            continue
+        location.append(part)
+    if tag in origins():
+        keys = [f"domains.*.{key}" for key in _keys(origins()[tag])]
+        return tuple(location), [
+            *(key for key in known_keys() if not key.startswith("domains.")),
+            *keys,
+        ]
+    return tuple(location), known_keys()
 
 
-def _without(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
-    """Copy the configuration without the keys at fault (lists at fault go as a whole)."""
+# What other keys name: without it, they would name nothing.
+_NAMED = ([], ["label_spaces"], ["domains"], ["methods"], ["conditions"])
+
+
+def _removed(location: Location) -> list[str]:
+    """Keys to what is left out to check the rest (lists at fault go as a whole)."""
+    return [str(key) for key in takewhile(lambda key: isinstance(key, str), location)]
+
+
+def _without(values: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Copy the configuration without what stands in these places."""
     rest: dict[str, Any] = copy.deepcopy(dict(values))
-    for path, _ in problems:
-        *sections, key = path.partition("[")[0].split(".")
+    for *sections, last in paths:
         inner: Any = rest
         for section in sections:
             inner = inner.get(section) if isinstance(inner, dict) else None
         if isinstance(inner, dict):
-            inner.pop(key, None)
+            inner.pop(last, None)
     return rest

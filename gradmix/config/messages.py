@@ -5,35 +5,41 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gradmix.config.origins import origins
+from gradmix.config.types import shown
 
-Location = Sequence[int | str]
+Location = tuple[int | str, ...]
 Problem = tuple[str, str]
 """Path of a key, and what is wrong with it."""
 
 _WORDS = {
     "missing": "is missing",
-    "string_pattern_mismatch": "{value!r} does not fit: letters, digits, - and _ are allowed",
-    "string_type": "must be text, but is {value!r}",
-    "float_type": "must be a number, but is {value!r}",
-    "int_type": "must be a whole number, but is {value!r}",
-    "int_from_float": "must be a whole number, but is {value!r}",
-    "bool_type": "must be true or false, but is {value!r}",
-    "bool_parsing": "must be true or false, but is {value!r}",
-    "greater_than": "must be above {gt}, but is {value!r}",
-    "greater_than_equal": "must be at least {ge}, but is {value!r}",
-    "less_than_equal": "must be at most {le}, but is {value!r}",
-    "less_than": "must be below {lt}, but is {value!r}",
-    "finite_number": "must be a finite number, but is {value!r}",
-    "literal_error": "must be one of {expected}, but is {value!r}",
-    "model_type": "must be a section (`key: value` lines), but is {value!r}",
-    "model_attributes_type": "must be a section (`key: value` lines), but is {value!r}",
-    "dict_type": "must be a section (`key: value` lines), but is {value!r}",
-    "tuple_type": "must be a list, but is {value!r}",
+    "invalid_key": "must be text, but is {value}; put it in quotes",
+    "recursion_loop": "holds itself",
+    "string_unicode": "holds a character that cannot be printed: {value}",
+    "string_too_long": "takes at most {max_length} characters, but is {value}",
+    "int_parsing_size": "is too large: {value}",
+    "string_pattern_mismatch": "{value} does not fit: letters, digits, - and _ are allowed",
+    "string_type": "must be text, but is {value}",
+    "float_type": "must be a number, but is {value}",
+    "int_type": "must be a whole number, but is {value}",
+    "int_from_float": "must be a whole number, but is {value}",
+    "bool_type": "must be true or false, but is {value}",
+    "bool_parsing": "must be true or false, but is {value}",
+    "greater_than": "must be above {gt}, but is {value}",
+    "greater_than_equal": "must be at least {ge}, but is {value}",
+    "less_than_equal": "must be at most {le}, but is {value}",
+    "less_than": "must be below {lt}, but is {value}",
+    "finite_number": "must be a finite number, but is {value}",
+    "literal_error": "must be one of {expected}, but is {value}",
+    "model_type": "must be a section (`key: value` lines), but is {value}",
+    "model_attributes_type": "must be a section (`key: value` lines), but is {value}",
+    "dict_type": "must be a section (`key: value` lines), but is {value}",
+    "tuple_type": "must be a list, but is {value}",
     "string_too_short": "must not be empty",
     "too_short": "needs at least {min_length} entries",
     "too_long": "takes at most {max_length} entries",
     "union_tag_not_found": "needs `origin` (known: {origins})",
-    "union_tag_invalid": "there is no origin {tag!r} (known: {origins})",
+    "union_tag_invalid": "there is no origin {tag} (known: {origins})",
 }
 
 
@@ -47,8 +53,9 @@ def dotted(location: Location) -> str:
     """Write ``("sources", 0)`` as ``sources[0]``."""
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
+        name = str(part) if str(part).isprintable() else ascii(part)
+        text += f"[{part}]" if isinstance(part, int) else f".{name}" if text else name
+    return text or "the whole"
 
 
 def describe(error: Any, location: Location, known_keys: Sequence[str]) -> str:
@@ -65,13 +72,12 @@ def describe(error: Any, location: Location, known_keys: Sequence[str]) -> str:
     if kind == "value_error":
         return str(error["ctx"]["error"])
     context = {key: _plain(item) for key, item in error.get("ctx", {}).items()}
+    context["value"] = shown(value)
     if kind.startswith("union_tag"):
         known = ", ".join(origins())
-        return _WORDS[kind].format(origins=known, **context) + nearest(
-            str(context.get("tag", "")), origins()
-        )
-    words = _WORDS.get(kind)
-    return words.format(value=value, **context) if words else f"{error['msg']} (is {value!r})"
+        hint = nearest(str(context.get("tag", "")), origins())
+        return _WORDS[kind].format(origins=known, **context) + hint
+    return _WORDS.get(kind, "cannot be {value}").format(**context)
 
 
 def _plain(value: Any) -> Any:

@@ -1,14 +1,17 @@
 """Checks of methods, their candidates and ablations. Each yields ``(path of the key, fault)``."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from gradmix.config.experiment import Config
 from gradmix.config.messages import Problem, nearest, unknown_k
 from gradmix.config.models import Method, Overrides
+from gradmix.methods.method import Stream
 from gradmix.methods.mixers import MIXERS
 from gradmix.methods.recipes import METHODS
-from gradmix.terms.registry import TERMS
+from gradmix.terms.registry import TERMS, term_part
+from gradmix.training.settings import RunSettings
 
 
 def names_of(config: Config) -> Iterator[Problem]:
@@ -68,18 +71,94 @@ def settings_of(config: Config) -> Iterator[Problem]:
                 f"{recipe.mixer} needs V as its guide, but recipe {recipe.name} has none",
             )
         tried = config.candidates(name)
-        given = recipe.mixer != "fixed_weights" or settings["options"]["fixed_weights"]["weights"]
-        if tried == 1 and not given:
-            yield (
-                path,
-                "has no weights: give options.fixed_weights.weights, or candidates with them",
-            )
+        if recipe.mixer == "fixed_weights":
+            yield from _weights(config, path, name, method)
         if tried > config.tuning.budget:
             yield path, f"tries {tried} settings, more than tuning.budget ({config.tuning.budget})"
         if method.overrides("network") and recipe.starts_from:
             yield f"{path}.network", f"has no effect: it starts from {recipe.starts_from}'s network"
         if method.sources and not settings["sources"]:
             yield f"{path}.sources", f"has no effect: recipe {recipe.name} sees no source"
+
+
+def _weights(config: Config, path: str, name: str, method: Method) -> Iterator[Problem]:
+    """Check that fixed weights are for sets that train, and leave one of them a weight."""
+    settings, key = config.method_settings(name), "options.fixed_weights.weights"
+    if not settings.candidates and not settings.options["fixed_weights"]["weights"]:
+        yield path, f"has no weights: give {key}, or candidates with them"
+    home = f"{path}.candidates" if method.candidates else "tuning.candidates"
+    tried = {f"{home}.{candidate}": own for candidate, own in settings.candidates.items()}
+    for where, own in (tried or {path: settings}).items():
+        weights, sets = own.options["fixed_weights"]["weights"], _weighed(own)
+        assert isinstance(weights, Mapping)
+        unknown = [one for one in weights if one not in sets]
+        for one in unknown:
+            yield (
+                f"{where}.{key}",
+                f"no set that trains is called {one!r}{nearest(one, sets)} ({', '.join(sets)})",
+            )
+        if not unknown and not any(weights.get(one, 1.0) for one in sets):
+            yield f"{where}.{key}", "are all 0"
+
+
+def forward_of(config: Config) -> Iterator[Problem]:
+    """Check that joint forward passes, where they are asked for, can be made."""
+    everywhere = {"training.forward": config.training.forward}
+    for name, candidate in config.tuning.candidates.items():
+        path = f"tuning.candidates.{name}.training.forward"
+        everywhere[path] = candidate.overrides("training").get("forward", "separate")
+    own: dict[str, str] = {}
+    alone = []
+    for path, name, method in paths_of(config):
+        sections: dict[str, Overrides] = {path: method}
+        sections |= {f"{path}.candidates.{c}": given for c, given in method.candidates.items()}
+        asked = [where for where, given in sections.items() if _forward(given) != "separate"]
+        own |= {f"{where}.training.forward": name for where in asked}
+        if len(_joined(config.method_settings(name))) < 2:
+            alone.append(name)
+    gpus, apart = config.resources.gpu, "has no two sets whose forward passes can be one"
+    for path in [*(path for path, forward in everywhere.items() if forward != "separate"), *own]:
+        if gpus > 1:
+            what = f"several GPUs of a run (resources.gpu: {gpus}) need separate passes"
+            yield path, f"is together, but {what}"
+        elif own.get(path) in alone:
+            yield path, f"has no effect: {own[path]} {apart}"
+        elif path not in own and len(alone) == len(config.all_methods()):
+            yield (
+                path,
+                f"has no effect: none of {', '.join(alone)} {apart.replace('no two', 'two')}",
+            )
+
+
+def _forward(section: Overrides) -> str:
+    return str(section.overrides("training").get("forward", "separate"))
+
+
+def _joined(settings: RunSettings) -> list[str]:
+    """Name the sets that a joint forward pass takes: up to the first whose term makes passes of its own."""
+    if settings.network.get("norm_statistics") == "per_domain":
+        return []
+    streams = takewhile(lambda s: term_part(s.term).reads_features, settings.method.streams)
+    return [name for stream in streams for name in _sets(stream, settings)]
+
+
+def _weighed(settings: RunSettings) -> list[str]:
+    """Name the sets whose gradients are weighed; one that joins another's has its weight."""
+    names: dict[str, bool] = {}
+    for stream in settings.method.streams:
+        for name in _sets(stream, settings):
+            own = f"{name}:{stream.term}" if name in names else name
+            names[own] = stream.role == "source" and stream.joins is None
+    return [name for name, weighed in names.items() if weighed]
+
+
+def _sets(stream: Stream, settings: RunSettings) -> Sequence[str]:
+    """Name a stream's sets as training does."""
+    if stream.images in ("sources", "target_sources"):
+        return settings.sources
+    return [
+        {"V_enlarged": "V", "S_u_hard": "S_u", "S_u_soft": "S_u"}.get(stream.images, stream.images)
+    ]
 
 
 def paths_of(config: Config) -> Iterator[tuple[str, str, Method]]:
@@ -102,36 +181,10 @@ def _overrides(
                     f"{path}.{section}.{key}",
                     f"has no effect: recipe {settings['recipe']} uses {known}",
                 )
-    for part, values in own.options.items():
+    for part in own.overrides("options"):
         if part not in options:
             known = ", ".join(options) or "no part with options"
             yield f"{path}.options.{part}", f"recipe {settings['recipe']} has {known}"
-            continue
-        for key, value in values.items():
-            allowed = MIXERS[part].allowed if part in MIXERS else {}
-            yield from _option(f"{path}.options.{part}", key, value, options[part], allowed)
-
-
-def _option(
-    path: str, key: str, value: Any, known: Mapping[str, Any], allowed: Mapping[str, Sequence[str]]
-) -> Iterator[Problem]:
-    if key not in known:
-        yield f"{path}.{key}", f"unknown option ({', '.join(known)}){nearest(key, known)}"
-        return
-    default = known[key]
-    is_number = isinstance(default, int | float) and not isinstance(default, bool)
-    wanted = (int, float) if is_number else type(default)
-    if not isinstance(value, wanted) or (is_number and isinstance(value, bool)):
-        kind = (
-            "a number"
-            if is_number
-            else {bool: "true or false", dict: "a section"}.get(type(default), "text")
-        )
-        yield f"{path}.{key}", f"must be {kind}, but is {value!r}"
-    elif key == "average" and not 0 <= value < 1:
-        yield f"{path}.{key}", f"must be in [0, 1), but is {value!r}"
-    elif key in allowed and value not in allowed[key]:
-        yield f"{path}.{key}", f"must be {' or '.join(allowed[key])}, but is {value!r}"
 
 
 def pseudo_labels_of(config: Config) -> Iterator[Problem]:

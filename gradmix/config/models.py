@@ -2,31 +2,36 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from gradmix.config.types import (
     AsList,
+    BelowOne,
     Count,
     Distinct,
     Float,
     Name,
     Natural,
     NonNegative,
+    Pixels,
     Positive,
     Section,
+    Share,
+    Text,
     nothing_is_empty,
+    shown,
 )
+from gradmix.methods.mixers import MIXERS
+from gradmix.terms.registry import TERMS
 from gradmix.training.settings import Forward, Pace, Precision, Schedule
-
-BelowOne = Annotated[NonNegative, Field(lt=1)]
 
 
 class Image(Section):
     """Size that the images of all domains are brought to, in pixels, and what of them the network sees."""
 
-    height: Count = 32
-    width: Count = 32
-    crop: Count | None = None
+    height: Pixels = 32
+    width: Pixels = 32
+    crop: Pixels | None = None
     flip: bool = False
 
 
@@ -43,7 +48,7 @@ def _weights(value: str) -> str:
     if value in ("imagenet", "none") or value.endswith((".pth", ".safetensors")):
         return value
     raise ValueError(
-        f"must be imagenet, none, or the path of a .pth or .safetensors file, but is {value!r}"
+        f"must be imagenet, none, or the path of a .pth or .safetensors file, but is {shown(value)}"
     )
 
 
@@ -51,7 +56,7 @@ class Network(Section):
     """The network that is trained; which keys a network takes, `gradmix.nets.registry` says."""
 
     name: Literal["convnet", "resnet18"] = "convnet"
-    weights: Annotated[str, AfterValidator(_weights)] = "imagenet"
+    weights: Annotated[Text, AfterValidator(_weights)] = "imagenet"
     width: Count = 64
     hidden: Count = 128
     norm_statistics: Literal["shared", "per_domain"] = "shared"
@@ -130,13 +135,47 @@ class PseudoLabels(Section):
     sweep: Sweep = Sweep()
 
 
+_KINDS: dict[str, Any] = {
+    "positive": Positive,
+    "non_negative": NonNegative,
+    "below_one": BelowOne,
+    "share": Share,
+    "count": Count,
+    "natural": Natural,
+    "flag": bool,
+    "weights": dict[Text, NonNegative],
+}
+
+
+def _options_of(part: str) -> type[Section]:
+    """A section for the options of a mixer or term."""
+    takes = MIXERS[part].takes if part in MIXERS else TERMS[part].takes
+    fields: dict[str, Any] = {
+        name: (
+            _KINDS[option.takes] if isinstance(option.takes, str) else Literal[option.takes],
+            option.default,
+        )
+        for name, option in takes.items()
+    }
+    return create_model(part, __base__=Section, __doc__=f"Options of {part}.", **fields)
+
+
+_PARTS = {part: _options_of(part) for part in (*MIXERS, *TERMS)}
+_OPTIONS: Any = {part: (kind, kind()) for part, kind in _PARTS.items() if kind.model_fields}
+_OfParts: Any = create_model("_OfParts", __base__=Section, **_OPTIONS)
+
+
+class Options(_OfParts):
+    """Constants of mixers and terms, by part."""
+
+
 class Overrides(Section):
     """Settings of one method, or of one of its candidates, over the experiment's own."""
 
     network: Network = Network()
     training: Training = Training()
     gradmix: GradMix = GradMix()
-    options: dict[Name, dict[Name, Any]] = Field(default={})
+    options: Options = Options()
 
     def overrides(self, section: str) -> dict[str, Any]:
         """List the keys of a section that the configuration sets here, with their values."""
@@ -154,7 +193,7 @@ class Method(Overrides):
     """A row of the tables: a recipe, parts added to it, and settings of its own."""
 
     recipe: Name | None = None
-    title: str | None = None
+    title: Text | None = None
     mixer: Name | None = None
     terms: Annotated[tuple[Name, ...], AsList, Distinct] = ()
     sources: Annotated[tuple[Name, ...], AsList, Distinct] = ()
@@ -172,7 +211,7 @@ class Tuning(Section):
 class Condition(Section):
     """Other sources for the same methods; one condition is the experiment's own sources."""
 
-    title: Annotated[str, Field(min_length=1)]
+    title: Text
     sources: Annotated[tuple[Name, ...], AsList, Field(min_length=1), Distinct]
     labels_per_class: Annotated[tuple[Count, ...], AsList, Distinct] = ()
     methods: Annotated[tuple[Name, ...], AsList, Distinct] = ()
@@ -184,7 +223,7 @@ Methods = dict[Name, Annotated[Method, BeforeValidator(nothing_is_empty)]]
 class Ablation(Section):
     """Methods compared with each other in a table and a figure of their own; the first is the reference."""
 
-    title: str
+    title: Text
     labels_per_class: Annotated[tuple[Count, ...], AsList, Distinct] = ()
     methods: Annotated[Methods, Field(min_length=2)]
 

@@ -1,5 +1,6 @@
 """The keys of a domain, by the origin of its images."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, get_args
@@ -10,16 +11,30 @@ from gradmix.config.types import (
     ClassName,
     Count,
     Float,
+    Folder,
     Name,
-    Natural,
-    NonNegative,
     Section,
+    Seed,
+    Share,
+    Text,
     nothing_is_empty,
+    shown,
 )
 
-Path = Annotated[str, Field(min_length=1)]
+
+def _one_group(value: str) -> str:
+    try:
+        groups = re.compile(value).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{shown(value)} is no regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError(f"must have one group, such as '_g(\\d+)_', but has {groups}")
+    return value
+
+
 GroupPattern = Annotated[
-    str | None, Field(description="regular expression whose one group names a file's group")
+    Annotated[Text, AfterValidator(_one_group)] | None,
+    Field(description="regular expression whose one group names a file's group"),
 ]
 # Keys that say how raw data are used, not which they are.
 _USES = {"share", "label_space", "classes", "resize", "most_left_out"}
@@ -78,7 +93,7 @@ class FileDomain(Domain):
         Field(description="how images get the size of `image`: keeping proportions, or not"),
     ] = "cover"
     most_left_out: Annotated[
-        NonNegative, Field(le=1, description="largest share of files that may be unusable")
+        Share, Field(description="largest share of files that may be unusable")
     ] = 0.02
 
 
@@ -107,7 +122,7 @@ class RenderedDigits(ArrayDomain):
 
     origin: Literal["rendered_digits"]
     count: Annotated[Count, Field(description="number of images over all classes")] = 3000
-    seed: Annotated[Natural, Field(description="seed of the generator")] = 0
+    seed: Annotated[Seed, Field(description="seed of the generator")] = 0
 
 
 class SklearnDigits(ArrayDomain):
@@ -134,15 +149,15 @@ class Arrays(ArrayDomain):
     """Anybody's own images, in an .npz file."""
 
     origin: Literal["arrays"]
-    file: Annotated[str, Field(min_length=1, description="the .npz file, relative to `data_dir`")]
-    images: Annotated[str, Field(description="its array of images (N,H,W) or (N,H,W,C), uint8")] = (
-        "images"
-    )
+    file: Annotated[Folder, Field(description="the .npz file, relative to `data_dir`")]
+    images: Annotated[
+        Text, Field(description="its array of images (N,H,W) or (N,H,W,C), uint8")
+    ] = "images"
     labels: Annotated[
-        str, Field(description="its array of labels, numbers or class names (N,)")
+        Text, Field(description="its array of labels, numbers or class names (N,)")
     ] = "labels"
     groups: Annotated[
-        str | None,
+        Text | None,
         Field(description="its array of groups (N,), never parted by a split; null: none"),
     ] = None
     originals: Annotated[
@@ -156,25 +171,25 @@ class Ucf101(ClipDomain):
     origin: Literal["ucf101"]
     part: Annotated[Literal["train", "test"], Field(description="part of the split")]
     list_split: Annotated[Literal[1, 2, 3], Field(description="official split")] = 1
-    clips: Annotated[Path, Field(description="folder of class folders of clips")] = "UCF-101"
-    lists: Annotated[Path, Field(description="folder of the official lists")] = "ucfTrainTestlist"
+    clips: Annotated[Folder, Field(description="folder of class folders of clips")] = "UCF-101"
+    lists: Annotated[Folder, Field(description="folder of the official lists")] = "ucfTrainTestlist"
 
 
 class Bu101(FileDomain):
     """BU101's web images, in a folder per class of UCF101."""
 
     origin: Literal["bu101"]
-    folder: Annotated[Path, Field(description="folder of class folders of images")] = "BU101"
+    folder: Annotated[Folder, Field(description="folder of class folders of images")] = "BU101"
 
 
 class Mpii(FileDomain):
     """MPII Human Pose as activities."""
 
     origin: Literal["mpii"]
-    annotations: Annotated[Path, Field(description="the official .mat, or a JSON conversion")] = (
+    annotations: Annotated[Folder, Field(description="the official .mat, or a JSON conversion")] = (
         "mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat"
     )
-    images: Annotated[Path, Field(description="folder of the images")] = "images"
+    images: Annotated[Folder, Field(description="folder of the images")] = "images"
     labels: Annotated[
         Literal["act_name", "cat_name"], Field(description="activities, or their categories")
     ] = "act_name"
@@ -187,7 +202,7 @@ class ImageFolder(FileDomain):
     """Anybody's own images, in a folder per class."""
 
     origin: Literal["image_folder"]
-    folder: Annotated[Path, Field(description="folder of class folders of images")]
+    folder: Annotated[Folder, Field(description="folder of class folders of images")]
     group_pattern: GroupPattern = None
 
 
@@ -195,7 +210,7 @@ class ClipFolder(ClipDomain):
     """Anybody's own clips, in a folder per class."""
 
     origin: Literal["clip_folder"]
-    folder: Annotated[Path, Field(description="folder of class folders of clips")]
+    folder: Annotated[Folder, Field(description="folder of class folders of clips")]
     group_pattern: GroupPattern = None
 
 
@@ -204,9 +219,9 @@ class Manifest(ClipDomain):
 
     origin: Literal["manifest"]
     kind: Annotated[Literal["images", "clips"], Field(description="what the files are")]
-    file: Annotated[Path, Field(description="CSV with path, label, and maybe group and split")]
-    folder: Annotated[Path | None, Field(description="of the paths; null: the CSV's own")] = None
-    split: Annotated[str | None, Field(description="only rows of this split; null: all")] = None
+    file: Annotated[Folder, Field(description="CSV with path, label, and maybe group and split")]
+    folder: Annotated[Folder | None, Field(description="of the paths; null: the CSV's own")] = None
+    split: Annotated[Text | None, Field(description="only rows of this split; null: all")] = None
 
     @property
     def has_clips(self) -> bool:
@@ -222,7 +237,7 @@ def _bare_share(value: Any) -> Any:
 class ImageChanges(Section):
     """How many images are changed, and how."""
 
-    share: Annotated[NonNegative, Field(le=1, description="of the images")] = 0.0
+    share: Annotated[Share, Field(description="of the images")] = 0.0
     kind: Annotated[
         Literal["any", "noise"],
         Field(description="any: rotation, salt and pepper, or one of two flips; noise: normal"),
@@ -232,7 +247,7 @@ class ImageChanges(Section):
 class LabelChanges(Section):
     """How many labels are changed, and how."""
 
-    share: Annotated[NonNegative, Field(le=1, description="of the labels")] = 0.0
+    share: Annotated[Share, Field(description="of the labels")] = 0.0
     kind: Annotated[
         Literal["uniform", "shift"],
         Field(description="uniform: any class, the true one too; shift: the next class"),
@@ -252,7 +267,7 @@ class Perturbed(Section):
     labels: Annotated[
         LabelChanges, BeforeValidator(_bare_share), BeforeValidator(nothing_is_empty)
     ] = LabelChanges()
-    seed: Annotated[Natural, Field(description="seed of the changes")] = 0
+    seed: Annotated[Seed, Field(description="seed of the changes")] = 0
 
 
 RawDomain = (

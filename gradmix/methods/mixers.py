@@ -1,8 +1,10 @@
 """All mixers that recipes and configurations name. One entry per mixer. Imports no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from gradmix.terms.options import Option, defaults
 
 _RATE_KEYS = frozenset({"beta", "gamma", "rho", "eta_on", "eta_on_heads"})
 # Of mixers in which V trains every layer, at a fixed rate, and which average by an option of their own.
@@ -18,23 +20,26 @@ class MixerPart:
         arguments: arguments of the class that no configuration sets.
         guided: whether it weighs by the gradient on V (and so takes the keys of ``gradmix``).
         unused_gradmix_keys: keys of ``gradmix`` that do not matter to it.
-        options: its own options with their defaults.
-        allowed: the values of options that are words.
+        takes: its own options.
     """
 
     kind: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     guided: bool = False
     unused_gradmix_keys: frozenset[str] = frozenset()
-    options: Mapping[str, Any] = field(default_factory=dict)
-    allowed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    takes: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its own options with their defaults."""
+        return defaults(self.takes)
 
 
 MIXERS: dict[str, MixerPart] = {
     "sum": MixerPart("gradmix.mixing.sum.Sum"),
     "mean": MixerPart("gradmix.mixing.mean.Mean"),
     "fixed_weights": MixerPart(
-        "gradmix.mixing.fixed_weights.FixedWeights", options={"weights": {}}
+        "gradmix.mixing.fixed_weights.FixedWeights", takes={"weights": Option({}, "weights")}
     ),
     "gradmix": MixerPart("gradmix.mixing.gradmix.GradMix", guided=True),
     "gradmix_fixed_rate": MixerPart(
@@ -52,14 +57,16 @@ MIXERS: dict[str, MixerPart] = {
         "gradmix.mixing.guided_sum.GuidedSum",
         guided=True,
         unused_gradmix_keys=_SUM_KEYS,
-        options={"average": 0.95, "trust": 1.0},
+        takes={"average": Option(0.95, "below_one"), "trust": Option(1.0, "share")},
     ),
     "guarded_sum": MixerPart(
         "gradmix.mixing.guarded_sum.GuardedSum",
         guided=True,
         unused_gradmix_keys=_SUM_KEYS,
-        options={"average": 0.95, "per": "layer"},
-        allowed={"per": ("layer", "source")},
+        takes={
+            "average": Option(0.95, "below_one"),
+            "per": Option("layer", ("layer", "source")),
+        },
     ),
 }
 
