@@ -11,7 +11,7 @@ from gradmix.config import ConfigError, load_config
 # Words of the library that checks types, and names of our classes and types.
 FOREIGN = re.compile(
     r"Input should|should be a valid|type=|pydantic|For further information|function-(before|after|wrap)|literal\[|"
-    r"constrained|\[key\]|<class|Annotated|Section\(|object at 0x|Traceback|cannot be \S"
+    r"constrained|\[key\]|<class|Annotated|Section\(|object at 0x|Traceback|is not understood"
 )
 BASE = base()
 LEAVES = [
@@ -81,7 +81,8 @@ def test_the_base_holds_every_section_and_is_taken():
 @pytest.mark.parametrize("kind", VALUES)
 def test_a_value_in_every_field_at_once(kind):
     values = BASE
-    for path in LEAVES:
+    # A domain without an origin has no keys.
+    for path in [path for path in LEAVES if path[-1] != "origin"]:
         values = put(values, path, VALUES[kind])
     assert not checked(values)
 

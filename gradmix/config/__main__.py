@@ -1,4 +1,4 @@
-"""Say what is wrong with configuration files, merged as `snakemake --configfile` does: ``python -m gradmix.config FILE ...``.
+"""``python -m gradmix.config FILE ...`` says what is wrong with configuration files, merged as Snakemake does.
 
 Where Snakemake says only that a file is no YAML, this names file, line and column.
 """

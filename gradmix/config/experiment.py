@@ -48,6 +48,7 @@ LabelSpace = (
     Literal["auto"] | Annotated[tuple[ClassName, ...], AsList, Field(min_length=2), Distinct]
 )
 GRID_RECIPE = "gradmix"
+_UNLISTED = Method()
 
 
 class Config(Section):
@@ -131,7 +132,7 @@ class Config(Section):
         ``NAME@CONDITION`` is method NAME with the condition's sources.
         """
         name, condition = _parted(method)
-        own = self.all_methods().get(name, Method())
+        own = self.all_methods().get(name, _UNLISTED)
         if not condition:
             return own
         sources = self.conditions[condition].sources
@@ -302,8 +303,8 @@ class Config(Section):
             gradmix |= own.overrides("gradmix")
             network |= own.overrides("network")
             given = own.overrides("options")
-            options = {k: v | given.get(k, {}) for k, v in options.items()}
-        listed = next((own for own in over if isinstance(own, Method)), Method())
+            options = {k: v | (given.get(k) or {}) for k, v in options.items()}
+        listed = next((own for own in over if isinstance(own, Method)), _UNLISTED)
         image = SeenImage(**self.image.model_dump(mode="json"))
         fine_tunes = recipe.last_layer_fine_tunes and gradmix["last_layer"] == "H2"
         unused = recipe.unused_gradmix_keys

@@ -86,15 +86,20 @@ def _validate(values: Any) -> tuple[Config | None, list[tuple[Location, str]]]:
     except ValidationError as error:
         items = error.errors(include_url=False)
     faults: list[tuple[Location, str]] = []
-    either: list[tuple[Location, str]] = []
+    words: dict[Location, tuple[str, str]] = {}
     for item in items:
         location, keys = _location(item, values)
-        fault = (location, describe(item, location, keys))
-        # Where a key takes words or something else, the words are told only if the something else had no fault.
-        is_word = item["type"] == "literal_error" and str(item["loc"][-1]).startswith("literal[")
-        (either if is_word else faults).append(fault)
-    for location, what in either:
-        if not any(other[: len(location)] == location for other, _ in faults):
+        what = describe(item, location, keys)
+        # A key that takes words or something else has a fault of either kind.
+        if item["type"] == "literal_error" and str(item["loc"][-1]).startswith("literal["):
+            words[location] = (item["ctx"]["expected"], what)
+        else:
+            faults.append((location, what))
+    for location, (expected, what) in words.items():
+        places = [index for index, (other, _) in enumerate(faults) if other == location]
+        if places:
+            faults[places[0]] = (location, f"{faults[places[0]][1]}; it takes {expected}, too")
+        elif not any(other[: len(location)] == location for other, _ in faults):
             faults.append((location, what))
     return None, list(dict.fromkeys(faults))
 

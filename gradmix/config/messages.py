@@ -75,9 +75,10 @@ def describe(error: Any, location: Location, known_keys: Sequence[str]) -> str:
     context["value"] = shown(value)
     if kind.startswith("union_tag"):
         known = ", ".join(origins())
-        hint = nearest(str(context.get("tag", "")), origins())
+        tag = str(context.get("tag", ""))
+        context["tag"], hint = shown(tag), nearest(tag, origins())
         return _WORDS[kind].format(origins=known, **context) + hint
-    return _WORDS.get(kind, "cannot be {value}").format(**context)
+    return _WORDS.get(kind, "is not understood: {value}").format(**context)
 
 
 def _plain(value: Any) -> Any:

@@ -161,7 +161,7 @@ def _options_of(part: str) -> type[Section]:
 
 
 _PARTS = {part: _options_of(part) for part in (*MIXERS, *TERMS)}
-_OPTIONS: Any = {part: (kind, kind()) for part, kind in _PARTS.items() if kind.model_fields}
+_OPTIONS: Any = {part: (kind | None, None) for part, kind in _PARTS.items() if kind.model_fields}
 _OfParts: Any = create_model("_OfParts", __base__=Section, **_OPTIONS)
 
 
