@@ -1,12 +1,15 @@
 import json
+import os
 import re
 import subprocess
 import sys
+from datetime import date
 
 import pytest
 import yaml
 
 from gradmix.config import ConfigError, grid_member, json_schema, known_keys, load_config
+from gradmix.config.folders import check_folders
 from gradmix.config.origins import origins
 from gradmix.domains.registry import ORIGINS
 from gradmix.methods.recipes import METHODS
@@ -195,12 +198,145 @@ def test_the_network_sees_no_more_than_the_images_have(repository):
         ("pseudo_labels.models", 9, "is 9, but the grid has only"),
         ("pseudo_labels.enlarge_to", 4, "labels per class that V starts with"),
         ("device", "gpu", "must be one of"),
+        ("label_spaces.digits_5_9", ["5", ""], "must not be empty"),
+        ("label_spaces.digits_5_9", ["5", None], "must be text, but is null"),
+        ("label_spaces.digits_5_9", ["5", 5], "'5' is listed twice"),
+        ("label_spaces.digits_5_9", ["5"], "needs at least 2 entries"),
+        ("label_spaces.digits_5_9", "5", "needs at least 2 entries"),
+        ("label_spaces.digits_5_9", ["5", 0.5], "must be text, but is the number 0.5; put it in"),
+        (
+            "label_spaces.digits_5_9",
+            ["5", date(2024, 1, 2)],
+            "must be text, but is the date 2024-01-02; put it in quotes",
+        ),
+        ("domains.sklearn_0_4.classes", {True: "0"}, "without quotes as true or false; put it in"),
+        ("methods", {None: {}}, "must be text, but is null"),
+        ("title", b"abc", "must be text, but is b'abc'"),
+        ("title", "a\x1bb", r"holds a character that cannot be printed: 'a\x1bb'"),
+        ("draws", float("inf"), "must be a number of draws (1 to 1000) or a list of draws, but is"),
+        ("draws", float("nan"), "must be a number of draws (1 to 1000)"),
+        ("draws", 1e9, "must be a number of draws (1 to 1000)"),
+        ("draws", [0, 0], "0 is listed twice"),
+        ("draws", [-1], "must be at least 0, but is -1"),
+        ("draws", {"a": 1}, "must be a number, but is {'a': 1}"),
+        ("labels_per_class", float("nan"), "must be a finite number"),
+        ("labels_per_class", None, "must be a list, but is null"),
+        ("training.steps", 10**30, "must be at most 1000000000, but is 1000000000000000000"),
+        ("training.steps", 1e30, "is too large: 1e+30"),
+        ("training.steps", "1e400", "must be a finite number"),
+        ("training.steps", None, "must be a number, but is null"),
+        ("training.selection_per_class", "k", "the text 'k'; it takes 'labels_per_class', too"),
+        ("training", None, "must be a section (`key: value` lines), but is null"),
+        ("image.height", 10**6, "must be at most 10000"),
+        ("seed", 2**63, "must be below 9223372036854775808"),
+        ("output_dir", "", "must not be empty"),
+        ("output_dir", " ", "must not be empty"),
+        ("output_dir", "a{draw}", "cannot hold { or }"),
+        (
+            "domains.none",
+            {"origin": "mnist", "split": "test", "label_space": "digits_0_4"},
+            "own word",
+        ),
+        (
+            "domains.V",
+            {"origin": "mnist", "split": "test", "label_space": "digits_0_4"},
+            "own word",
+        ),
+        (
+            "domains.NEAR",
+            {"origin": "mnist", "split": "test", "label_space": "digits_0_4"},
+            "in capitals",
+        ),
+        ("methods.Pooled", {"recipe": "pooled"}, "differs from pooled in capitals alone"),
+        ("methods.pooled@clean", {"recipe": "pooled"}, "letters, digits, - and _ are allowed"),
+        (f"methods.{'a' * 51}", {"recipe": "pooled"}, "takes at most 50 characters"),
     ],
 )
 def test_mistakes_are_named(default_config, path, value, message):
     put(default_config, path, value)
     faults = problems(default_config)
     assert [message in what for _, what in faults].count(True) == 1, faults
+
+
+def test_a_class_at_fault_is_told_once(default_config):
+    put(default_config, "label_spaces.digits_5_9", ["5", True])
+    ((path, what),) = problems(default_config)
+    assert path == "label_spaces.digits_5_9[1]"
+    assert what.startswith("must be text, but YAML reads yes, no")
+
+
+def test_a_section_that_holds_itself_is_told(default_config):
+    default_config["tuning"]["candidates"]["mine"] = default_config["tuning"]
+    put(default_config, "tuning.candidates.other", {"options": default_config["tuning"]})
+    assert all(path.startswith("tuning.candidates") for path, _ in problems(default_config))
+
+
+def test_values_in_messages_are_short(default_config):
+    nested = ["lol"]
+    for _ in range(30):
+        nested = [nested] * 9
+    put(default_config, "draws", {"a": nested})
+    put(default_config, "seed", "a" * 10**6)
+    put(default_config, "device", nested)
+    assert all(len(what) < 500 for _, what in problems(default_config))
+
+
+def test_the_home_folder_is_meant_by_a_tilde(default_config, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    photographs = {"origin": "image_folder", "folder": "~/photos", "label_space": "digits_0_4"}
+    put(default_config, "domains.photographs", photographs)
+    config = load_config(default_config | {"output_dir": "~/results", "data_dir": "~"})
+    assert (config.output_dir, config.data_dir) == (f"{tmp_path}/results", str(tmp_path))
+    assert config.domains["photographs"].folder == f"{tmp_path}/photos"
+    # No shell reads it.
+    assert load_config(default_config | {"output_dir": "$HOME/x"}).output_dir == "$HOME/x"
+
+
+def test_a_text_may_be_a_block(default_config):
+    assert load_config(default_config | {"title": "Two words\n"}).title == "Two words"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"output_dir": "/"}, "output_dir: / holds more than results"),
+        ({"output_dir": "{root}"}, "output_dir: {root} holds more than results"),
+        ({"output_dir": "{root}/.."}, "holds more than results"),
+        ({"output_dir": "{root}/gradmix/x"}, "is part of the workflow; name a folder of its own"),
+        ({"output_dir": "{root}/README.md"}, "output_dir: {root}/README.md is a file; name a"),
+        ({"output_dir": "{root}/README.md/x"}, "output_dir: {root}/README.md is a file; name a"),
+        ({"output_dir": "{tmp}/data/x"}, "output_dir: {tmp}/data/x lies in data_dir ({tmp}/data)"),
+        ({"output_dir": "{tmp}"}, "output_dir: holds data_dir ({tmp}/data)"),
+        ({"output_dir": "{tmp}/data"}, "output_dir: holds data_dir ({tmp}/data)"),
+        ({"output_dir": "a" * 300}, "cannot be a folder: File name too long"),
+        ({"output_dir": "{tmp}/loop/x"}, "output_dir: {tmp}/loop"),
+        ({"data_dir": "{root}/README.md"}, "data_dir: {root}/README.md is a file; name a folder"),
+        ({"data_dir": "{tmp}/none"}, "there is no folder {tmp}/none, and domain near needs files"),
+    ],
+)
+def test_folders_that_cannot_hold_what_they_should(
+    plain_config, repository, tmp_path, changes, expected
+):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    arrays = {"origin": "arrays", "file": "mine.npz", "label_space": "digits_5_9"}
+    plain_config["domains"]["near"] = arrays
+    plain_config["sources"] = ["near", "sklearn_0_4"]
+    folders = {"output_dir": "{tmp}/results", "data_dir": "{tmp}/data"}
+
+    def filled(text):
+        return text.replace("{root}", str(repository)).replace("{tmp}", str(tmp_path))
+
+    def check(values):
+        given = {key: filled(value) for key, value in values.items()}
+        check_folders(load_config(plain_config | given), repository, "mine.yaml")
+
+    check(folders)
+    with pytest.raises(ConfigError) as caught:
+        check(folders | changes)
+    assert filled(expected) in str(caught.value)
+    assert str(caught.value).startswith("mine.yaml: one problem in the configuration\n  ")
+    assert not os.path.exists(tmp_path / "results")
 
 
 def test_a_joint_forward_pass_is_for_one_gpu_and_may_be_one_methods(default_config):

@@ -39,7 +39,8 @@ def checked(values) -> bool:
         for line in lines:
             assert re.match(r"  \S", line), line
             key, _, what = line.strip().partition(": ")
-            assert what and len(line) < 1500, line
+            assert what, line
+            assert len(line) < 1500, line
             assert not FOREIGN.search(line), line
             assert line.isprintable(), ascii(line)
             assert names_a_place(key, what, values), line

@@ -1,12 +1,17 @@
 """Methods in a configuration: parts put together, options, candidates within the budget, ablations."""
 
 import copy
+import json
+import math
 from pathlib import Path
 
 import pytest
 import yaml
 
 from gradmix.config import ConfigError, load_config
+from gradmix.methods.mixers import MIXERS
+from gradmix.methods.recipes import RECIPES
+from gradmix.terms.registry import TERMS
 
 DEFAULT = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())
 DEFAULT["conditions"] = {}
@@ -156,6 +161,135 @@ def weights(**by_set):
 )
 def test_mistakes_are_named(changes, message):
     assert message in problems(**changes)
+
+
+METHOD_OF = {
+    part: recipe.name for recipe in reversed(RECIPES) for part in recipe.default_options()
+} | {"entropy": "mdda"}
+OPTIONS = [
+    (part, name, option)
+    for parts in (MIXERS, TERMS)
+    for part, described in parts.items()
+    for name, option in described.takes.items()
+]
+
+
+@pytest.mark.parametrize(("part", "name", "option"), OPTIONS, ids=lambda value: str(value)[:30])
+def test_every_option_has_a_type_and_a_range(part, name, option):
+    methods = {"mine": {"recipe": METHOD_OF.get(part, "pooled"), "terms": []}}
+    if part not in METHOD_OF:
+        methods["mine"]["terms"] = [part]
+
+    def given(value):
+        methods["mine"]["options"] = {part: {name: value}}
+        # EnergyNet needs another network.
+        network = {"network": {"name": "resnet18"}, "image": {"height": 32, "width": 32}}
+        return configuration(methods=methods, **network)
+
+    default = (
+        given(option.default or {"V": 2.0}) if option.takes == "weights" else given(option.default)
+    )
+    json.dumps(default.method_settings("mine").to_json(), allow_nan=False)
+    hostile = [math.nan, math.inf, -math.inf, None, "much", [], [1.0], {"a": {"b": 1}}, 10**400]
+    if option.takes != "flag":
+        hostile += [-1, True]
+    if option.takes in ("below_one", "share"):
+        hostile += [1.0 + 1e-9]
+    if option.takes in ("positive", "count"):
+        hostile += [0]
+    for value in hostile:
+        with pytest.raises(
+            ConfigError, match=rf"\n  methods\.mine\.options\.{part}\.{name}[\w.]*: "
+        ):
+            given(value)
+
+
+def test_options_are_numbers_as_other_keys_are():
+    options = {"vat": {"weight": "1e-3", "iterations": 2.0}}
+    config = configuration(methods={"gradmix_vat": {"options": options}})
+    given = config.method_settings("gradmix_vat").options["vat"]
+    assert (given["weight"], given["epsilon"]) == (1e-3, 5.0)
+    assert repr(given["iterations"]) == "2"
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (
+            {"fixed_weights": weights(rendred_5_9=1)},
+            "methods.fixed_weights.options.fixed_weights.weights: no set that trains is called 'rendred_5_9'; "
+            "did you mean rendered_5_9? (rendered_5_9, sklearn_0_4, V)",
+        ),
+        (
+            {"fixed_weights": {"candidates": {"a": weights(V=2), "b": weights(H=2)}}},
+            "methods.fixed_weights.candidates.b.options.fixed_weights.weights: no set that trains is called 'H'",
+        ),
+        (
+            {"fixed_weights": weights(rendered_5_9=0, sklearn_0_4=0, V=0)},
+            "methods.fixed_weights.options.fixed_weights.weights: are all 0",
+        ),
+        (
+            {"fixed_weights": weights(V=-1)},
+            "methods.fixed_weights.options.fixed_weights.weights.V: must be at least 0, but is -1",
+        ),
+        # U's loss is part of S_u's gradient, and so has its weight.
+        (
+            {
+                "mine": {"recipe": "pooled_hard", "mixer": "fixed_weights", "terms": ["entropy"]}
+                | weights(U=2)
+            },
+            "no set that trains is called 'U' (rendered_5_9, sklearn_0_4, S_u, V)",
+        ),
+    ],
+)
+def test_fixed_weights_are_for_sets_that_train(methods, message):
+    assert message in problems(methods=methods, tuning={"budget": 2})
+
+
+TOGETHER = {"training": {"forward": "together"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"methods": {"target_only": TOGETHER}},
+            "methods.target_only.training.forward: has no effect: target_only has no two sets whose forward",
+        ),
+        (
+            {"methods": {"mdda": {"candidates": {"a": TOGETHER}}}},
+            "methods.mdda.candidates.a.training.forward: has no effect: mdda has no two sets",
+        ),
+        (
+            {"methods": {"target_only_mixmatch": TOGETHER}},
+            "methods.target_only_mixmatch.training.forward: has no effect",
+        ),
+        (
+            {"methods": {"pooled": TOGETHER}, "resources": {"gpu": 2}},
+            "methods.pooled.training.forward: is together, but several GPUs of a run (resources.gpu: 2)",
+        ),
+        (
+            {
+                "methods": {"pooled": {}},
+                "resources": {"gpu": 2},
+                "tuning": {"budget": 2, "candidates": {"a": TOGETHER, "b": {}}},
+            },
+            "tuning.candidates.a.training.forward: is together, but several GPUs",
+        ),
+        (
+            {"methods": {"target_only": {}, "fine_tune": {}}}
+            | {"training": DEFAULT["training"] | TOGETHER["training"]},
+            "training.forward: has no effect: none of target_only, fine_tune has two sets whose forward",
+        ),
+    ],
+)
+def test_a_joint_pass_that_no_method_makes_is_told(changes, message):
+    assert message in problems(**changes)
+
+
+def test_a_joint_pass_that_some_methods_make_is_fine():
+    methods = {"target_only": {}, "pooled": TOGETHER, "mme": TOGETHER, "gradmix_soft": TOGETHER}
+    configuration(methods=methods, training=DEFAULT["training"] | TOGETHER["training"])
 
 
 def test_ablations_bring_methods_of_their_own():

@@ -14,6 +14,7 @@ from gradmix.config.method_checks import (
 )
 from gradmix.config.network_checks import networks_of
 from gradmix.config.origins import Perturbed, RawDomain
+from gradmix.config.types import shown
 
 
 def problems_of(config: Config) -> list[Problem]:
@@ -117,7 +118,7 @@ def _domains(config: Config) -> Iterator[Problem]:
                 known = ", ".join(classes)
                 yield (
                     f"domains.{name}.classes.{old}",
-                    f"{new!r} is no class of label space {space} ({known})",
+                    f"{shown(new)} is no class of label space {space} ({known})",
                 )
 
 

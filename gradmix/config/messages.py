@@ -16,7 +16,6 @@ _WORDS = {
     "invalid_key": "must be text, but is {value}; put it in quotes",
     "recursion_loop": "holds itself",
     "string_unicode": "holds a character that cannot be printed: {value}",
-    "string_too_long": "takes at most {max_length} characters, but is {value}",
     "int_parsing_size": "is too large: {value}",
     "string_pattern_mismatch": "{value} does not fit: letters, digits, - and _ are allowed",
     "string_type": "must be text, but is {value}",
@@ -37,7 +36,7 @@ _WORDS = {
     "tuple_type": "must be a list, but is {value}",
     "string_too_short": "must not be empty",
     "too_short": "needs at least {min_length} entries",
-    "too_long": "takes at most {max_length} entries",
+    "too_long": "takes at most {max_length} {unit}",
     "union_tag_not_found": "needs `origin` (known: {origins})",
     "union_tag_invalid": "there is no origin {tag} (known: {origins})",
 }
@@ -72,7 +71,10 @@ def describe(error: Any, location: Location, known_keys: Sequence[str]) -> str:
     if kind == "value_error":
         return str(error["ctx"]["error"])
     context = {key: _plain(item) for key, item in error.get("ctx", {}).items()}
-    context["value"] = shown(value)
+    context |= {
+        "value": shown(value),
+        "unit": "characters" if isinstance(value, str) else "entries",
+    }
     if kind.startswith("union_tag"):
         known = ", ".join(origins())
         tag = str(context.get("tag", ""))

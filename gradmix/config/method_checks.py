@@ -7,6 +7,7 @@ from typing import Any
 from gradmix.config.experiment import Config
 from gradmix.config.messages import Problem, nearest, unknown_k
 from gradmix.config.models import Method, Overrides
+from gradmix.config.types import shown
 from gradmix.methods.method import Stream
 from gradmix.methods.mixers import MIXERS
 from gradmix.methods.recipes import METHODS
@@ -95,7 +96,7 @@ def _weights(config: Config, path: str, name: str, method: Method) -> Iterator[P
         for one in unknown:
             yield (
                 f"{where}.{key}",
-                f"no set that trains is called {one!r}{nearest(one, sets)} ({', '.join(sets)})",
+                f"no set that trains is called {shown(one)}{nearest(one, sets)} ({', '.join(sets)})",
             )
         if not unknown and not any(weights.get(one, 1.0) for one in sets):
             yield f"{where}.{key}", "are all 0"

@@ -100,7 +100,7 @@ Distinct = AfterValidator(_distinct)
 AsList = BeforeValidator(_list)
 AsDraws = BeforeValidator(_draws)
 
-Text = Annotated[str, BeforeValidator(_text), AfterValidator(_printable)]
+Text = Annotated[str, BeforeValidator(_text), Field(max_length=500), AfterValidator(_printable)]
 # A file name holds up to four names, and has at most 255 characters.
 Name = Annotated[
     str, BeforeValidator(_text), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=50)

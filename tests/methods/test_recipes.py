@@ -37,6 +37,12 @@ def test_every_term_is_made_from_its_default_options(name):
     assert term.state() is not None
 
 
+@pytest.mark.parametrize("name", TERMS)
+def test_the_table_of_terms_knows_which_take_part_in_a_joint_pass(name):
+    term = import_module(f"gradmix.terms.{name}").make(TERMS[name].options)
+    assert TERMS[name].reads_features == term.reads_features
+
+
 def test_every_recipe_stands_once_and_names_what_exists():
     assert list(METHODS) == [recipe.name for recipe in RECIPES]
     for recipe in RECIPES:
