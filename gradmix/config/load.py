@@ -134,7 +134,7 @@ def _location(item: Any, values: Any) -> tuple[Location, Sequence[str]]:
 
 
 # What other keys name: without it, they would name nothing.
-_NAMED = ([], ["label_spaces"], ["domains"], ["methods"], ["conditions"])
+_NAMED: tuple[list[str], ...] = ([], ["label_spaces"], ["domains"], ["methods"], ["conditions"])
 
 
 def _removed(location: Location) -> list[str]:

@@ -54,8 +54,30 @@ def test_mistakes_end_it_with_the_message_alone(fresh):
     assert done.status != 0
     assert "training.batchsize: unknown key; did you mean training.batch_size?" in done.text
     assert "beta: unknown key; did you mean gradmix.beta?" in done.text
-    assert "mini.yaml: 2 problems" in done.text
+    assert "mini.yaml, --config: 2 problems" in done.text
     assert "Traceback" not in done.text
+
+
+def test_a_key_that_stands_twice_and_results_among_data_end_it(fresh, tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text((fresh.folder / "mini.yaml").read_text() + "\nlabels_per_class: [2]\n")
+    done = fresh.run("--dry-run", "--configfile", str(path))
+    assert done.status != 0
+    assert re.search(r"twice\.yaml, line \d+: the key labels_per_class stands in line", done.text)
+    done = fresh.run("--dry-run", output_dir="data/results")
+    assert "output_dir: data/results lies in data_dir (data)" in done.text
+
+
+def test_a_default_that_is_no_yaml_is_told_with_its_line(fresh, tmp_path):
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "config.yaml").write_text("seed: 1\ntitle: [\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(fresh.folder / "Snakefile"), "--directory", str(tmp_path)],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "config/config.yaml, line 3, column 1: not valid YAML" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_methods_without_pseudo_labels_need_no_grid(fresh, tmp_path):
