@@ -249,7 +249,8 @@ def test_the_network_sees_no_more_than_the_images_have(repository):
         ),
         ("methods.Pooled", {"recipe": "pooled"}, "differs from pooled in capitals alone"),
         ("methods.pooled@clean", {"recipe": "pooled"}, "letters, digits, - and _ are allowed"),
-        (f"methods.{'a' * 51}", {"recipe": "pooled"}, "takes at most 50 characters"),
+        (f"methods.{'a' * 20}", {"recipe": "pooled"}, f"repeats itself too often: '{'a' * 20}'"),
+        (f"methods.{'ab' * 26}", {"recipe": "pooled"}, "takes at most 50 characters"),
     ],
 )
 def test_mistakes_are_named(default_config, path, value, message):

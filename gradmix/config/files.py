@@ -9,7 +9,7 @@ import yaml
 
 from gradmix.config.load import ConfigError
 
-_WHOLE_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_WHOLE_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{,99})")
 
 
 def check_files(paths: Iterable[str | Path]) -> None:
@@ -72,14 +72,8 @@ def _faults(node: yaml.Node, inside: tuple[int, ...], seen: set[int]) -> Iterato
     if id(node) in seen:
         return
     seen.add(id(node))
-    if isinstance(node, yaml.ScalarNode):
-        plain = node.tag == "tag:yaml.org,2002:int" and not node.style
-        if plain and not _WHOLE_NUMBER.fullmatch(node.value):
-            number = yaml.safe_load(node.value)
-            yield (
-                line,
-                f'{node.value} is the number {number} in YAML; write {number}, or "{node.value}" in quotes for text',
-            )
+    if isinstance(node, yaml.ScalarNode) and not node.style and (what := _reads_as(node)):
+        yield line, f'{node.value[:50]} is {what} in YAML; put it in quotes, "...", for text'
     below: list[yaml.Node] = []
     if isinstance(node, yaml.SequenceNode):
         below = node.value
@@ -98,6 +92,17 @@ def _faults(node: yaml.Node, inside: tuple[int, ...], seen: set[int]) -> Iterato
                 lines[key.value] = here
     for other in below:
         yield from _faults(other, (*inside, id(node)), seen)
+
+
+def _reads_as(node: yaml.ScalarNode) -> str | None:
+    """Say what a value without quotes is where it looks like something else."""
+    kind = node.tag.rpartition(":")[2]
+    if kind == "timestamp":
+        return "a date"
+    if kind != "int" or _WHOLE_NUMBER.fullmatch(node.value):
+        return None
+    # Python writes no numbers of thousands of digits.
+    return f"the number {yaml.safe_load(node.value)}" if len(node.value) < 100 else "a number"
 
 
 def _described(error: yaml.MarkedYAMLError) -> str:

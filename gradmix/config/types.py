@@ -1,6 +1,7 @@
 """Value types of the configuration: names for files, numbers as YAML writes them, lists without doubles."""
 
 import os
+import re
 from collections.abc import Hashable
 from datetime import date
 from reprlib import Repr
@@ -69,6 +70,13 @@ def _printable(value: str) -> str:
     return value
 
 
+def _no_loop(value: str) -> str:
+    # Snakemake takes a wildcard that ends so for an endless recursion.
+    if re.search(r"(.+?)\1{19}", value):
+        raise ValueError(f"repeats itself too often: {shown(value)}")
+    return value
+
+
 def _own_home(value: str) -> str:
     return os.path.expanduser(value)
 
@@ -103,7 +111,10 @@ AsDraws = BeforeValidator(_draws)
 Text = Annotated[str, BeforeValidator(_text), Field(max_length=500), AfterValidator(_printable)]
 # A file name holds up to four names, and has at most 255 characters.
 Name = Annotated[
-    str, BeforeValidator(_text), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=50)
+    str,
+    BeforeValidator(_text),
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=50),
+    AfterValidator(_no_loop),
 ]
 ClassName = Text
 Folder = Annotated[Text, AfterValidator(_own_home)]

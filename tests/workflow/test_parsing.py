@@ -71,13 +71,14 @@ def test_a_key_that_stands_twice_and_results_among_data_end_it(fresh, tmp_path):
 def test_a_default_that_is_no_yaml_is_told_with_its_line(fresh, tmp_path):
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "config.yaml").write_text("seed: 1\ntitle: [\n")
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--directory", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--snakefile", str(fresh.folder / "Snakefile"), "--directory", str(tmp_path)],
+        [*command, "--snakefile", str(fresh.folder / "Snakefile")],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode != 0
-    assert "config/config.yaml, line 3, column 1: not valid YAML" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "config/config.yaml, line 3, column 1: not valid YAML" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_methods_without_pseudo_labels_need_no_grid(fresh, tmp_path):
