@@ -175,7 +175,7 @@ def report_figures():
 
 def reported_configuration():
     """The configuration without what belongs to the machine, which changes no result."""
-    machine = {"output_dir", "data_dir", "device", "resources"}
+    machine = {"output_dir", "data_dir", "device", "verify", "resources"}
     values = {key: value for key, value in experiment.resolved().items() if key not in machine}
     del values["grid"]["runs_per_job"]
     return values
