@@ -245,7 +245,9 @@ def test_a_file_whose_test_row_is_in_another_set_is_refused_by_name(name, target
     path = tmp_path / "split.json"
     write_json(path, split)
     for test in (None, target):  # as training opens it, and evaluation
-        with pytest.raises(ValueError, match=rf"{path}: draw 0: {name} and test share content target-"):
+        with pytest.raises(
+            ValueError, match=rf"{path}: draw 0: {name} and test share content target-"
+        ):
             read_split(path, target, test)
 
 

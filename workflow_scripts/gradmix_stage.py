@@ -71,13 +71,15 @@ def check_inputs(snakemake: Any) -> None:
 
     full = snakemake.config.get("verify") == "full"
     for file in map(Path, dict.fromkeys(snakemake.input)):
+        why = None
         if file.name == "domain.json":
             from gradmix.domains.format import open_domain
 
             open_domain(file.parent, check_content=full)
         elif file.suffix == ".json" and "packs" in file.parts:
-            if why := fault(file, content=True, without=".safetensors"):
-                raise ValueError(f"{why}; delete it and start again, and it is made anew")
+            why = fault(file, content=True, without=".safetensors")
+        if why:
+            raise ValueError(f"{why}; delete it and start again, and it is made anew")
 
 
 def _attempt(path: Path) -> Path:

@@ -200,7 +200,8 @@ def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
     labels = _read_labels(folder / INDEX, info)
     if _record_sha256(info) != info["record_sha256"]:
         raise ValueError(
-            f"{folder / INFO}: was changed after it was written. Prepare the domain again."
+            f"{folder / INFO}: was changed after it was written (SHA-256 differs); "
+            "delete it and start again, and the domain is prepared anew"
         )
     check_sha256(folder / INDEX, info["index_sha256"], INFO)
     same_time = _mtime(folder / IMAGES) == _mtime(folder / INFO)

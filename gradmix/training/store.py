@@ -184,7 +184,9 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Of all that a checkpoint holds."""
-    return sha256_of_tensors(tensors, "".join(metadata[key] for key in ("key", "identity", "state")))
+    return sha256_of_tensors(
+        tensors, "".join(metadata[key] for key in ("key", "identity", "state"))
+    )
 
 
 def _copy(source: Path, destination: Path) -> None:

@@ -62,7 +62,9 @@ def other_network(path):
 
 
 @pytest.mark.parametrize(
-    "change", [flip, other_network, lambda path: poison(path, math.nan)], ids=["bit", "other", "NaN"]
+    "change",
+    [flip, other_network, lambda path: poison(path, math.nan)],
+    ids=["bit", "other", "NaN"],
 )
 def test_another_network_is_refused_wherever_one_is_read(change, run, experiment, tmp_path):
     model = run / "model.safetensors"
@@ -106,21 +108,25 @@ def test_a_split_whose_test_row_is_one_of_v_is_refused(stage, run, experiment, t
     split["test"][0] = split["V"][0]
     path, target = tmp_path / "split.json", experiment.domains["target"]
     write_json(path, split)
+    metrics, ensemble = tmp_path / "metrics.json", tmp_path / "ensemble.json"
+    write_json(ensemble, {"R": 1, "members": ["a"], "models": {"a": f"{run}/model.safetensors"}})
     shared = {"target": target, "split": path, "device": "cpu", "log": quiet}
+    own = {"run": run, "test": target, "labels_per_class": 2, "output": metrics}
+    stages = {
+        "train": lambda: train(
+            settings_of("pooled"),
+            replace(experiment.job(tmp_path / "store"), split=path),
+            tmp_path / "again",
+            quiet,
+        ),
+        "evaluate": lambda: evaluate_run(**own, **shared),
+        "pseudo_label": lambda: pseudo_label(
+            ensemble=ensemble, threshold=0.5, output=tmp_path, **shared
+        ),
+    }
     with pytest.raises(ValueError, match=rf"{path}: draw 0: V and test share"):
-        if stage == "train":
-            job = replace(experiment.job(tmp_path / "store"), split=path)
-            train(settings_of("pooled"), job, tmp_path / "again", quiet)
-        elif stage == "evaluate":
-            metrics = tmp_path / "metrics.json"
-            evaluate_run(run=run, test=target, labels_per_class=2, output=metrics, **shared)
-        else:
-            chosen = {"R": 1, "members": ["a"], "models": {"a": str(run / "model.safetensors")}}
-            write_json(tmp_path / "ensemble.json", chosen)
-            pseudo_label(
-                ensemble=tmp_path / "ensemble.json", threshold=0.5, output=tmp_path, **shared
-            )
-    assert not (tmp_path / "metrics.json").exists()
+        stages[stage]()
+    assert not metrics.exists()
 
 
 def test_who_starts_at_chance_and_stays_there_says_so_in_the_table(
