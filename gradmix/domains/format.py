@@ -280,7 +280,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
     info = read_json(path)
     known = info if isinstance(info, dict) else {}
     if missing := [key for key in _INFO_KEYS if key not in known]:
-        raise ValueError(f"{path}: lacks {', '.join(missing)}")
+        raise ValueError(f"{path}: lacks {', '.join(missing)}. Prepare the domain again.")
     return known
 
 
