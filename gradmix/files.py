@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from torch import Tensor
 
 # Every temporary name holds this, so that left-overs of a killed process can be told from results.
 TEMPORARY_MARK = ".unfinished-"
@@ -157,6 +158,41 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     """Hash a file's bytes by SHA-256, as hex; reads in blocks, so that its size does not matter."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: str | os.PathLike[str], expected: str | None, record: str) -> None:
+    """Compare a file with what was written down of it.
+
+    Args:
+        path: of the file.
+        expected: its SHA-256.
+        record: what says so, for the message.
+
+    Raises:
+        ValueError: if the file is another one.
+    """
+    if sha256_of(path) != expected:
+        raise ValueError(
+            f"{path}: not the content that {record} was written for (SHA-256 differs); "
+            "delete it and start again, and it is made anew"
+        )
+
+
+def sha256_of_json(content: Any) -> str:
+    """Hash what `write_json` writes, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sha256_of_tensors(tensors: Mapping[str, Tensor], text: str = "") -> str:
+    """Hash names, types, shapes and bytes of contiguous tensors, and a text that belongs to them."""
+    import torch
+
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradmix.domains.format import open_domain
-from gradmix.files import read_json, write_json
+from gradmix.files import write_json
 from gradmix.seeds import derive_seed
+from gradmix.split_files import read_split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -176,8 +177,9 @@ def write_enlarged(
     """`enlarge`, from the target domain's folder and the files of one draw to JSON."""
     import pandas as pd
 
-    drawn = read_json(split)
-    labels = open_domain(target).labels[drawn["V"]].tolist()
+    domain = open_domain(target)
+    drawn = read_split(split, domain)
+    labels = domain.labels[drawn["V"]].tolist()
     enlarged = enlarge(drawn, labels, pd.read_parquet(predictions), to=to, seed=seed)
     for note in enlarged["notes"]:
         log(f"note: {note}")

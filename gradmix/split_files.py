@@ -1,12 +1,12 @@
-"""The splits of several draws, from domains on disk to JSON."""
+"""The splits of several draws, from domains on disk to JSON and back."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.format import open_domain
-from gradmix.files import write_json
-from gradmix.splits import check_split, make_split
+from gradmix.domains.format import Domain, open_domain
+from gradmix.files import read_json, write_json
+from gradmix.splits import Split, check_split, make_split
 
 
 def write_splits(
@@ -48,3 +48,33 @@ def write_splits(
         check_split(split, target, test, sources)
         log(f"draw {draw}: " + ", ".join(f"{k}: {n}" for k, n in split["counts"].items()))
         write_json(output, split)
+
+
+def read_split(
+    path: str | Path,
+    target: Domain,
+    test: Domain | None = None,
+    sources: Mapping[str, Domain] | None = None,
+) -> Split:
+    """Read a split, and prove that it is the target's and does not leak (see `check_split`).
+
+    Args:
+        path: of the split.
+        target: the target domain.
+        test: the domain of the test rows, which may be the target; ``None`` where it may not be opened.
+        sources: source domains by name.
+
+    Raises:
+        ValueError: names the file, and what is wrong with it.
+    """
+    split: Split = read_json(path)
+    own_test = None if test is None or test.name == target.name else test
+    try:
+        check_split(split, target, own_test, sources)
+        if test is not None and test.name != split["test_domain"]:
+            raise ValueError(
+                f"its test images are of domain {split['test_domain']}, and not of {test.name}"
+            )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return split

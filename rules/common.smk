@@ -58,7 +58,6 @@ DOMAIN_FILES = ("images.npy", "index.parquet", "domain.json")
 FORMATS = ("svg", "png", "pdf")
 DOMAIN = f"{OUT}/domains/{{domain}}"
 WEIGHTS = f"{OUT}/weights/{{network}}.safetensors"
-GRID = f"{OUT}/grid/{{labels_per_class}}/{{draw}}"
 FIGURE = f"{OUT}/figures"
 REPORT = f"{OUT}/report.html"
 # Only training spreads over several.

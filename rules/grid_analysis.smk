@@ -3,11 +3,11 @@
 
 rule evaluate_grid:
     input:
-        unpack(grid_of_draw),
+        unpack(planned(GRID_METRICS, grid_of_draw)),
         target=domain_files(experiment.target.domain),
         test=domain_files(experiment.test_domain()),
     output:
-        f"{GRID}/metrics.parquet",
+        GRID_METRICS.manifest,
     log:
         log_of("evaluate_grid", "{labels_per_class}", "{draw}"),
     benchmark:
@@ -20,7 +20,7 @@ rule evaluate_grid:
         runtime=minutes,
         gpu=ONE_GPU,
     params:
-        files=files_of_draw,
+        files=files_of_draw(GRID_METRICS),
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/evaluate_grid.py"
@@ -28,7 +28,7 @@ rule evaluate_grid:
 
 rule table2:
     input:
-        lambda wildcards: per_draw(f"{GRID}/metrics.parquet", wildcards.labels_per_class),
+        lambda wildcards: per_draw(GRID_METRICS, wildcards.labels_per_class),
     output:
         tables_of("table2-k{labels_per_class}"),
     log:
@@ -50,10 +50,10 @@ rule table2:
 
 rule pseudo_label_sweep:
     input:
-        unpack(grid_of_draw),
+        unpack(planned(SWEEP, grid_of_draw)),
         target=domain_files(experiment.target.domain),
     output:
-        f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet",
+        SWEEP.manifest,
     log:
         log_of("pseudo_label_sweep", "{labels_per_class}", "{draw}"),
     benchmark:
@@ -68,7 +68,7 @@ rule pseudo_label_sweep:
     params:
         models=experiment.pseudo_labels.sweep.models,
         thresholds=experiment.pseudo_labels.sweep.thresholds,
-        files=files_of_draw,
+        files=files_of_draw(SWEEP),
         code=lambda wildcards: fingerprint("gradmix.training.grid_analysis", network_module()),
     script:
         "../workflow_scripts/pseudo_label_sweep.py"

@@ -64,14 +64,19 @@ def grid_of_draw(wildcards):
     return {"models": grid_of(k, draws), "split": splits_of(k, draws)}
 
 
-def files_of_draw(wildcards):
-    """A parameter: their files."""
-    names = dict(wildcards.items())
-    members = {
-        member: MEMBER.file.format_map(names | {"member": member})
-        for member in experiment.grid_members()
-    }
-    return {"split": SPLIT.file.format_map(names), "members": members}
+def files_of_draw(stage):
+    """A parameter: their files, and the one that the stage makes of them."""
+
+    def files(wildcards):
+        names = dict(wildcards.items())
+        members = {
+            member: MEMBER.file.format_map(names | {"member": member})
+            for member in experiment.grid_members()
+        }
+        output, split = (what.file.format_map(names) for what in (stage, SPLIT))
+        return {"output": output, "split": split, "members": members}
+
+    return files
 
 
 # ---- the methods

@@ -30,6 +30,8 @@ ENLARGED = made(
     f"enlarge/{K}/{{pack}}{{labelling}}", f"splits/{K}/{{draw}}{{labelling}}.enlarged.json"
 )
 RUN = made(f"train/{K}/{{pack}}/{{method}}", f"runs/{K}/{{draw}}/{{method}}")
+GRID_METRICS = made(f"evaluate_grid/{K}/{{draw}}", f"grid/{K}/{{draw}}/metrics.parquet")
+SWEEP = made(f"pseudo_label_sweep/{K}/{{draw}}", f"sweep/{K}/{{draw}}.parquet")
 METRICS = made(f"evaluate/{K}/{{pack}}/{{methods}}", f"runs/{K}/{{draw}}/{{method}}/metrics.json")
 
 

@@ -118,7 +118,7 @@ def all_figures():
 
 
 # Where the files lie that a declaration names by what they hold: manifests, but for those of PLAIN.
-PLAIN = ("domains", "grid", "sweeps")
+PLAIN = ("domains",)
 FIGURE_FILES = {
     "metrics": lambda methods, ks: metric_files(ks, methods),
     "runs": lambda methods, ks: record_files(methods, ks),
@@ -126,10 +126,8 @@ FIGURE_FILES = {
     "splits": lambda methods, ks: per_draw(SPLIT, ks)[:1],
     "predictions": lambda methods, ks: per_draw(PREDICTIONS, ks)[:1],
     "quality": lambda methods, ks: per_draw(QUALITY, ks),
-    "grid": lambda methods, ks: per_draw(f"{GRID}/metrics.parquet", ks),
-    "sweeps": lambda methods, ks: per_draw(
-        f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet", ks
-    ),
+    "grid": lambda methods, ks: per_draw(GRID_METRICS, ks),
+    "sweeps": lambda methods, ks: per_draw(SWEEP, ks),
 }
 
 
@@ -175,7 +173,7 @@ def report_figures():
 
 def reported_configuration():
     """The configuration without what belongs to the machine, which changes no result."""
-    machine = {"output_dir", "data_dir", "device", "resources"}
+    machine = {"output_dir", "data_dir", "device", "verify", "resources"}
     values = {key: value for key, value in experiment.resolved().items() if key not in machine}
     del values["grid"]["runs_per_job"]
     return values

@@ -43,6 +43,16 @@ def test_another_file_of_the_same_size_is_named_and_a_time_stamp_alone_is_not(ma
     assert fault(made) == f"{tmp_path}/runs/a/model has other content"
 
 
+def test_contents_are_read_where_that_is_asked_for(made, tmp_path):
+    model = tmp_path / "runs" / "a" / "model"
+    times = model.stat()
+    model.write_text("WEIGHTS")
+    os.utime(model, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert fault(made) is None
+    assert fault(made, content=True) == f"{model} has other content"
+    assert fault(made, content=True, without="model") is None
+
+
 def test_its_files_are_listed_in_order_and_by_name(made, tmp_path):
     (tmp_path / "notes").write_text("")
     other = tmp_path / "packs" / "notes.json"

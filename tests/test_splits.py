@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from split_domains import index_of, make_domain
 
 from gradmix.domains.format import open_domain, write_domain
+from gradmix.files import write_json
+from gradmix.split_files import read_split
 from gradmix.splits import check_split, labels_for_training, make_split
 
 FILES = {"digits.npz": "aa"}
@@ -234,6 +236,34 @@ def test_check_split_looks_into_a_separate_test_domain_and_into_sources(target):
     test.index.loc[0, "content"] = f"target-{split['U'][0]}"
     with pytest.raises(ValueError, match="U and test share"):
         check_split(split, target, test)
+
+
+@pytest.mark.parametrize("name", ["V", "H", "U"])
+def test_a_file_whose_test_row_is_in_another_set_is_refused_by_name(name, target, tmp_path):
+    split = split_of(target)
+    split["test"][0] = split[name][0]
+    path = tmp_path / "split.json"
+    write_json(path, split)
+    for test in (None, target):  # as training opens it, and evaluation
+        with pytest.raises(
+            ValueError, match=rf"{path}: draw 0: {name} and test share content target-"
+        ):
+            read_split(path, target, test)
+
+
+def test_a_file_is_held_against_the_test_domain_where_that_may_be_opened(target, tmp_path):
+    """The test domain's image that V holds too; and another test domain than the split's."""
+    content = [f"test-{row}" for row in range(10)]
+    path = tmp_path / "split.json"
+    split = split_of(target, make_domain("test", np.arange(10) % 5, content))
+    write_json(path, split)
+    content[3] = f"target-{split['V'][0]}"
+    leaking = make_domain("test", np.arange(10) % 5, content)
+    assert read_split(path, target) == split
+    with pytest.raises(ValueError, match=rf"{path}: draw 0: V and test share content target-"):
+        read_split(path, target, leaking)
+    with pytest.raises(ValueError, match=rf"{path}: its test images are of domain test, and not"):
+        read_split(path, target, target)
 
 
 def test_check_split_refuses_another_domain(target):

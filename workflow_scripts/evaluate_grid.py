@@ -5,6 +5,7 @@ from pathlib import Path
 from gradmix_stage import device, folder, stage
 
 with stage(snakemake) as log:
+    from gradmix.manifest import write_manifest
     from gradmix.training.grid_analysis import evaluate_members
 
     files = snakemake.params.files
@@ -13,8 +14,9 @@ with stage(snakemake) as log:
         target=folder(snakemake.input.target),
         test=folder(snakemake.input.test),
         split=Path(files["split"]),
-        output=Path(snakemake.output[0]),
+        output=Path(files["output"]),
         device=device(snakemake, log),
         threads=snakemake.threads,
         log=log,
     )
+    write_manifest(snakemake.output[0], [files["output"]])

@@ -40,6 +40,7 @@ def stage(snakemake: Any) -> Iterator[Log]:
         )
         start = time.perf_counter()
         try:
+            check_inputs(snakemake)
             yield log
         except Exception as error:
             what = (
@@ -56,6 +57,29 @@ def stage(snakemake: Any) -> Iterator[Log]:
             raise
         log(f"done in {time.perf_counter() - start:.1f} s")
     kept.unlink(missing_ok=True)
+
+
+def check_inputs(snakemake: Any) -> None:
+    """Compare what a job reads with the hashes that were written down: a manifest's files, and domains.
+
+    Networks are compared where they are loaded, and images without ``verify: full`` by size and time stamp only.
+
+    Raises:
+        ValueError: names the file that is another one.
+    """
+    from gradmix.manifest import fault
+
+    full = snakemake.config.get("verify") == "full"
+    for file in map(Path, dict.fromkeys(snakemake.input)):
+        why = None
+        if file.name == "domain.json":
+            from gradmix.domains.format import open_domain
+
+            open_domain(file.parent, check_content=full)
+        elif file.suffix == ".json" and "packs" in file.parts:
+            why = fault(file, content=True, without=".safetensors")
+        if why:
+            raise ValueError(f"{why}; delete it and start again, and it is made anew")
 
 
 def _attempt(path: Path) -> Path:

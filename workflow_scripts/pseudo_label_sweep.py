@@ -5,6 +5,7 @@ from pathlib import Path
 from gradmix_stage import device, folder, stage
 
 with stage(snakemake) as log:
+    from gradmix.manifest import write_manifest
     from gradmix.training.grid_analysis import sweep_labels
 
     files = snakemake.params.files
@@ -14,8 +15,9 @@ with stage(snakemake) as log:
         split=Path(files["split"]),
         models=snakemake.params.models,
         thresholds=snakemake.params.thresholds,
-        output=Path(snakemake.output[0]),
+        output=Path(files["output"]),
         device=device(snakemake, log),
         threads=snakemake.threads,
         log=log,
     )
+    write_manifest(snakemake.output[0], [files["output"]])

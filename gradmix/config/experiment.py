@@ -59,6 +59,7 @@ class Config(Section):
     data_dir: Folder = "data"
     seed: Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    verify: Literal["quick", "full"] = "quick"
     paper_numbers: Literal["digits", "actions"] | None = None
     image: Image = Image()
     label_spaces: Annotated[dict[Name, LabelSpace], Field(min_length=1)]

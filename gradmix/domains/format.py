@@ -4,14 +4,16 @@ images.npy     (N,H,W,C) uint8, C = 1 or 3, opened memory-mapped
 index.parquet  a row per image: label int64; class_name, group, clip, original, content: strings,
                "" = none; of perturbed domains also image_changed (0 or 1) and true_label: int64.
                content is that of the image before it was changed
-domain.json    name, origin, label space, classes, counts and hashes; marks a whole domain
+domain.json    name, origin, label space, classes, counts and hashes, its own among them; marks a whole
+               domain, and images.npy is given its time stamp: where they differ, the images are hashed again
 """
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +24,12 @@ import numpy as np
 from gradmix.domains.content import content_hashes
 from gradmix.files import (
     atomic_path,
+    check_sha256,
     read_columns,
     read_json,
     remove_unfinished,
     sha256_of,
+    sha256_of_json,
     write_columns,
     write_json,
 )
@@ -38,7 +42,8 @@ INDEX = "index.parquet"
 INFO = "domain.json"
 COLUMNS = ("label", "class_name", "group", "clip", "original", "content")
 PERTURBED_COLUMNS = ("image_changed", "true_label")
-_INFO_KEYS = ("name", "origin", "label_space", "classes", "count", "shape", "sha256")
+_HASHES = ("sha256", "index_sha256", "record_sha256")
+_INFO_KEYS = ("name", "origin", "label_space", "classes", "count", "shape", *_HASHES)
 _CHUNK = 1024
 
 # (n,H,W,C) uint8, maybe with the n content hashes that stand for them.
@@ -170,15 +175,20 @@ def stream_domain(
     # Labels are in the index alone; with its hash here, this file stands for the whole domain.
     computed["index_sha256"] = sha256_of(folder / INDEX)
     computed["per_class"] = dict(zip(classes, counts.tolist(), strict=True))
-    write_json(folder / INFO, dict(info) | computed)
+    record = dict(info) | computed
+    write_json(folder / INFO, record | {"record_sha256": _record_sha256(record)})
+    _stamp(folder)
 
 
 def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
     """Open a domain, its images memory-mapped, after checking that its three files agree.
 
+    The SHA-256 of domain.json and index.parquet is always compared; that of images.npy, of which the whole file
+    is read, where its time stamp is not that of domain.json: something wrote into it, or it was copied.
+
     Args:
         folder: the folder of the domain.
-        check_content: also compare the SHA-256 of images.npy (reads the whole file).
+        check_content: compare that of images.npy in any case.
 
     Raises:
         ValueError: names the file that is missing, half-written, truncated, corrupt or of another
@@ -188,11 +198,32 @@ def open_domain(folder: str | Path, *, check_content: bool = False) -> Domain:
     info = _read_info(folder)
     images = _open_images(folder / IMAGES, [info["count"], *info["shape"]])
     labels = _read_labels(folder / INDEX, info)
-    if check_content and sha256_of(folder / IMAGES) != info["sha256"]:
+    if _record_sha256(info) != info["record_sha256"]:
         raise ValueError(
-            f"{folder / IMAGES}: not the content that {INFO} was written for (SHA-256 differs)"
+            f"{folder / INFO}: was changed after it was written (SHA-256 differs); "
+            "delete it and start again, and the domain is prepared anew"
         )
+    check_sha256(folder / INDEX, info["index_sha256"], INFO)
+    same_time = _mtime(folder / IMAGES) == _mtime(folder / INFO)
+    if check_content or not same_time:
+        check_sha256(folder / IMAGES, info["sha256"], INFO)
+    if not same_time:
+        with suppress(OSError):  # in somebody else's folder they are hashed every time
+            _stamp(folder)
     return Domain(folder, images, labels, info)
+
+
+def _record_sha256(info: Mapping[str, Any]) -> str:
+    return sha256_of_json({key: info[key] for key in info if key != "record_sha256"})
+
+
+def _mtime(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def _stamp(folder: Path) -> None:
+    """Give images.npy the time stamp of domain.json."""
+    os.utime(folder / IMAGES, ns=(_mtime(folder / INFO),) * 2)
 
 
 def _check_index(index: pd.DataFrame, info: Mapping[str, Any]) -> None:
@@ -249,7 +280,7 @@ def _read_info(folder: Path) -> dict[str, Any]:
     info = read_json(path)
     known = info if isinstance(info, dict) else {}
     if missing := [key for key in _INFO_KEYS if key not in known]:
-        raise ValueError(f"{path}: lacks {', '.join(missing)}")
+        raise ValueError(f"{path}: lacks {', '.join(missing)}. Prepare the domain again.")
     return known
 
 

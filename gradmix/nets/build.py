@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from gradmix.nets.weights import read_weights
 from gradmix.seeds import derive_seed
 
 
@@ -68,7 +68,7 @@ def load_pretrained(network: nn.Module, settings: Mapping[str, Any], weights: Pa
         return
     if weights is None:
         raise ValueError(f"network.weights: {settings['weights']}, but no file of weights is given")
-    network.load_backbone(load_file(weights), str(weights))  # type: ignore[operator]
+    network.load_backbone(read_weights(weights), str(weights))  # type: ignore[operator]
 
 
 def start_from(network: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:

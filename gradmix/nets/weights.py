@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradmix.domains.local import download, find_local, looked_for
-from gradmix.files import atomic_path, sha256_of
+from gradmix.files import atomic_path, sha256_of, sha256_of_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,9 +59,31 @@ def write_weights(
     digest = sha256_of(path)
     with atomic_path(output) as temporary:
         contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
-        save_file(contiguous, temporary, metadata={"source": path.name, "sha256": digest})
+        own = sha256_of_tensors(contiguous)
+        metadata = {"source": path.name, "sha256": digest, "tensors_sha256": own}
+        save_file(contiguous, temporary, metadata=metadata)
     count = sum(tensor.numel() for tensor in state.values())
     log(f"{path} (SHA-256 {digest}): {len(state)} tensors of {count:,} numbers")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read what `write_weights` wrote; before 0.2 it wrote no hash of the tensors, and then they are taken as they are.
+
+    Raises:
+        ValueError: if the file is damaged or was changed.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged ({error}); delete it and start again") from error
+    digest = sha256_of_tensors(state)
+    if metadata.get("tensors_sha256", digest) != digest:
+        raise ValueError(f"{path}: damaged (SHA-256 differs); delete it and start again")
+    return state
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradmix.files import check_sha256
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -183,6 +185,8 @@ def read_curves(run: Mapping[str, Any], columns: Sequence[str] = ()) -> pd.DataF
     `columns` must be there (besides `step`). Raises `ValueError` naming the file if not, or if it cannot be read.
     """
     file = Path(run["folder"]) / "curves.parquet"
+    if "files" in run:
+        check_sha256(file, run["files"][file.name], "run.json")
     frame = read_parquet(file)
     _require(dict.fromkeys(frame.columns), ["step", *columns], file)
     return frame.sort_values("step", ignore_index=True)

@@ -13,6 +13,7 @@ from gradmix.domains.format import open_domain
 from gradmix.evaluation import evaluate
 from gradmix.files import read_json, write_parquet
 from gradmix.pseudo_labels import label_unlabelled
+from gradmix.split_files import read_split
 from gradmix.training.device import device_for_run
 from gradmix.training.predict import load_network, predict_unlabelled
 from gradmix.training.progress import Log
@@ -43,8 +44,8 @@ def evaluate_members(
         threads: CPU threads.
         log: gets one line per member.
     """
-    images, rows = open_domain(test), read_json(split)["test"]
-    domain = open_domain(target).name
+    images, opened = open_domain(test), open_domain(target)
+    rows, domain = read_split(split, opened, images)["test"], opened.name
     evaluated = []
     with device_for_run(device, threads) as where:
         for member, folder in members.items():
@@ -99,7 +100,7 @@ def sweep_labels(
         log: gets one line per model.
     """
     domain = open_domain(target)
-    rows = np.asarray(read_json(split)["U"], dtype=np.int64)
+    rows = np.asarray(read_split(split, domain)["U"], dtype=np.int64)
     ranked = rank({member: read_json(path) for member, path in records.items()})
     best = {name: records[name].parent / "model.safetensors" for name in ranked[: max(models)]}
     with device_for_run(device, threads) as where:

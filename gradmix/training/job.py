@@ -11,7 +11,8 @@ import torch
 from gradmix.domains.format import Domain, open_domain
 from gradmix.files import read_columns, read_json, sha256_of
 from gradmix.seeds import derive_seed
-from gradmix.splits import check_split, labels_for_training
+from gradmix.split_files import read_split
+from gradmix.splits import labels_for_training
 from gradmix.training.data import RunInputs
 from gradmix.training.images import Located
 from gradmix.training.settings import Pace, RunSettings
@@ -165,8 +166,7 @@ def open_inputs(run: Run, located: Located | None = None) -> RunInputs:
     opened = {name: open_domain(folder) for name, folder in job.domains.items()}
     sources = {name: opened[name] for name in run.settings.sources}
     target = opened[run.settings.target]
-    split = read_json(job.split)
-    check_split(split, target, sources=sources)
+    split = read_split(job.split, target, sources=sources)
     enlarged = read_json(job.enlarged) if job.enlarged else None
     soft = _soft_labels(job.predictions, target) if job.predictions else None
     labels = labels_for_training(split, target)

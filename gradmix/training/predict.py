@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from gradmix.domains.format import Domain, open_domain
@@ -14,7 +13,9 @@ from gradmix.evaluation import evaluate, predict_logits, reestimate_statistics
 from gradmix.files import read_json, write_json, write_parquet
 from gradmix.nets.build import build_network
 from gradmix.pseudo_labels import label_unlabelled
+from gradmix.split_files import read_split
 from gradmix.training.device import device_for_run
+from gradmix.training.model_file import load_model
 from gradmix.training.progress import Log
 
 
@@ -43,7 +44,7 @@ def pseudo_label(
     """
     chosen = read_json(ensemble)
     domain = open_domain(target)
-    rows = np.asarray(read_json(split)["U"], dtype=np.int64)
+    rows = np.asarray(read_split(split, domain)["U"], dtype=np.int64)
     models = {member: Path(chosen["models"][member]) for member in chosen["members"]}
     with device_for_run(device, threads) as where:
         probabilities_MNC = predict_unlabelled(models, domain, rows, where, log)
@@ -111,8 +112,9 @@ def evaluate_run(
         threads: CPU threads.
         log: gets one line per event.
     """
-    record, parts = read_json(run / "run.json"), read_json(split)
+    record = read_json(run / "run.json")
     domain, test_domain = open_domain(target), open_domain(test)
+    parts = read_split(split, domain, test_domain)
     with device_for_run(device, threads) as where:
         network = load_network(run / "model.safetensors", where)
         plain = _test(network, test_domain, parts["test"], domain.name, where)
@@ -152,7 +154,7 @@ def load_network(model: Path, device: torch.device) -> nn.Module:
         record["domains"],
         seed=record["seeds"]["init"],
     )
-    network.load_state_dict(load_file(model))
+    network.load_state_dict(load_model(model))
     return network.to(device).to(memory_format=torch.channels_last)
 
 

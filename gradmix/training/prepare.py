@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 
 from gradmix.methods.make_mixer import make_mixer
@@ -16,6 +15,7 @@ from gradmix.terms.term import Term
 from gradmix.training.curves import Curves
 from gradmix.training.data import ImageSet, LoadedStream, RunInputs, hyper_validation, load_streams
 from gradmix.training.job import Run
+from gradmix.training.model_file import load_model
 from gradmix.training.ranks import ALONE, Ranks
 from gradmix.training.settings import Schedule
 from gradmix.training.state import Outcome, RunState, random_states
@@ -92,7 +92,7 @@ def prepare(
         load_pretrained(network, settings.network, job.weights)
     network = network.to(device).to(memory_format=torch.channels_last)
     if job.initial is not None:
-        start_from(network, load_file(job.initial, device=str(device)), str(job.initial))
+        start_from(network, load_model(job.initial, device), str(job.initial))
 
     seed = run.seeds["batches"]
     streams, notes = load_streams(

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from gradmix import __version__
-from gradmix.files import atomic_path, write_columns, write_json
+from gradmix.files import sha256_of, write_columns, write_json
 from gradmix.training.device import hardware
+from gradmix.training.model_file import write_model
 from gradmix.training.prepare import Prepared, logged_layers, source_names
 from gradmix.training.state import Outcome
+from gradmix.training.store import RECORD
 
 
 def record_of(
@@ -31,6 +32,7 @@ def record_of(
     """
     job, settings, state = ready.run.job, ready.run.settings, ready.state
     steps = int(outcome.rows[-1]["step"])  # with the fine-tuning of H2, where there is one
+    classes = len(ready.inputs.target.classes)
     return {
         "method": settings.name,
         "recipe": settings.recipe,
@@ -57,22 +59,42 @@ def record_of(
         "label_spaces": dict(ready.label_spaces),
         "domains": list(ready.domains),
         "sets": {**{s.name: len(s.set) for s in state.streams}, "H": len(state.validation)},
-        "notes": list(ready.notes),
+        "notes": [*ready.notes, *untrained(outcome, len(state.validation), classes)],
     }
 
 
+def untrained(outcome: Outcome, images: int, classes: int) -> list[str]:
+    """A note where step 0 was chosen, and it is at chance on H: not two binomial standard errors above 1/C.
+
+    Args:
+        outcome: of the training.
+        images: of H.
+        classes: C.
+    """
+    chance = 1 / classes
+    above = outcome.accuracy - chance
+    if outcome.step > 0 or above > 2 * math.sqrt(chance * (1 - chance) / images):
+        return []
+    return [
+        f"untrained: no step did better on H than the network it began with, which is at chance "
+        f"({100 * outcome.accuracy:.1f} % of {images} images of {classes} classes)"
+    ]
+
+
 def write_record(ready: Prepared, outcome: Outcome, record: Mapping[str, Any]) -> None:
-    """Write a run's three files: model.safetensors, curves.parquet and, last, run.json."""
-    output = ready.run.output
-    output.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.cpu().contiguous() for name, tensor in outcome.state.items()}
-    with atomic_path(output / "model.safetensors") as temporary:
-        save_file(state, temporary)
+    """Write a run's three files: model.safetensors, curves.parquet and, last, run.json, with the others' SHA-256.
+
+    Raises:
+        ValueError: if the network holds NaN or infinity.
+    """
+    model, curves, description = (ready.run.output / name for name in RECORD)
+    write_model(model, outcome.state)
     names = dict.fromkeys(name for row in outcome.rows for name in row)
     # Before the first step there is no loss, and where V fine-tunes no weight.
     columns = {name: [row.get(name, math.nan) for row in outcome.rows] for name in names}
-    write_columns(output / "curves.parquet", columns)
-    write_json(output / "run.json", record)
+    write_columns(curves, columns)
+    files = {path.name: sha256_of(path) for path in (model, curves)}
+    write_json(description, {**record, "files": files})
 
 
 def versions() -> dict[str, str]:

@@ -127,7 +127,8 @@ class _Driver:
         stores = []
         for run in runs:
             identity = run.identity(self._files.hashes(run.job), self._device)
-            stores.append(RunStore(run.job.store, identity, writes=self._ranks.first))
+            store = RunStore(run.job.store, identity, writes=self._ranks.first, log=self._log)
+            stores.append(store)
         # In one order everywhere, so that two processes with the same runs do not wait for each other in a ring.
         pairs = sorted(zip(runs, stores, strict=True), key=lambda pair: pair[1].key)
         for run, store in pairs if self._ranks.first else []:
@@ -152,8 +153,10 @@ class _Driver:
         execution = if_several("ranks", self._ranks.count)
         execution |= if_several("models_at_once", models)
         record = record_of(ready, outcome, self._files.hashes(ready.run.job), execution)
+        who = f"{ready.run.name}: " if models > 1 else ""
+        for note in record["notes"][len(ready.notes) :]:
+            self._log(f"note: {who}{note}")
         if record["chosen_in_last_tenth"]:
-            who = f"{ready.run.name}: " if models > 1 else ""
             self._log(
                 f"{who}the chosen step {outcome.step} lies in the last tenth: more steps may do better"
             )
@@ -162,8 +165,8 @@ class _Driver:
                 ready.store.check_owner()
                 write_record(ready, outcome, record)
                 ready.store.finish(ready.run.output)
-            except RunInUseError as error:
-                self.errors.append(RunInUseError(f"{ready.run.name}: {error}"))
+            except ValueError as error:
+                self.errors.append(type(error)(f"{ready.run.name}: {error}"))
 
 
 def _step(states: Sequence[RunState]) -> Step:

@@ -8,7 +8,6 @@ into anything but the run that it belongs to. One process at a time owns a folde
 import copy
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gradmix.files import atomic_path, write_json
+from gradmix.files import atomic_path, sha256_of_tensors, write_json
+from gradmix.manifest import fault, write_manifest
 from gradmix.training.lock import WAIT_SECONDS, RunLock, run_lock
 
 CHECKPOINT = "checkpoint.safetensors"
+DONE = "done.json"
 RECORD = ("model.safetensors", "curves.parquet", "run.json")
 
 
@@ -33,15 +34,24 @@ class RunStore:
         root: the experiment's store.
         identity: all that the result depends on, as JSON values.
         writes: whether `save` and `finish` do anything; of several ranks the first writes for all.
+        log: gets a line where something here is damaged.
     """
 
-    def __init__(self, root: Path, identity: Mapping[str, Any], *, writes: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        identity: Mapping[str, Any],
+        *,
+        writes: bool = True,
+        log: Callable[[str], None] = print,
+    ) -> None:
         text = json.dumps(identity, sort_keys=True)
         self.key = hashlib.sha256(text.encode()).hexdigest()[:32]
         self.folder = root / self.key
         self._identity = dict(identity)
         self._checkpoint = CHECKPOINT
         self._writes = writes
+        self._log = log
         self._lock: RunLock | None = None
 
     def part(self, name: str) -> "RunStore":
@@ -88,21 +98,22 @@ class RunStore:
         self.check_owner()
         if not (self.folder / "identity.json").exists():
             write_json(self.folder / "identity.json", self._identity)
-        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
         metadata = {
             "key": self.key,
             "identity": json.dumps(self._identity),
             "state": json.dumps(state),
         }
+        metadata["sha256"] = _sha256(contiguous, metadata)
         with atomic_path(self.folder / self._checkpoint) as temporary:
             save_file(contiguous, temporary, metadata=metadata)
             self.check_owner()
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The last checkpoint, or ``None``.
+        """The last checkpoint; ``None`` where there is none, or a damaged one, of which nothing can be used.
 
         Raises:
-            ValueError: if the file is damaged or was put there from another run; the message says in what they differ.
+            ValueError: if the file was put there from another run; the message says in what they differ.
         """
         path = self.folder / self._checkpoint
         if not path.exists():
@@ -111,20 +122,21 @@ class RunStore:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if metadata.get("key") == self.key:
+            if metadata["sha256"] != _sha256(tensors, metadata):
+                raise ValueError("SHA-256 differs")
+            if metadata["key"] == self.key:
                 return tensors, json.loads(metadata["state"])
         except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise ValueError(f"{path}: not a readable checkpoint ({error}); delete it") from error
+            # What comes out is the same, only later; an error would have a person delete a file first.
+            self._log(f"{path}: damaged ({error}); the training begins anew")
+            return None
         raise ValueError(
             f"{path}: belongs to another run ({self._difference(metadata)}); delete it"
         )
 
     def _difference(self, metadata: Mapping[str, str]) -> str:
-        try:
-            other = json.loads(metadata["identity"])
-        except (KeyError, ValueError):
-            return f"key {metadata.get('key')}, expected {self.key}"
-        there, here = dict(_leaves(other)), dict(_leaves(self._identity))
+        there = dict(_leaves(json.loads(metadata["identity"])))
+        here = dict(_leaves(self._identity))
         named = [
             f"{name}: {there.get(name, 'none')} there, {here.get(name, 'none')} here"
             for name in dict.fromkeys([*there, *here])
@@ -133,16 +145,19 @@ class RunStore:
         return "; ".join(named)
 
     def restore(self, output: Path) -> bool:
-        """Put the finished record into ``output`` if there is one; the run need not be repeated then."""
-        done = self.folder / "done"
-        if not all((done / name).exists() for name in RECORD):
+        """Put the finished record into ``output`` if there is a whole one; the run need not be repeated then."""
+        manifest = self.folder / DONE
+        if not manifest.exists():
+            return False
+        if why := fault(manifest, content=True):
+            self._log(f"{why}: the record that was kept is not used")
             return False
         for name in RECORD:
-            _link(done / name, output / name)
+            _copy(self.folder / "done" / name, output / name)
         return True
 
     def finish(self, output: Path) -> None:
-        """Keep the finished record (as hard links, which cost no space) and drop the checkpoints.
+        """Keep a copy of the finished record and drop the checkpoints.
 
         Raises:
             RunInUseError: if another process has taken the run over.
@@ -150,8 +165,10 @@ class RunStore:
         if not self._writes:
             return
         self.check_owner()
-        for name in RECORD:
-            _link(output / name, self.folder / "done" / name)
+        kept = [self.folder / "done" / name for name in RECORD]
+        for file in kept:
+            _copy(output / file.name, file)
+        write_manifest(self.folder / DONE, kept)
         for path in self.folder.glob(f"*{CHECKPOINT}"):
             path.unlink(missing_ok=True)
 
@@ -165,11 +182,13 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         yield name, json.dumps(value)
 
 
-def _link(source: Path, destination: Path) -> None:
-    destination.parent.mkdir(parents=True, exist_ok=True)
+def _sha256(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Of all that a checkpoint holds."""
+    return sha256_of_tensors(
+        tensors, "".join(metadata[key] for key in ("key", "identity", "state"))
+    )
+
+
+def _copy(source: Path, destination: Path) -> None:
     with atomic_path(destination) as temporary:
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(source, temporary)
+        shutil.copyfile(source, temporary)

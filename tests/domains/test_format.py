@@ -1,6 +1,8 @@
 """The on-disk format: what is written is read back, and nothing half-written or damaged is taken for whole."""
 
+import contextlib
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -160,14 +162,57 @@ def test_damage_is_named(small, damage, message):
         open_domain(small[0])
 
 
-def test_changed_pixels_are_found_when_asked_for(small):
-    path = small[0] / "images.npy"
+def flip(path, place=-1):
     content = bytearray(path.read_bytes())
-    content[-1] ^= 1
+    content[place] ^= 1
     path.write_bytes(content)
+
+
+def test_changed_pixels_are_noticed_by_the_time_stamp_or_when_asked_for(small):
+    folder, message = small[0], r"images\.npy: not the content that domain\.json"
+    flip(folder / "images.npy")
+    with pytest.raises(ValueError, match=message):
+        open_domain(folder)
+    times = (folder / "domain.json").stat()
+    os.utime(folder / "images.npy", ns=(times.st_atime_ns, times.st_mtime_ns))
+    open_domain(folder)  # as when a disk loses a bit
+    with pytest.raises(ValueError, match=message):
+        open_domain(folder, check_content=True)
+
+
+def test_the_images_of_a_copy_are_read_once(small, tmp_path, monkeypatch):
+    from gradmix.domains import format as module
+
+    read, original = [], module.check_sha256
+
+    def check(path, *arguments):
+        read.append(path.name)
+        original(path, *arguments)
+
+    monkeypatch.setattr(module, "check_sha256", check)
     open_domain(small[0])
-    with pytest.raises(ValueError, match=r"images\.npy: not the content that domain\.json"):
-        open_domain(small[0], check_content=True)
+    assert read == ["index.parquet"]
+    folder = tmp_path / "copy"
+    shutil.copytree(small[0], folder, copy_function=shutil.copyfile)
+    os.utime(folder / "images.npy", (1, 1))
+    open_domain(folder)
+    open_domain(folder)
+    assert read[1:] == ["index.parquet", "images.npy", "index.parquet"]
+
+
+def test_no_flipped_bit_of_the_index_or_the_description_passes(small):
+    """In domain.json a flip may lie between the values, and changes none of them."""
+    folder = small[0]
+    before = open_domain(folder).info
+    for name, step in (("index.parquet", 37), ("domain.json", 1)):
+        path = folder / name
+        whole = path.read_bytes()
+        for place in range(0, len(whole), step):
+            flip(path, place)
+            with contextlib.suppress(ValueError):
+                assert open_domain(folder).info == before
+                assert name == "domain.json"
+            path.write_bytes(whole)
 
 
 IMAGES = np.zeros((4, 3, 3, 1), np.uint8)

@@ -55,7 +55,13 @@ def test_a_file_of_ones_own_becomes_a_backbone(kind, state, data_dir):
     assert all(torch.equal(tensor, state[name]) for name, tensor in written.items())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with safe_open(output, framework="pt") as file:
-        assert file.metadata() == {"source": path.name, "sha256": digest}
+        metadata = file.metadata()
+    assert (metadata["source"], metadata["sha256"]) == (path.name, digest)
+    content = bytearray(output.read_bytes())
+    content[-1] ^= 1
+    output.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{output}: damaged \(SHA-256 differs\); delete it"):
+        weights.read_weights(output)
     assert len(lines) == 1
     assert digest in lines[0]
     assert "100 tensors of 11,186,112 numbers" in lines[0]

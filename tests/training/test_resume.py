@@ -48,6 +48,27 @@ def test_every_method_resumes_bit_for_bit(method, experiments, sigterm_after, tm
     assert content(tmp_path / "run") == content(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.999])
+def test_a_flipped_bit_of_a_checkpoint_changes_no_result(
+    place, experiments, sigterm_after, tmp_path
+):
+    settings = settings_of("gradmix")
+    job = experiments("gradmix").job_of("gradmix", tmp_path / "store")
+    train(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole")
+    sigterm_after(2)
+    with pytest.raises(Terminated):
+        train(settings, job, tmp_path / "run")
+    sigterm_after(0)
+    (path,) = job.store.rglob(CHECKPOINT)
+    data = bytearray(path.read_bytes())
+    data[int(place * len(data))] ^= 1
+    path.write_bytes(data)
+    lines = []
+    train(settings, job, tmp_path / "run", lines.append)
+    assert any(line.startswith(f"{path}: damaged (") for line in lines)
+    assert content(tmp_path / "run") == content(tmp_path / "whole")
+
+
 def test_h2_keeps_both_parts(experiments, sigterm_after, tmp_path):
     settings = settings_of("gradmix", gradmix={"last_layer": "H2"})
     job = experiments("gradmix").job_of("gradmix", tmp_path / "store")

@@ -182,6 +182,7 @@ def miniature(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": "Miniature",
         "device": "cpu",
+        "verify": "full",
         "domains": {
             "rendered_5_9": config["domains"]["rendered_5_9"] | {"count": 60},
             "low_digits": low_digits,

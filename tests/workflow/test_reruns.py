@@ -265,6 +265,7 @@ def test_the_network(finished):
 def test_the_machine(finished):
     done = finished.would_run(
         device="auto",
+        verify="quick",
         resources={
             "threads": 2,
             "memory_mb": 5000,

@@ -1,6 +1,7 @@
 """The rules' scripts outside Snakemake, through a small stand-in for its object."""
 
 import json
+import os
 import runpy
 import warnings
 from pathlib import Path
@@ -79,7 +80,7 @@ def domain(script, tmp_path) -> Path:
     return folder
 
 
-def split(script, domain, tmp_path, **wildcards) -> Path:
+def split(script, domain, tmp_path, verify="quick", **wildcards) -> Path:
     output = tmp_path / "split.json"
     script(
         "split",
@@ -97,6 +98,7 @@ def split(script, domain, tmp_path, **wildcards) -> Path:
             },
         },
         wildcards={"labels_per_class": "3", "pack": "1"} | wildcards,
+        verify=verify,
     )
     return output
 
@@ -180,6 +182,41 @@ def test_pseudo_labels_without_a_network(script, domain, tmp_path):
     assert quality["precision"] == quality["soft_accuracy"] == 1.0
     assert quality["coverage"] == pytest.approx(0.5, abs=0.01)
     assert (quality["labels_per_class"], quality["draw"]) == (3, 1)
+
+
+def flip(path, place):
+    """One bit, with the time stamp left as it was: as when a disk loses it."""
+    times, content = path.stat(), bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_job_refuses_other_content_than_its_manifests_were_written_for(
+    script, domain, tmp_path, capsys
+):
+    path, output = split(script, domain, tmp_path), tmp_path / "ensemble.json"
+    job = {
+        "input": Files(split=str(tmp_path / "packs" / "split.json")),
+        "output": Files(str(tmp_path / "manifest.json")),
+        "params": {"models": 0, "members": [], "draws": [{"run": "", "ensemble": str(output)}]},
+    }
+    script("select_models", **job)
+    output.unlink()
+    flip(path, path.read_bytes().index(b"draw"))
+    with pytest.raises(SystemExit):
+        script("select_models", **job)
+    message = f"error in select_models: {path} has other content; delete it and start again"
+    assert message in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_images_are_compared_by_content_where_that_is_asked_for(script, domain, tmp_path, capsys):
+    flip(domain / "images.npy", -1)
+    split(script, domain, tmp_path)
+    with pytest.raises(SystemExit):
+        split(script, domain, tmp_path, verify="full")
+    assert f"{domain / 'images.npy'}: not the content that" in capsys.readouterr().err
 
 
 def test_select_models(script, tmp_path):
