@@ -23,7 +23,7 @@ from gradmix.results.facts import (
     quality_table,
     transfer,
 )
-from gradmix.results.layout import render
+from gradmix.results.layout import render, visible
 from gradmix.results.paper import URL, citation, paper_table
 from gradmix.results.reading import (
     caveat_sentences,
@@ -114,7 +114,11 @@ def write_report(
     titles = {method["name"]: method["title"] for method in named}
     quoted = paper_table(experiment.paper)
     environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.globals["show_table"] = lambda table: Markup(render(table, "html"))
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(

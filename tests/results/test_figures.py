@@ -22,7 +22,7 @@ from gradmix.results.figures import (
 )
 from gradmix.results.figures.curves import over_draws
 from gradmix.results.figures.registry import KINDS, figure_packs, listed_figures
-from gradmix.results.figures.style import line_look
+from gradmix.results.figures.style import line_look, save
 from gradmix.results.figures.writer import write_figure, write_figures
 from gradmix.results.quality import overall_quality, read_quality
 from gradmix.results.records import (
@@ -90,6 +90,17 @@ def test_axes_have_units(experiment, methods):
     said = texts(layer_weights.draw(runs, method="gradmix", labels_per_class=3))
     assert {"conv1", "fc1", "weight of the source (sum = 1)", "digits_low"} <= said
     assert "test accuracy (%)" in texts(accuracy.draw(read_metrics(files["metrics"]), methods))
+
+
+@pytest.mark.parametrize("title", ["$5 or $6", r"$\frac$", r"a\$b$c_1^2"])
+def test_dollars_are_text(experiment, methods, tmp_path, title):
+    methods[0]["title"] = title
+    files = experiment.files["metrics"]
+    drawn = confusion.draw(read_metrics(files), methods[:1], labels_per_class=5)
+    (panel,) = [axes for axes in drawn.axes if axes.get_title()]
+    assert not panel.title.get_parse_math()
+    assert panel.get_title().startswith(f"{title}\n")
+    save(drawn, tmp_path / "drawn")
 
 
 def test_weights_of_a_method_that_mixes_nothing(experiment):
