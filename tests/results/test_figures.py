@@ -175,6 +175,26 @@ def test_samples_name_the_wrong_ones(experiment):
     assert unlabelled.title.startswith("U, labels unseen")
 
 
+NAMED = ["five", "six", "seven", "eight", "nine"]
+
+
+def test_classes_are_called_what_the_configuration_calls_them(experiment, methods):
+    metrics = read_metrics(experiment.files["metrics"])
+    drawn = confusion.draw(metrics, methods[:1], labels_per_class=5, classes=NAMED)
+    (panel,) = [axes for axes in drawn.axes if axes.get_title()]
+    assert [label.get_text() for label in panel.get_yticklabels()] == NAMED
+    drawn = pseudo_label_quality.draw(read_quality(experiment.files["quality"]), classes=NAMED)
+    assert [label.get_text() for label in drawn.axes[1].get_xticklabels()] == NAMED
+    assert len(drawn.axes[0].containers[0][0].get_xdata()) == len(NAMED)
+    files = experiment.files
+    domains, split = samples.open_domains(files["domains"]), read_json(files["splits"][2])
+    classes = dict.fromkeys(domains, NAMED) | {"digits_low": None}
+    strips = samples.collect(domains, split, classes=classes)
+    captions = {strip.title.split("\n")[1]: set(strip.captions) for strip in strips}
+    assert captions["digits_low"] == set("01234")
+    assert captions["digits_high"] == set(NAMED)
+
+
 def test_samples_spread_over_classes():
     labels = [0, 0, 0, 0, 1, 2]
     chosen = samples.choose(range(6), labels, 4, seed=0)

@@ -71,7 +71,11 @@ def domain(script, tmp_path) -> Path:
         input=Files(),
         output=Files(*(str(folder / name) for name in ("images.npy", "domain.json"))),
         params={
-            "domain": {"settings": settings, "classes": list("56789"), "image": [8, 8]},
+            "domain": {
+                "settings": settings,
+                "positions": dict(zip("56789", range(5), strict=True)),
+                "image": [8, 8],
+            },
             "code": "0123",
         },
         wildcards={"domain": "digits"},
