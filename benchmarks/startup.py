@@ -147,7 +147,7 @@ def _make_digits(folder: Path, config: dict[str, Any]) -> None:
     for name in config["domains"]:
         domain = checked.domain_settings(name)
         prepare_domain(
-            name, domain["settings"], domain["classes"], tuple(domain["image"]),
+            name, domain["settings"], domain["positions"], tuple(domain["image"]),
             checked.data_dir, folder / name, "benchmark", origin=origin_module(domain["settings"]),
         )  # fmt: skip
     opened = {name: open_domain(folder / name) for name in config["domains"]}

@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 # Every temporary name holds this, so that left-overs of a killed process can be told from results.
 TEMPORARY_MARK = ".unfinished-"
 
+# The umask can only be read by setting it, which is for all threads: once, while there are none.
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+_PLAIN_MODE = 0o666 & ~_UMASK
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path; when the block ends well, the file there takes the name `path`.
 
     The temporary name keeps the suffix of `path`, because libraries choose formats by it. Missing
-    folders are made.
+    folders are made. The file's mode follows the umask, whatever the library that writes it chose.
 
     Raises:
         Whatever the block raises; the temporary file is then gone and `path` untouched.
@@ -44,6 +49,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         if not temporary.is_file():
             raise ValueError(f"nothing was written for {final}")
+        _allow_by_umask(temporary)
         _flush_to_disk(temporary)
         os.replace(temporary, final)
         _flush_to_disk(final.parent)
@@ -202,6 +208,14 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"a value of type {type(value).__name__}")
+
+
+def _allow_by_umask(path: Path) -> None:
+    mode = path.stat().st_mode & 0o777
+    # Bits are only added: a folder's access control list may give more than the umask.
+    if mode | _PLAIN_MODE != mode:
+        with contextlib.suppress(PermissionError):  # a hard link to another user's file
+            path.chmod(mode | _PLAIN_MODE)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_perturbed_domain_shares_the_classes_that_are_found(plain_config):
     put(plain_config, "label_spaces.own", "auto")
     put(plain_config, "domains.clips", FOLDER | {"label_space": "own"})
     put(plain_config, "domains.near", PERTURBED | {"of": "clips"})
-    assert load_config(plain_config).domain_settings("near")["classes"] is None
+    assert load_config(plain_config).domain_settings("near")["positions"] is None
 
 
 @pytest.mark.parametrize(
@@ -125,3 +125,37 @@ def test_shares_of_the_same_raw_data_do_not_overlap(plain_config, base, one, two
     ((key, what),) = problems(plain_config)
     assert key == "domains.two.share"
     assert message in what
+
+
+HIGH = {name: label for label, name in enumerate("56789")}
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "expected"),
+    [
+        ("56789", None, HIGH),
+        (["five", *"6789"], {"5": "five"}, HIGH),
+        (["five", *"6789"], {"5": "five", "4": "five"}, {"4": 0, **HIGH}),
+        # A class that has the name itself is taken where nothing else is named so, or where it is listed.
+        ("56789", {"4": "5"}, {"4": 0, "6": 1, "7": 2, "8": 3, "9": 4}),
+        ("56789", {"4": "5", "5": "5"}, {"4": 0, **HIGH}),
+        ("56789", {"5": "6", "6": "5"}, {"6": 0, "5": 1, "7": 2, "8": 3, "9": 4}),
+        ("65789", None, {"6": 0, "5": 1, "7": 2, "8": 3, "9": 4}),
+    ],
+)
+def test_what_classes_are_called_is_no_part_of_what_preparing_depends_on(
+    plain_config, names, classes, expected
+):
+    put(plain_config, "label_spaces.digits_5_9", list(names))
+    put(plain_config, "domains.sklearn_5_9.classes", classes)
+    config = load_config(plain_config)
+    found = config.domain_settings("sklearn_5_9")
+    assert list(found["positions"].items()) == list(expected.items())
+    assert "classes" not in found["settings"]
+    assert config.class_names("sklearn_5_9") == list(names)
+
+
+def test_a_class_that_is_only_renamed_away(plain_config):
+    put(plain_config, "domains.sklearn_5_9.classes", {"5": "6"})
+    faults = dict(problems(plain_config))
+    assert "no class of the origin for '5'" in faults["domains.sklearn_5_9.classes.5"]

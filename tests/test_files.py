@@ -2,6 +2,7 @@
 
 import json
 import resource
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,19 @@ def test_json_comes_back_and_a_broken_one_is_named(tmp_path):
     (tmp_path / "a.json").write_text('{"x": [1')
     with pytest.raises(ValueError, match=r"a\.json"):
         read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660), (0o077, 0o600)])
+def test_the_umask_says_who_may_read_and_write_whatever_the_library(tmp_path, umask, mode):
+    script = (
+        "import sys, numpy as np\n"
+        "from safetensors.numpy import save_file\n"  # makes files for their owner alone
+        "from gradmix.files import atomic_path, write_text\n"
+        "with atomic_path(sys.argv[1] + '/model.safetensors') as path:\n"
+        "    save_file({'a': np.zeros(1)}, path)\n"
+        "write_text(sys.argv[1] + '/a.txt', '')"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    subprocess.run(command, umask=umask, check=True)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {mode}
+    assert names(tmp_path) == ["a.txt", "model.safetensors"]

@@ -47,6 +47,16 @@ def test_constraints_are_plain_pins(repository):
         assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line), line
 
 
+def test_the_lock_file_has_the_same_pins_and_a_hash_of_each(repository, pins):
+    text = (repository / "constraints.lock").read_text()
+    packages = re.findall(
+        r"^(\S+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}.*\n)+)", text, re.M
+    )
+    assert {name: version for name, version, _ in packages} == pins
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) == sum(1 + hashes.count("--hash") for *_, hashes in packages)
+
+
 def test_every_requirement_has_a_lower_bound_and_a_pin_above_it(project, pins):
     for requirement in all_requirements(project):
         assert [part.operator for part in requirement.specifier] == [">="], requirement

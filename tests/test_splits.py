@@ -203,8 +203,15 @@ def test_a_class_without_images_is_named():
 
 
 def test_a_test_domain_of_other_classes_is_refused(target):
-    with pytest.raises(ValueError, match=r"test_domain test has the classes 0, 1, but the target"):
+    with pytest.raises(ValueError, match="test has 2 classes of label space space, but the target"):
         split_of(target, make_domain("test", [0, 1, 0, 1]))
+
+
+def test_a_test_domain_whose_origin_calls_the_classes_differently(target):
+    classes = [f"digit {label}" for label in range(len(target.classes))]
+    labels = np.arange(40) % len(classes)
+    split = split_of(target, make_domain("test", labels, classes=classes))
+    assert split["classes"] == target.classes
 
 
 @pytest.mark.parametrize("pair", [("V", "U"), ("H", "test"), ("U", "test"), ("V", "H")])

@@ -11,7 +11,7 @@ with stage(snakemake) as log:
     for name, domain in snakemake.params.domains.items():
         try:
             origin = origin_module(domain["settings"])
-            chosen = chosen_files(domain["settings"], domain["classes"], data_dir, origin)
+            chosen = chosen_files(domain["settings"], domain["positions"], data_dir, origin)
             cost = expected_cost(
                 domain["settings"], chosen, tuple(domain["image"]), snakemake.threads
             )

@@ -43,9 +43,16 @@ def stage(snakemake: Any) -> Iterator[Log]:
             check_inputs(snakemake)
             yield log
         except Exception as error:
+            from gradmix.memory import asked_for, out_of_memory
+
             what = (
                 str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             )
+            if out_of_memory(error):
+                what = (
+                    f"out of memory{asked_for(error)}; raise resources.memory_mb, or let fewer jobs "
+                    "run at once (--cores)"
+                )
             log(f"error: {what}")
             log(traceback.format_exc())
             job = ", ".join([snakemake.rule, *(f"{k}={v}" for k, v in snakemake.wildcards.items())])

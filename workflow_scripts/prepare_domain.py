@@ -10,7 +10,7 @@ with stage(snakemake) as log:
     prepare_domain(
         snakemake.wildcards.domain,
         domain["settings"],
-        domain["classes"],
+        domain["positions"],
         tuple(domain["image"]),
         experiment(snakemake).data_dir,
         folder(snakemake.output),

@@ -120,6 +120,11 @@ def _domains(config: Config) -> Iterator[Problem]:
                     f"domains.{name}.classes.{old}",
                     f"{shown(new)} is no class of label space {space} ({known})",
                 )
+        for name_there in classes:
+            renamed = domain.classes or {}
+            if name_there in renamed and name_there not in renamed.values():
+                what = f"leaves no class of the origin for {name_there!r} of label space {space}"
+                yield f"domains.{name}.classes.{name_there}", what
 
 
 def _perturbed(config: Config, name: str, domain: Perturbed) -> Iterator[Problem]:

@@ -233,18 +233,26 @@ class Config(Section):
         return self.raw_domain(section.of) if isinstance(section, Perturbed) else section
 
     def domain_settings(self, domain: str) -> dict[str, Any]:
-        """Collect what preparing a domain depends on: settings, classes and image, as `prepare_domain` takes them."""
-        section = self.domains[domain]
-        settings = self.raw_domain(domain).model_dump(mode="json")
+        """Collect what preparing a domain depends on: settings, positions and image, as `prepare_domain` takes them.
+
+        The label space's own names are no part of it: what they are called changes no image and no label.
+        """
+        section, raw = self.domains[domain], self.raw_domain(domain)
+        settings = raw.model_dump(mode="json", exclude={"classes"})
         if isinstance(section, Perturbed):
             keys = {"images", "labels", "seed"}
             settings["perturbed"] = section.model_dump(mode="json", include=keys)
-        space = self.label_spaces[section.label_space]
+        names = self.class_names(domain)
         return {
             "settings": settings,
-            "classes": None if space == "auto" else list(space),
+            "positions": None if names is None else _positions(names, raw.classes or {}),
             "image": [self.image.height, self.image.width],
         }
+
+    def class_names(self, domain: str) -> list[str] | None:
+        """List what tables, figures and the report call a domain's classes; ``None``: what its files call them."""
+        space = self.label_spaces[self.domains[domain].label_space]
+        return None if space == "auto" else list(space)
 
     def split_settings(self) -> dict[str, Any]:
         """Collect what a split depends on besides the domains, k and draw."""
@@ -355,6 +363,15 @@ class Config(Section):
             space = self.domains[self.target.domain].label_space
             return [name for name in among if self.domains[name].label_space == space]
         return []
+
+
+def _positions(names: Sequence[str], renamed: Mapping[str, str]) -> dict[str, int]:
+    """Label of each of an origin's classes: for every name those renamed to it, else the class that has it itself."""
+    positions: dict[str, int] = {}
+    for label, name in enumerate(names):
+        old_names = sorted(old for old, new in renamed.items() if new == name)
+        positions |= dict.fromkeys(old_names or [name], label)
+    return positions
 
 
 def _run_name(method: str, condition: str) -> str:

@@ -1,78 +1,51 @@
-"""Turns an origin's class names into labels of a label space: selects and renames classes."""
+"""Turns an origin's class names into labels: positions in a label space, whose own names no domain needs to know."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 
-def renaming(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Read a domain's `classes`: class of the origin -> class of the label space, both as texts."""
-    return {str(old): str(new) for old, new in (settings.get("classes") or {}).items()}
-
-
-def wanted_classes(renamed: Mapping[str, str], classes: Sequence[str]) -> set[str]:
-    """List the origin's classes that end in the label space, if the origin has them.
-
-    Args:
-        renamed: class of the origin -> class of the label space; unnamed ones keep their names.
-        classes: of the label space.
-
-    Raises:
-        ValueError: a new name is no class of the label space.
-    """
-    for old, new in renamed.items():
-        if new not in classes:
-            raise ValueError(
-                f"`classes`, {old!r}: {new!r} is not in the label space ({_listed(classes)})"
-            )
-    return set(renamed) | {label for label in classes if label not in renamed}
-
-
 def labels_of(
-    names_N: np.ndarray, renamed: Mapping[str, str], classes: Sequence[str]
-) -> tuple[np.ndarray, dict[str, int]]:
+    names_N: np.ndarray, positions: Mapping[str, int] | None
+) -> tuple[np.ndarray, list[str], dict[str, int]]:
     """Label N images, and count the images of every class of the origin that is left out.
 
     Args:
         names_N: the origin's class name of each image.
-        renamed: class of the origin -> class of the label space; unnamed ones keep their names.
-        classes: of the label space; a label is a position here.
+        positions: label of each of the origin's classes that are kept, from 0 on; classes with one label are merged.
+            `None`: every class is kept, sorted.
 
     Returns:
-        (N,) int64 labels, -1 where the class is not in the label space, and {class: images} of these.
+        (N,) int64 labels, -1 where the class is left out; the name of every label, in the origin's words; and
+        {class: images} of those left out.
 
     Raises:
-        ValueError: the label space has a class without images, or only one class with images; a
-            renamed class does not exist; or a new name is also the origin's name of another class.
+        ValueError: the origin lacks a class, or all images are of one label.
     """
     names_C, inverse, counts_C = np.unique(
         np.asarray(names_N, dtype=str), return_inverse=True, return_counts=True
     )
     origin_classes = [str(name) for name in names_C]
-    for old in renamed:
-        if old not in origin_classes:
-            raise ValueError(
-                f"`classes`: the origin has no class {old!r}; it has {_listed(origin_classes)}"
-            )
-    for name in origin_classes:
-        # Merging by accident would teach two classes as one.
-        if name not in renamed and name in renamed.values():
-            raise ValueError(
-                f"`classes`: {name!r} is the new name of another class and the origin's own name "
-                f"of one; name {name!r} there too, to say what becomes of it"
-            )
-    position = {label: number for number, label in enumerate(classes)}
-    label_C = np.array([position.get(renamed.get(name, name), -1) for name in origin_classes])
-    _check_presence(classes, {int(label) for label in label_C if label >= 0}, origin_classes)
+    if positions is None:
+        positions = {name: label for label, name in enumerate(origin_classes)}
+    _check_presence(positions, origin_classes)
+    label_C = np.array([positions.get(name, -1) for name in origin_classes])
     left_out = {
         name: int(count)
         for name, count, label in zip(origin_classes, counts_C, label_C, strict=True)
         if label < 0
     }
-    return label_C[inverse.reshape(-1)].astype(np.int64), left_out
+    return label_C[inverse.reshape(-1)].astype(np.int64), names_of(positions), left_out
+
+
+def names_of(positions: Mapping[str, int]) -> list[str]:
+    """Name every label by the origin's classes that have it, such as `cat + kitten`."""
+    merged: dict[int, list[str]] = {}
+    for name, label in positions.items():
+        merged.setdefault(label, []).append(name)
+    return [" + ".join(sorted(merged[label])) for label in sorted(merged)]
 
 
 def left_out_note(left_out: Mapping[str, int], what: str) -> list[str]:
@@ -84,24 +57,21 @@ def left_out_note(left_out: Mapping[str, int], what: str) -> list[str]:
     return [f"{total} {what} left out, of classes outside the label space: {counts}"]
 
 
-def _check_presence(
-    classes: Sequence[str], labels: Collection[int], origin_classes: Sequence[str]
-) -> None:
-    present = [label for number, label in enumerate(classes) if number in labels]
-    if not present:
+def _check_presence(positions: Mapping[str, int], origin_classes: Sequence[str]) -> None:
+    lacking = [name for name in positions if name not in origin_classes]
+    if len(lacking) == len(positions):
         raise ValueError(
-            f"no image is of a class of the label space ({_listed(classes)}); "
+            f"no image is of a class of the label space ({_listed(lacking)}); "
             f"the origin has {_listed(origin_classes)}"
         )
-    if len(present) == 1:
+    if lacking:
         raise ValueError(
-            f"all images of the label space are of one class, {present[0]!r}: "
-            "nothing can be learned from them"
+            f"the origin has no class {lacking[0]!r}, which the label space or `classes` asks for; "
+            f"it has {_listed(origin_classes)}"
         )
-    if len(present) < len(classes):
-        lacking = next(label for label in classes if label not in present)
+    if len(set(positions.values())) == 1:
         raise ValueError(
-            f"there is no image of class {lacking!r} of the label space, only of {_listed(present)}"
+            f"all images are of one class, {names_of(positions)[0]!r}: nothing can be learned from them"
         )
 
 

@@ -1,8 +1,8 @@
-"""Prepares one domain of arrays: loads its origin, selects and renames classes, resizes, cuts its share, writes."""
+"""Prepares one domain of arrays: loads its origin, selects and merges classes, resizes, cuts its share, writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradmix.domains.classes import labels_of, left_out_note, renaming, wanted_classes
+from gradmix.domains.classes import labels_of, left_out_note
 from gradmix.domains.cut import Cut
 from gradmix.domains.format import Chunk, stream_domain
 from gradmix.domains.raw import RawImages
@@ -22,7 +22,7 @@ _CHUNK = 1024
 def prepare_domain(
     name: str,
     settings: Mapping[str, Any],
-    classes: Sequence[str] | None,
+    positions: Mapping[str, int] | None,
     image: tuple[int, int],
     data_dir: str | Path,
     folder: str | Path,
@@ -36,11 +36,10 @@ def prepare_domain(
     Args:
         name: of the domain, for messages and domain.json.
         settings: the domain's part of the configuration: `origin`, `label_space`, what the origin
-            needs, and optionally `classes` (origin class -> class of the label space; unnamed
-            classes keep their names), `resize` ("bilinear", the default, or "none"), and `share`
-            and `perturbed` (see `gradmix.domains.cut`).
-        classes: the label space's class names; a label is a position here. Images of other classes
-            are left out and counted in domain.json's notes. `None`: all that the origin has.
+            needs, and optionally `resize` ("bilinear", the default, or "none"), and `share` and
+            `perturbed` (see `gradmix.domains.cut`).
+        positions: label of each of the origin's classes that are kept (see `labels_of`). Images of
+            other classes are left out and counted in domain.json's notes. `None`: every class.
         image: height and width of the written images, unless `resize` is "none". Channels stay as
             the origin has them.
         data_dir: where raw files lie.
@@ -56,14 +55,10 @@ def prepare_domain(
     resize = settings.get("resize") or "bilinear"
     if resize not in ("bilinear", "none"):
         raise ValueError(f"domains.{name}.resize must be bilinear or none, but got {resize!r}")
-    renamed = renaming(settings)
     try:
-        wanted = None if classes is None else wanted_classes(renamed, classes)
-        raw = origin.load(settings, Path(data_dir), wanted)
+        raw = origin.load(settings, Path(data_dir), None if positions is None else set(positions))
         _check_raw(raw)
-        class_names = np.asarray(raw.class_names, dtype=str)
-        classes = [str(label) for label in (np.unique(class_names) if classes is None else classes)]
-        labels, left_out = labels_of(class_names, renamed, classes)
+        labels, classes, left_out = labels_of(raw.class_names, positions)
     except ValueError as error:
         raise ValueError(f"domains.{name}: {error}") from error
     rows = np.flatnonzero(labels >= 0)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gradmix.results.layout import Cell, Table, count_range
 from gradmix.results.quality import overall_quality, read_quality
-from gradmix.results.records import Method, key_of_record, read_json
+from gradmix.results.records import Method, key_of_record, named, read_json
 
 _LONG = 20  # values; longer lists of the configuration run on within lines
 _WIDTH = 110
@@ -22,24 +22,25 @@ def transfer(
     domains: Mapping[str, Mapping[str, Any]],
     *,
     has_clips: bool = False,
+    classes: Mapping[str, Sequence[str] | None] | None = None,
 ) -> dict[str, Any]:
     """Return what was transferred to what: sources, target and test as cards, and the values of k and draws.
 
-    `has_clips`: whether the target's images are frames of clips.
+    `has_clips`: whether the target's images are frames of clips. `classes`: see `named`, by domain.
     """
     if not splits:
         return {"sources": [], "target": None, "ks": [], "draws": []}
     first = splits[0]
 
     def card(role: str, name: str) -> dict[str, Any]:
-        info = domains.get(name, {})
+        info = named(domains.get(name, {}), (classes or {}).get(name))
         shape = info.get("shape")
         return {
             "role": role,
             "name": name,
             "origin": info.get("origin", ""),
             "label_space": info.get("label_space", ""),
-            "classes": [str(name) for name in info.get("classes", [])],
+            "classes": [str(name) for name in info["classes"]],
             "count": info.get("count"),
             "shape": " × ".join(str(side) for side in shape) if shape else "",
             "notes": [str(note) for note in info.get("notes", [])],

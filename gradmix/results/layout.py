@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from gradmix.files import write_text
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _WIDE = 12
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,8 @@ _LATEX_SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "[": "{[}",  # behind a row's end it would be read as that's argument, as would a star
+    "*": "{*}",
     "±": r"$\pm$",
     "−": r"$-$",
     "–": "--",
@@ -105,15 +109,20 @@ _LATEX_SPECIAL = {
 }
 
 
+def visible(text: str) -> str:
+    """Return `text` without control characters and invisible marks, some of which turn around what stands behind."""
+    return "".join(letter for letter in text if letter in "\n\t" or category(letter)[0] != "C")
+
+
 def escape_markdown(text: str) -> str:
     """Return `text` on one line with everything that Markdown would interpret escaped."""
-    line = " ".join(text.split())
+    line = " ".join(visible(text).split())
     return "".join(f"\\{letter}" if letter in _MARKDOWN_SPECIAL else letter for letter in line)
 
 
 def escape_latex(text: str) -> str:
     """Return `text` on one line with LaTeX's special characters escaped (and ±, −, Greek as mathematics)."""
-    line = " ".join(text.split())
+    line = " ".join(visible(text).split())
     return "".join(_LATEX_SPECIAL.get(letter, letter) for letter in line)
 
 
@@ -121,7 +130,7 @@ def escape_html(text: str) -> str:
     """Return `text` as the report's template escapes it."""
     from markupsafe import escape
 
-    return str(escape(text))
+    return str(escape(visible(text)))
 
 
 @dataclass(frozen=True)
@@ -243,6 +252,28 @@ def write_table(stem: Path, tables: Iterable[Table], frame: pd.DataFrame) -> lis
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> Path:
-    """Write the numbers with full precision and without an index, and return the path."""
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    """Write the numbers with full precision and without an index, and return the path.
+
+    A text that a spreadsheet would take for a formula gets a `'` before it.
+    """
+    plain = frame.copy()
+    for name in frame.select_dtypes(exclude=["number", "bool"]):
+        plain[name] = frame[name].map(_no_formula)
+    write_text(path, plain.to_csv(index=False, lineterminator="\n"))
     return path
+
+
+def _no_formula(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = value.replace("\r", " ")  # would end a row
+    formula = text.lstrip().startswith(_FORMULA_STARTS) and not _is_number(text)
+    return f"'{text}" if formula else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -162,6 +162,14 @@ def require_videos(metrics: pd.DataFrame) -> None:
         )
 
 
+def named(info: Mapping[str, Any], classes: Sequence[str] | None) -> dict[str, Any]:
+    """Return a domain.json's content with other names of its classes, by position; None: those that are there.
+
+    There stand the origin's names. What is shown to readers has those of the configuration.
+    """
+    return {**info, "classes": list(classes or info.get("classes", []))}
+
+
 def run_folders(paths: Iterable[str | Path]) -> list[Path]:
     """Return the run folders that `paths` (folders, or any files in them) name, each once, in order."""
     folders = (path if path.is_dir() else path.parent for path in map(Path, paths))

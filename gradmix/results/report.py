@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from gradmix.results.facts import (
     quality_table,
     transfer,
 )
-from gradmix.results.layout import render
+from gradmix.results.layout import render, visible
 from gradmix.results.paper import URL, citation, paper_table
 from gradmix.results.reading import (
     caveat_sentences,
@@ -87,6 +87,7 @@ def write_report(
     ablations: Iterable[Mapping[str, Any]] = (),
     ablation_metric_files: Iterable[str | Path] = (),
     reference: str = "gradmix",
+    classes: Mapping[str, Sequence[str] | None] | None = None,
 ) -> Path:
     """Write the page to `output` and return its path.
 
@@ -103,6 +104,7 @@ def write_report(
         ablations: {"name", "title", "methods"} of every ablation, its first method the reference.
         ablation_metric_files: metrics.json of all their methods, k and draws.
         reference: the method with which the others are compared.
+        classes: names of each domain's classes, in the order of the labels; None: those in its files.
 
     All text from records and configuration is escaped. Raises `ValueError` for a broken record or figure.
     """
@@ -114,12 +116,16 @@ def write_report(
     titles = {method["name"]: method["title"] for method in named}
     quoted = paper_table(experiment.paper)
     environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.globals["show_table"] = lambda table: Markup(render(table, "html"))
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
-        story=transfer(experiment.splits, experiment.domains, has_clips=has_clips),
+        story=transfer(experiment.splits, experiment.domains, has_clips=has_clips, classes=classes),
         has_clips=has_clips,
         tables=experiment_tables(experiment),
         columns=list(units(has_clips)),

@@ -3,14 +3,11 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-import torch
-
 from gradmix.training.batches import gathered
 from gradmix.training.checkpoints import Checkpoints, Clock
-from gradmix.training.lock import RunInUseError
 from gradmix.training.progress import Log
 from gradmix.training.settings import Pace
-from gradmix.training.state import RunState, TrainingError
+from gradmix.training.state import RunState
 from gradmix.training.step import MakeStep, Step
 from gradmix.training.stop import Stop, Terminated
 
@@ -43,7 +40,6 @@ def train(
     Raises:
         Terminated: after SIGTERM, with a checkpoint of the step that was reached.
         RunInUseError: if another process has taken over one of the runs.
-        TrainingError: if the device's memory is too small for so many models.
     """
     stop = stop or Stop()
     step = make_step(runs)
@@ -78,17 +74,12 @@ def train(
             for run in step.going:
                 run.fail(str(error))
             _tell_errors(step, log)
-        except BaseException as error:
-            # Ctrl-C, a full disk: nothing computed up to the last evaluation is lost.
+        except BaseException:
+            # Ctrl-C, a full disk, too little memory: nothing computed up to the last evaluation is lost.
             for run in step.going:
                 # One that cannot be written must not keep the others from it.
-                with suppress(RunInUseError, OSError):
+                with suppress(Exception):
                     run.write()
-            if isinstance(error, torch.OutOfMemoryError) and len(step.runs) > 1:
-                raise TrainingError(
-                    f"{len(step.runs)} models do not fit into the device's memory together; lower "
-                    "resources.models_at_once"
-                ) from error
             raise
 
 

@@ -1,10 +1,11 @@
 """Trains runs from files to files: the only driver, for one run and for many."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 
+from gradmix.memory import asked_for, out_of_memory
 from gradmix.training.alone import Alone
 from gradmix.training.candidates import candidate_folder, keep_best
 from gradmix.training.device import device_for_run
@@ -40,8 +41,8 @@ def train_runs(runs: Sequence[Run], log: Log, ranks: Ranks = ALONE) -> None:
             (`gradmix.training.launch` starts them); the first of them writes.
 
     Raises:
-        ValueError: if inputs do not fit each other or the network, or another process works on a run
-            (`RunInUseError`).
+        ValueError: if inputs do not fit each other or the network, another process works on a run
+            (`RunInUseError`), or the memory is too small for the settings.
         TrainingError: if a run broke off, of several the first.
         Terminated: after SIGTERM, with a checkpoint of what was being trained.
     """
@@ -108,12 +109,16 @@ class _Driver:
     def train(self, runs: Sequence[Run]) -> None:
         """Train runs to their records, those of one kind in the same calls."""
         with ExitStack() as held:
-            ready = self._ready(runs, held)
+            with _memory_told(runs, self._device):
+                ready = self._ready(runs, held)
             groups, reasons = grouped(ready) if len(runs) > 1 else ([[run] for run in ready], {})
             for reason, count in reasons.items():
                 self._log(f"{count} of {len(runs)} models one after another: {reason}")
             for group in groups:
-                ended = train_group(group, _step, pace=self._pace, stop=self._stop, log=self._log)
+                with _memory_told([each.run for each in group], self._device, group[0].state):
+                    ended = train_group(
+                        group, _step, pace=self._pace, stop=self._stop, log=self._log
+                    )
                 for run, outcome in zip(group, ended, strict=True):
                     if isinstance(outcome, TrainingError):
                         if self._ranks.count > 1:
@@ -167,6 +172,34 @@ class _Driver:
                 ready.store.finish(ready.run.output)
             except ValueError as error:
                 self.errors.append(type(error)(f"{ready.run.name}: {error}"))
+
+
+@contextmanager
+def _memory_told(
+    runs: Sequence[Run], device: torch.device, state: RunState | None = None
+) -> Iterator[None]:
+    """Turn running out of memory into what was too large, and the keys that make it smaller."""
+    try:
+        yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        training = runs[0].settings.to_json()["training"]
+        sizes = {key: value for key, value in training.items() if key.endswith("batch_size")}
+        remedies = ["resources.models_at_once"] if len(runs) > 1 else []
+        remedies += [f"training.{key}" for key in sizes]
+        if device.type == "cuda":
+            remedies.append("resources.gpu_slots, where jobs share the GPU")
+        more = (
+            "" if device.type == "cuda" else "; or give the job more memory (resources.memory_mb)"
+        )
+        several = f" and {len(runs) - 1} more" if len(runs) > 1 else ""
+        when = "before its first step" if state is None else f"in step {state.step + 1}"
+        batch = ", ".join(f"{key} {size}" for key, size in sizes.items())
+        raise ValueError(
+            f"{runs[0].name}{several}: out of memory on {device} {when}{asked_for(error)}, with {batch}, "
+            f"models_at_once {len(runs)}; lower {' or '.join(remedies)}{more}"
+        ) from error
 
 
 def _step(states: Sequence[RunState]) -> Step:

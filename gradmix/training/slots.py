@@ -7,6 +7,7 @@ process, however that ends.
 
 import os
 import re
+import stat
 import subprocess
 import tempfile
 import time
@@ -74,7 +75,7 @@ def gpu_slot(
         The GPUs' names.
 
     Raises:
-        ValueError: if there are fewer GPUs than asked for.
+        ValueError: if there are fewer GPUs than asked for, or the folder or a file in it is none that can be used.
     """
     if len(gpus) < max(whole, 1):
         raise ValueError(f"{max(whole, 1)} GPUs are asked for, but there are {len(gpus)} here")
@@ -124,16 +125,29 @@ def _file(folder: Path, gpu: str, slot: int) -> Path:
 
 
 def _lock(held: ExitStack, path: Path, *, wait: bool = False) -> bool:
-    lock = FileLock(path, mode=0o666)  # for every user of the machine
+    # For every user of the machine. A symlink of that name is not followed, and a file that exists keeps its mode.
+    lock = FileLock(path, mode=0o666)
     try:
         held.enter_context(lock.acquire(timeout=-1 if wait else 0))
     except Timeout:
         return False
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be used as the lock of a GPU ({error.strerror}); delete it"
+        ) from error
     return True
 
 
 def _make_shared(folder: Path) -> None:
     """A folder in which every user of the machine can make lock files, and open those of others."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.stat().st_uid == os.getuid():
-        folder.chmod(0o777)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        # Somebody may have put a link to a folder of ours there.
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise ValueError(
+                f"{folder}: must be a folder, for the locks of GPUs, but is a link or a file; delete it"
+            ) from None
+        return
+    folder.chmod(0o1777)

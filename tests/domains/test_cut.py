@@ -39,7 +39,8 @@ def raw(tmp_path):
 def prepare(tmp_path):
     def call(settings, name="mine", do=prepare_domain, classes=CLASSES):
         origin = origin_module(settings)
-        do(name, settings, classes, (8, 8), tmp_path, tmp_path / name, "code", origin=origin)
+        positions = {name: label for label, name in enumerate(classes)}
+        do(name, settings, positions, (8, 8), tmp_path, tmp_path / name, "code", origin=origin)
         return open_domain(tmp_path / name, check_content=True)
 
     return call
@@ -233,9 +234,9 @@ def test_parts_of_files(prepare, pictures, pattern, tmp_path):
     assert low.info["notes"] == [f"{len(high)} images left out, outside the share [0, 0.5]"]
     assert low.info["files"] == len(low)
     part = settings | {"share": [0, 0.5]}
-    cost = expected_cost(
-        part, chosen_files(part, CLASSES, tmp_path, origin_module(part)), (8, 8), 1
-    )
+    positions = {name: label for label, name in enumerate(CLASSES)}
+    chosen = chosen_files(part, positions, tmp_path, origin_module(part))
+    cost = expected_cost(part, chosen, (8, 8), 1)
     assert (cost.files, cost.images) == (36, 18)
     # The leak guard compares groups of domains that were read from common files.
     assert low.info["sources"] == whole.info["sources"]

@@ -54,9 +54,14 @@ def clips(tmp_path):
     return tmp_path
 
 
+def positions_of(classes):
+    return classes and {name: label for label, name in enumerate(classes)}
+
+
 def prepare(root, settings=CLIPS, classes=("archery", "biking"), processes=2, log=None):
+    positions = classes if isinstance(classes, dict) else positions_of(classes)
     prepare_files(
-        "d", settings, classes, (24, 24), root, root / "d", "code",
+        "d", settings, positions, (24, 24), root, root / "d", "code",
         origin=origin_module(settings), processes=processes, log=log,
     )  # fmt: skip
     return open_domain(root / "d", check_content=True)
@@ -142,14 +147,14 @@ def test_images_of_all_kinds_are_counted_and_classes_found(tmp_path):
 
 def test_classes_outside_the_label_space_are_left_out_and_counted(clips):
     write_clip(clips / "clips/chess/v_g01_c01.avi", 30)
-    settings = CLIPS | {"classes": {"archery": "bow", "biking": "bike", "chess": "bow"}}
-    domain = prepare(clips, settings, classes=("bike", "bow"))
+    domain = prepare(clips, classes={"biking": 0, "archery": 1, "chess": 1})
     assert np.bincount(domain.labels).tolist() == [16, 20]
+    assert domain.classes == ["biking", "archery + chess"]
     assert prepare(clips).info["notes"] == []  # folders that nobody wants are not even listed
 
 
 def test_an_estimate_needs_no_whole_decoding(clips):
-    chosen = chosen_files(CLIPS, ("archery", "biking"), clips, clip_folder)
+    chosen = chosen_files(CLIPS, {"archery": 0, "biking": 1}, clips, clip_folder)
     cost = expected_cost(CLIPS, chosen, (24, 24), 2)
     assert (cost.files, cost.images, cost.size) == (8, 32, 32 * 24 * 24 * 3)
     assert cost.seconds is not None
@@ -163,7 +168,7 @@ def test_an_estimate_needs_no_whole_decoding(clips):
 def test_no_room_on_the_disk_is_said_before_anything_is_decoded(clips):
     with pytest.raises(ValueError, match=r"the images need .* GB, but .* has .* GB left"):
         prepare_files(
-            "d", CLIPS, ("archery", "biking"), (2**18, 2**18), clips, clips / "d", "code",
+            "d", CLIPS, {"archery": 0, "biking": 1}, (2**18, 2**18), clips, clips / "d", "code",
             origin=clip_folder,
         )  # fmt: skip
     assert not (clips / "d").exists()
@@ -183,7 +188,7 @@ def many(*arguments):
     return chosen
 module.chosen_files = many
 settings = {settings}
-module.prepare_files("d", settings, ("archery", "biking"), (24, 24), root, root / "d", "c",
+module.prepare_files("d", settings, {"archery": 0, "biking": 1}, (24, 24), root, root / "d", "c",
                      origin=clip_folder, processes=2, log=lambda line: print(line, flush=True))
 """
 

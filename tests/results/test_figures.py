@@ -22,7 +22,7 @@ from gradmix.results.figures import (
 )
 from gradmix.results.figures.curves import over_draws
 from gradmix.results.figures.registry import KINDS, figure_packs, listed_figures
-from gradmix.results.figures.style import line_look
+from gradmix.results.figures.style import line_look, save
 from gradmix.results.figures.writer import write_figure, write_figures
 from gradmix.results.quality import overall_quality, read_quality
 from gradmix.results.records import (
@@ -90,6 +90,17 @@ def test_axes_have_units(experiment, methods):
     said = texts(layer_weights.draw(runs, method="gradmix", labels_per_class=3))
     assert {"conv1", "fc1", "weight of the source (sum = 1)", "digits_low"} <= said
     assert "test accuracy (%)" in texts(accuracy.draw(read_metrics(files["metrics"]), methods))
+
+
+@pytest.mark.parametrize("title", ["$5 or $6", r"$\frac$", r"a\$b$c_1^2"])
+def test_dollars_are_text(experiment, methods, tmp_path, title):
+    methods[0]["title"] = title
+    files = experiment.files["metrics"]
+    drawn = confusion.draw(read_metrics(files), methods[:1], labels_per_class=5)
+    (panel,) = [axes for axes in drawn.axes if axes.get_title()]
+    assert not panel.title.get_parse_math()
+    assert panel.get_title().startswith(f"{title}\n")
+    save(drawn, tmp_path / "drawn")
 
 
 def test_weights_of_a_method_that_mixes_nothing(experiment):
@@ -162,6 +173,26 @@ def test_samples_name_the_wrong_ones(experiment):
     assert sorted(wrong) == ["5\n(is 6)", "6\n(is 5)"]
     unlabelled = samples.collect(domains, split)[4]
     assert unlabelled.title.startswith("U, labels unseen")
+
+
+NAMED = ["five", "six", "seven", "eight", "nine"]
+
+
+def test_classes_are_called_what_the_configuration_calls_them(experiment, methods):
+    metrics = read_metrics(experiment.files["metrics"])
+    drawn = confusion.draw(metrics, methods[:1], labels_per_class=5, classes=NAMED)
+    (panel,) = [axes for axes in drawn.axes if axes.get_title()]
+    assert [label.get_text() for label in panel.get_yticklabels()] == NAMED
+    drawn = pseudo_label_quality.draw(read_quality(experiment.files["quality"]), classes=NAMED)
+    assert [label.get_text() for label in drawn.axes[1].get_xticklabels()] == NAMED
+    assert len(drawn.axes[0].containers[0][0].get_xdata()) == len(NAMED)
+    files = experiment.files
+    domains, split = samples.open_domains(files["domains"]), read_json(files["splits"][2])
+    classes = dict.fromkeys(domains, NAMED) | {"digits_low": None}
+    strips = samples.collect(domains, split, classes=classes)
+    captions = {strip.title.split("\n")[1]: set(strip.captions) for strip in strips}
+    assert captions["digits_low"] == set("01234")
+    assert captions["digits_high"] == set(NAMED)
 
 
 def test_samples_spread_over_classes():

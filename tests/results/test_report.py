@@ -126,6 +126,20 @@ def test_user_text_is_escaped(experiment, methods, tmp_path):
     assert Page(text).text.count(NASTY) >= 4
 
 
+def test_classes_are_called_what_the_configuration_calls_them(experiment, methods, tmp_path):
+    names = {"digits_high": ["five", "six", "7", "8", "<9>"], "digits_low": None}
+    text = Page(write(experiment, methods, tmp_path / "report.html", classes=names)).text
+    assert "5 classes (digits_5_9): five, six, 7, 8, <9>" in text
+    assert "5 classes (digits_0_4): 0, 1, 2, 3, 4" in text
+
+
+def test_a_title_turns_nothing_around(experiment, methods, tmp_path):
+    methods[0]["title"] = "evil\u202e"
+    text = write(experiment, methods, tmp_path / "report.html", title="a\u202eb\x07")
+    assert not set("\u202e\x07") & set(text)
+    assert "<title>ab" in text
+
+
 def test_one_draw_and_little_else(empty_experiment, methods, tmp_path):
     file = empty_experiment.metrics("gradmix", 3, 0, 0.9, accuracy_statistics_on_V=None)
     other = empty_experiment.metrics("fine_tune", 3, 0, 0.8, accuracy_statistics_on_V=None)

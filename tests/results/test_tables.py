@@ -1,10 +1,12 @@
 import math
+from csv import DictReader
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from gradmix.results.experiment import read_experiment
-from gradmix.results.layout import Cell, Table, mark_letter, render
+from gradmix.results.layout import Cell, Table, mark_letter, render, write_csv
 from gradmix.results.table_files import table_files
 from gradmix.results.tables import write_tables
 
@@ -159,6 +161,35 @@ def test_escapes():
     assert '<p class="footnote"><sup>a</sup> &lt;i&gt;</p>' in page
     assert "<b>" not in page
     assert "'a'" not in page
+
+
+def test_a_cell_that_latex_would_take_for_the_argument_of_a_rows_end():
+    table = Table("t", "c", ("a", "b"), [[Cell("[2cm] x"), Cell("1")], [Cell("* y"), Cell("2")]])
+    assert [line for line in render(table, "tex").splitlines() if "{[}2cm]" in line]
+    assert "{*} y & 2" in render(table, "tex")
+
+
+@pytest.mark.parametrize("form", ["md", "tex", "html"])
+def test_what_cannot_be_seen_and_turns_text_around_is_left_out(form):
+    text = render(
+        Table("t", "c", ("a\u202eb", "x\x00"), [[Cell("c\u200fd\u2066"), Cell("1")]]), form
+    )
+    assert not set("\u202e\u200f\u2066\x00") & set(text)
+    assert "ab" in text
+    assert "cd" in text
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path):
+    texts = ['=HYPERLINK("http://x","y")', "+1+1", "-a", "@SUM(A1)", "\t=x", "\n=x"]
+    plain = ["a=b", "a\nb", "", "-1.5", "+3", "-inf", "−1"]
+    frame = pd.DataFrame(
+        {"text": [*texts, *plain, "\r=x"], "number": -0.1, "half": np.float32(-0.1), "whole": -3}
+    )
+    write_csv(tmp_path / "t.csv", frame)
+    with open(tmp_path / "t.csv", newline="") as file:
+        rows = list(DictReader(file))
+    assert [row["text"] for row in rows] == [f"'{t}" for t in texts] + [*plain, "' =x"]
+    assert {(row["number"], row["half"], row["whole"]) for row in rows} == {("-0.1", "-0.1", "-3")}
 
 
 def test_letters():

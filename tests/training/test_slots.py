@@ -2,8 +2,10 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -110,3 +112,58 @@ def test_the_variable_goes_before_the_listing(monkeypatch):
     assert installed_gpus() == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,-1,2")
     assert installed_gpus() == ["1"]
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The machine's folder for temporary files, as a job sees it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def test_a_planted_link_opens_no_folder_to_others(temporary):
+    own = temporary / "own"
+    own.mkdir(mode=0o700)
+    (temporary / "gradmix-gpus").symlink_to(own)
+    with (
+        pytest.raises(ValueError, match=r"gradmix-gpus: must be a folder, .* is a link"),
+        gpu_slot(["a"]),
+    ):
+        pass
+    assert mode(own) == 0o700
+    assert not list(own.iterdir())
+
+
+def test_a_planted_link_is_no_lock_file(temporary):
+    private = temporary / "private"
+    private.write_text("kept")
+    private.chmod(0o600)
+    folder = temporary / "gradmix-gpus"
+    folder.mkdir()
+    (folder / "a.slot0.lock").symlink_to(private)
+    with pytest.raises(ValueError, match=r"a\.slot0\.lock: cannot be used"), gpu_slot(["a"]):
+        pass
+    assert private.read_text() == "kept"
+    assert mode(private) == 0o600
+    (folder / "a.slot0.lock").unlink()
+    (folder / "a.slot0.lock").symlink_to(temporary / "new")
+    with pytest.raises(ValueError, match=r"a\.slot0\.lock: cannot be used"), gpu_slot(["a"]):
+        pass
+    assert not (temporary / "new").exists()
+
+
+def test_every_user_of_the_machine_can_open_the_locks_and_delete_those_of_nobody_else(temporary):
+    before = os.umask(0o077)
+    try:
+        with gpu_slot(["a"]):
+            pass
+    finally:
+        os.umask(before)
+    assert mode(temporary / "gradmix-gpus") == 0o1777
+    locks = list((temporary / "gradmix-gpus").iterdir())
+    assert {path.name for path in locks} >= {"looking.lock", "a.slot0.lock"}
+    assert {mode(path) for path in locks} == {0o666}

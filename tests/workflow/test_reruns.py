@@ -241,6 +241,30 @@ def test_a_data_files_content(finished, tmp_path):
     assert done.rules() >= GRID | RESULTS
 
 
+def test_what_a_class_is_called(finished, tmp_path):
+    own = {"classes": {"5": "five"}}
+    changes = {
+        "label_spaces": {"digits_5_9": ["five", *"6789"]},
+        "domains": {"rendered_5_9": own, "sklearn_5_9": own},
+    }
+    done = finished.would_run(**changes)
+    assert done.rules() == {"figure", "report"}
+    named = {"confusion-k3", "pseudo_label_quality", "samples"}
+    assert done.of("figure") == {f"figure={figure}" for figure in named}
+    workflow = finished.copy(tmp_path / "copy")
+    done = workflow.run("--allowed-rules", "report", "all", **changes)
+    assert done.status == 0, done.text
+    page = (workflow.folder / "results/report.html").read_text()
+    assert "5 classes (digits_5_9): five, 6, 7, 8, 9" in page
+
+
+def test_the_order_of_classes(finished):
+    done = finished.would_run(label_spaces={"digits_5_9": list("65789")})
+    assert done.of("prepare_domain") == {"domain=rendered_5_9", "domain=sklearn_5_9"}
+    assert len(done.of("train")) == len(METHODS)
+    assert done.rules() >= GRID | RESULTS | {"split"}
+
+
 def test_keys_of_one_kind_of_method(finished):
     done = finished.would_run(training={"target_only_steps": 6})
     assert done.of("train") == of_k3("target_only")

@@ -4,9 +4,11 @@ import json
 import os
 import runpy
 import warnings
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -70,7 +72,11 @@ def domain(script, tmp_path) -> Path:
         input=Files(),
         output=Files(*(str(folder / name) for name in ("images.npy", "domain.json"))),
         params={
-            "domain": {"settings": settings, "classes": list("56789"), "image": [8, 8]},
+            "domain": {
+                "settings": settings,
+                "positions": dict(zip("56789", range(5), strict=True)),
+                "image": [8, 8],
+            },
             "code": "0123",
         },
         wildcards={"domain": "digits"},
@@ -117,6 +123,18 @@ def test_a_split_without_labels_has_the_same_test_and_hyper_validation_images(
     assert without["V"] == []
     assert without["H"] == with_labels["H"]
     assert without["test"] == with_labels["test"]
+
+
+def test_any_job_says_what_to_do_where_memory_is_missing(script, tmp_path, capsys):
+    stand_in = SimpleNamespace(
+        rule="split", wildcards=Wildcards(pack="1"), log=[str(tmp_path / "split.log")]
+    )
+    with pytest.raises(SystemExit), import_module("gradmix_stage").stage(stand_in):
+        np.empty(10**18, np.uint8)
+    assert capsys.readouterr().err.startswith(
+        "error in split, pack=1: out of memory (888. PiB were asked for); raise "
+        "resources.memory_mb, or let fewer jobs run at once (--cores)\n"
+    )
 
 
 def test_mistakes_go_to_the_terminal_in_a_sentence_and_to_the_log_in_full(

@@ -43,9 +43,7 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         if other != folder:
             raise ValueError(f"the folders {other} and {folder} are of one class")
     names = {by_key[_key(name)]: name for name in wanted if _key(name) in by_key}
-    # A class of the label space that another one is renamed to needs no folder of its own.
-    new_names = set((settings.get("classes") or {}).values())
-    missing = sorted(n for n in wanted if _key(n) not in by_key and n not in new_names)
+    missing = sorted(name for name in wanted if _key(name) not in by_key)
     if missing:
         raise ValueError(
             f"no folder of class {missing[0]!r}"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradmix.domains.classes import labels_of, left_out_note, renaming, wanted_classes
+from gradmix.domains.classes import labels_of, left_out_note
 from gradmix.domains.cut import Cut
 from gradmix.domains.files.clips import Sampling, decode_clip
 from gradmix.domains.files.decoded import Decoded, UndecodableError
@@ -35,7 +35,7 @@ _USUAL_FRAMES = 186  # of a UCF101 clip, on average
 def prepare_files(
     name: str,
     settings: Mapping[str, Any],
-    classes: Sequence[str] | None,
+    positions: Mapping[str, int] | None,
     image: tuple[int, int],
     data_dir: str | Path,
     folder: str | Path,
@@ -51,9 +51,9 @@ def prepare_files(
         name: of the domain, for messages and domain.json.
         settings: the domain's part of the configuration: `origin`, `label_space`, what the origin
             needs, `resize` ("cover" or "stretch"), `most_left_out`, for clips `frames_per_clip` or
-            `every`, and optionally `classes` (see `gradmix.domains.prepare`), `share` and
-            `perturbed` (see `gradmix.domains.cut`).
-        classes: the label space's class names; `None`: all that the files have, sorted.
+            `every`, and optionally `share` and `perturbed` (see `gradmix.domains.cut`).
+        positions: label of each of the origin's classes that are kept (see `labels_of`); `None`:
+            all that the files have, sorted.
         image: height and width of the written images.
         data_dir: where raw files lie.
         folder: of the domain; an older domain there is replaced.
@@ -68,7 +68,7 @@ def prepare_files(
     """
     say = log or (lambda line: None)
     try:
-        chosen = chosen_files(settings, classes, data_dir, origin)
+        chosen = chosen_files(settings, positions, data_dir, origin)
         work = decoder(settings, chosen.listing, image)
         expected = expected_cost(settings, chosen, image, processes)
         say(f"{name}: {expected}")
@@ -90,18 +90,15 @@ class Chosen:
         listing: the origin's list.
         files: those of the label space's classes.
         labels: label of each of `files`.
-        classes: the label space's.
+        classes: name of each label, in the origin's words.
         notes: sentences that say what was left out.
     """
 
-    def __init__(
-        self, listing: Listing, renamed: Mapping[str, str], classes: Sequence[str] | None
-    ) -> None:
+    def __init__(self, listing: Listing, positions: Mapping[str, int] | None) -> None:
         if not listing.files:
             raise ValueError(f"there are no {listing.kind}{_examples(listing.left_out)}")
         names = np.array([file.class_name for file in listing.files])
-        self.classes = list(classes) if classes is not None else sorted(set(names.tolist()))
-        labels, other = labels_of(names, renamed, self.classes)
+        labels, self.classes, other = labels_of(names, positions)
         self.listing = listing
         self.files = [f for f, label in zip(listing.files, labels, strict=True) if label >= 0]
         self.labels = labels[labels >= 0].tolist()
@@ -110,15 +107,13 @@ class Chosen:
 
 def chosen_files(
     settings: Mapping[str, Any],
-    classes: Sequence[str] | None,
+    positions: Mapping[str, int] | None,
     data_dir: str | Path,
     origin: ModuleType,
 ) -> Chosen:
     """Choose the files that preparing a domain with these settings would decode (arguments as in `prepare_files`)."""
-    renamed = renaming(settings)
-    wanted = None if classes is None else wanted_classes(renamed, classes)
-    listing = origin.listing(settings, Path(data_dir), wanted)
-    return Chosen(listing, renamed, classes)
+    wanted = None if positions is None else set(positions)
+    return Chosen(origin.listing(settings, Path(data_dir), wanted), positions)
 
 
 def decoder(

@@ -28,7 +28,14 @@ FIGURE = FigureKind(
     "each method confuses most, as “true class → class that it was taken for”.",
     readers={"metrics": read_metrics},
     drawings=lambda experiment: [
-        Drawing({"metrics": Files("metrics")}, {"methods": experiment.rows()}, k)
+        Drawing(
+            {"metrics": Files("metrics")},
+            {
+                "methods": experiment.rows(),
+                "classes": experiment.class_names(experiment.target.domain),
+            },
+            k,
+        )
         for k in experiment.labels_per_class
     ],
 )
@@ -59,21 +66,26 @@ def summed_confusion(rows: pd.DataFrame) -> np.ndarray:
 
 
 @styled
-def draw(metrics: pd.DataFrame, methods: Sequence[Method], *, labels_per_class: int) -> Figure:
+def draw(
+    metrics: pd.DataFrame,
+    methods: Sequence[Method],
+    *,
+    labels_per_class: int,
+    classes: Sequence[str] | None = None,
+) -> Figure:
     """Draw the share (%) of each true class's images (rows) given to each class (columns); the grey is the share.
 
-    With more than 20 classes: the pairs of classes with the largest shares.
+    With more than 20 classes: the pairs of classes with the largest shares. `classes`: their names; None: those in
+    the files.
     """
     metrics = metrics[metrics["labels_per_class"] == labels_per_class]
     shown = [method for method in methods if (metrics["method"] == method["name"]).any()]
     if not shown:
         return message_figure(f"No method was evaluated at k = {labels_per_class}.")
-    most = max(map(len, metrics["classes"]))
-    if most > _MATRIX:
+    classes = classes or metrics["classes"].iloc[0]
+    if len(classes) > _MATRIX:
         parts = [(m["title"], metrics[metrics["method"] == m["name"]]) for m in shown]
-        return draw_pairs(
-            [(title, summed_confusion(part), part["classes"].iloc[0]) for title, part in parts]
-        )
+        return draw_pairs([(title, summed_confusion(part), classes) for title, part in parts])
     columns = min(4, len(shown))
     rows = math.ceil(len(shown) / columns)
     figure = new_figure(2.15 * columns + 0.9, 2.3 * rows + 0.35)
@@ -81,7 +93,6 @@ def draw(metrics: pd.DataFrame, methods: Sequence[Method], *, labels_per_class: 
     for panel, method in zip(grid.flat, shown, strict=False):
         chosen = metrics[metrics["method"] == method["name"]]
         counts = summed_confusion(chosen)
-        classes = list(chosen["classes"].iloc[0])
         share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         image = panel.imshow(share, cmap="Greys", vmin=0, vmax=100)
         panel.grid(False)

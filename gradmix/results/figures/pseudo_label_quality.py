@@ -5,6 +5,7 @@ With more classes than there is room for: the classes from the lowest value to t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 def _drawings(experiment: Config) -> list[Drawing]:
     if not any(experiment.recipe(name).needs_pseudo_labels for name in experiment.methods):
         return []
-    return [Drawing({"quality": Files("quality")})]
+    classes = experiment.class_names(experiment.target.domain)
+    return [Drawing({"quality": Files("quality")}, {"classes": classes})]
 
 
 FIGURE = FigureKind(
@@ -87,14 +89,18 @@ def _draw_sorted(quality: pd.DataFrame, ks: list[int]) -> Figure:
 
 
 @styled
-def draw(quality: pd.DataFrame) -> Figure:
+def draw(quality: pd.DataFrame, *, classes: Sequence[str] | None = None) -> Figure:
     """Draw precision (above) and coverage (below) per class, a marker per k: mean over draws, bar = range of draws.
 
     `quality` comes from `read_quality`. A class of which no image was accepted has no precision, and no marker.
+    `classes`: their names; None: those in the files.
     """
     if quality.empty:
         return message_figure("No pseudo-labels in this experiment.")
-    classes = list(dict.fromkeys(quality["class_name"]))
+    named = list(dict.fromkeys(quality["class_name"]))
+    classes = list(classes or named)
+    shown = dict(zip(named, classes, strict=True))
+    quality = quality.assign(class_name=quality["class_name"].map(shown))
     ks = sorted(set(quality["labels_per_class"]))
     if len(classes) > _NAMED:
         return _draw_sorted(quality, ks)

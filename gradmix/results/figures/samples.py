@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from gradmix.domains.format import Domain, open_domain
 from gradmix.results.figures.declaration import Drawing, FigureKind, Files
 from gradmix.results.figures.style import new_figure, styled
-from gradmix.results.records import read_json, read_parquet
+from gradmix.results.records import named, read_json, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,9 @@ def _drawings(experiment: Config) -> list[Drawing]:
         files["predictions"] = Files("predictions")
     # All k have one figure of their first.
     title = f"k = {experiment.labels_per_class[0]}"
-    return [Drawing(files, {"seed": experiment.seed}, title=title)]
+    shown = {*experiment.all_sources(), experiment.target.domain, experiment.test_domain()}
+    classes = {name: experiment.class_names(name) for name in sorted(shown)}
+    return [Drawing(files, {"seed": experiment.seed, "classes": classes}, title=title)]
 
 
 FIGURE = FigureKind(
@@ -229,8 +231,13 @@ def collect(
     predictions: pd.DataFrame | None = None,
     *,
     seed: int = 0,
+    classes: Mapping[str, Sequence[str] | None] | None = None,
 ) -> list[Strip]:
     """Return the strips of one split: sources, V, H, U (with pseudo-labels if there are any) and test."""
+    domains = {
+        name: replace(domain, info=named(domain.info, (classes or {}).get(name)))
+        for name, domain in domains.items()
+    }
     strips: list[Strip] = []
     for position, (name, left_out) in enumerate(split.get("source_left_out", {}).items()):
         source = domains[name]
@@ -255,11 +262,14 @@ def draw(
     predictions: pd.DataFrame | None = None,
     *,
     seed: int = 0,
+    classes: Mapping[str, Sequence[str] | None] | None = None,
 ) -> Figure:
     """Draw one row of images per strip of `collect`, each with its label below; wrong pseudo-labels are framed and say
     the truth.
+
+    `classes`: names of each domain's classes; None: those in its files.
     """
-    strips = collect(domains, split, predictions, seed=seed)
+    strips = collect(domains, split, predictions, seed=seed, classes=classes)
     margin = 2.05
     scale = 0.62  # inches per unit, the width of a cell
     heights = [_height(strip) for strip in strips]

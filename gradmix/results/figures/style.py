@@ -25,6 +25,7 @@ R = TypeVar("R")
 RC: Any = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same on every machine
     "font.size": 9,
+    "text.parse_math": False,  # a `$` in a title is a dollar
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.labelsize": 9,
