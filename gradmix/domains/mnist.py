@@ -106,8 +106,8 @@ def verified_content(path: Path, stem: str) -> bytes:
                 f"{path}: holds the content of {other}, not of {stem}; it seems to be misnamed"
             )
     if content[: len(header)] == header and len(content) != whole:
-        state = f"truncated: {len(content)}" if len(content) < whole else "too long: more than"
-        raise ValueError(f"{path}: {state} of {whole} bytes; get the file again")
+        state = f"truncated: {len(content)} of" if len(content) < whole else "too long: more than"
+        raise ValueError(f"{path}: {state} {whole} bytes; get the file again")
     if content[:3] != b"\x00\x00\x08":
         page = " (a web page was saved in its place)" if content.lstrip()[:1] == b"<" else ""
         raise ValueError(f"{path}: neither gzip nor an idx file of bytes{page}; get the file again")

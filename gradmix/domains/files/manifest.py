@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import csv
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -7,8 +7,8 @@ The annotations are the official .mat (struct RELEASE: annolist(i).image.name, i
 
 from __future__ import annotations
 
-import os
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradmix.domains.files.listing import Kind, LeftOut, MediaFile
+from gradmix.domains.names import is_utf8
 from gradmix.files import sha256_of
 
 EXTENSIONS: dict[Kind, frozenset[str]] = {
@@ -102,18 +103,27 @@ def may_be_kind(entry: Entry, kind: Kind) -> bool:
 
 
 def inventory_of(entries: Iterable[Entry]) -> str:
-    """Hash names and sizes; the hash changes when files are added, taken away or changed in size."""
+    """Hash names and sizes; the hash changes when files are added, taken away or changed in size.
+
+    Of files that `newest` passes over it also changes with their times.
+    """
     digest = hashlib.sha256()
     for entry in entries:
-        digest.update(f"{entry.path}\0{entry.size}\n".encode("utf-8", "surrogateescape"))
+        changed = "" if _can_be_watched(entry) else f"\0{entry.changed}"
+        digest.update(f"{entry.path}\0{entry.size}{changed}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
 
 
 def newest(folder: Path, entries: Iterable[Entry]) -> list[Path]:
     """Pick the file that changed last, for a workflow that compares times; none if there is none."""
-    readable = (entry for entry in entries if not entry.reason)
-    last = max(readable, key=lambda entry: (entry.changed, entry.path), default=None)
+    watched = filter(_can_be_watched, entries)
+    last = max(watched, key=lambda entry: (entry.changed, entry.path), default=None)
     return [] if last is None else [folder / last.path]
+
+
+def _can_be_watched(entry: Entry) -> bool:
+    """Whether Snakemake takes it as an input: it would fill in braces, and writes names as UTF-8."""
+    return not entry.reason and "{" not in entry.path and is_utf8(entry.path)
 
 
 def copies_elsewhere(
