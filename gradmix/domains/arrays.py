@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
-import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradmix.domains.names import NO_UTF8, check_class_names
 from gradmix.domains.raw import RawImages
 from gradmix.files import sha256_of
 
 if TYPE_CHECKING:
     import numpy as np
 
+_TOO_LARGE = 2**53  # from here on floats are not exact
+
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     """List the .npz file if it exists; `load` reports a missing one, with a better message."""
     path = _path(settings, data_dir)
-    return [path] if path.is_file() else []
+    return [path] if os.path.isfile(path) else []
 
 
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
@@ -34,7 +37,7 @@ def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | 
             file and the key.
     """
     path = _path(settings, data_dir)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(f"{path} does not exist (`file` is relative to data_dir, {data_dir})")
     keys = {role: settings.get(role) for role in ("images", "labels", "groups", "originals")}
     keys["images"], keys["labels"] = keys["images"] or "images", keys["labels"] or "labels"
@@ -71,25 +74,32 @@ def _read(path: Path, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Read the named arrays, by role."""
     import numpy as np
 
+    arrays: dict[str, np.ndarray] = {}
+    where = str(path)
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("not an .npz archive, or a truncated one")
+        with open(path, "rb") as file:
+            if file.read(2) != b"PK" or not zipfile.is_zipfile(path):
+                raise ValueError("not an .npz archive, or a truncated one")
         with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in keys.values() if key not in archive.files]
-            if missing:
-                names = ", ".join(map(repr, archive.files)) or "none"
-                raise ValueError(f"has no array {missing[0]!r}; it has {names}")
-            arrays = {role: archive[key] for role, key in keys.items()}
             for role, key in keys.items():
+                if archive.files.count(key) != 1:
+                    names = ", ".join(map(repr, archive.files)) or "none"
+                    number = "no array" if key not in archive.files else "more than one array"
+                    raise ValueError(f"has {number} {key!r}; it has {names}")
+                where = f"{path}, array {key!r}"
+                arrays[role] = archive[key]
                 # NumPy gives the bytes of anything else.
                 if not isinstance(arrays[role], np.ndarray):
-                    raise ValueError(f"{key!r} is no array in NumPy's format")
+                    raise ValueError("is no array in NumPy's format")
+                where = str(path)
             return arrays
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        hint = " (arrays of objects are pickles, which are not read: store strings as str arrays)"
-        raise ValueError(
-            f"{path}: {error}{hint if 'Object arrays' in str(error) else ''}"
-        ) from error
+    # NumPy and its decompressors have many exceptions for archives that are damaged, encrypted, of a method that they
+    # do not know, or announce more than memory holds.
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        if "Object arrays" in reason:
+            reason = "objects are pickles, which are not read: store strings as a str array"
+        raise ValueError(f"{where}: {reason}") from error
 
 
 def _images(images: np.ndarray, where: str) -> np.ndarray:
@@ -118,16 +128,19 @@ def _class_names(labels_N: np.ndarray, where: str) -> np.ndarray:
     import numpy as np
 
     if labels_N.dtype.kind in "US":
-        return _strings(labels_N, where)
+        names_N = _strings(labels_N, where)
+        check_class_names(np.unique(names_N).tolist(), where)
+        return names_N
     if labels_N.dtype.kind not in "iuf":
         raise ValueError(
             f"{where}: labels must be whole numbers or strings, but are {labels_N.dtype}"
         )
-    wrong = ~(np.isfinite(labels_N) & (labels_N >= 0) & (labels_N == np.trunc(labels_N)))
+    whole = np.isfinite(labels_N) & (labels_N == np.trunc(labels_N))
+    wrong = ~(whole & (labels_N >= 0) & (labels_N < _TOO_LARGE))
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(
-            f"{where}: labels must be whole numbers from 0, but row {row} is {labels_N[row]}"
+            f"{where}: labels must be whole numbers from 0 to {_TOO_LARGE - 1}, but row {row} is {labels_N[row]}"
         )
     return labels_N.astype(np.int64).astype(str)
 
@@ -135,8 +148,14 @@ def _class_names(labels_N: np.ndarray, where: str) -> np.ndarray:
 def _strings(values_N: np.ndarray, where: str) -> np.ndarray:
     import numpy as np
 
-    if values_N.dtype.kind == "S":
-        return np.char.decode(values_N, "utf-8")
-    if values_N.dtype.kind not in "Uiu":
+    if values_N.dtype.kind not in "SUiu":
         raise ValueError(f"{where}: must be whole numbers or strings, but is {values_N.dtype}")
-    return values_N.astype(str)
+    if values_N.dtype.kind in "iu":
+        return values_N.astype(str)
+    for row in range(len(values_N)):
+        try:
+            value = values_N[row]
+            value.decode() if isinstance(value, bytes) else value.encode()
+        except (UnicodeError, SystemError):  # NumPy's for what is no character
+            raise ValueError(f"{where}, row {row}: {NO_UTF8}") from None
+    return np.char.decode(values_N, "utf-8") if values_N.dtype.kind == "S" else values_N

@@ -11,7 +11,7 @@ from pathlib import Path
 def find_local(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> Path | None:
     """Look up the first of `names` in the first of `folders` (below `data_dir`) that has one; else None."""
     paths = (data_dir / folder / name for folder in folders for name in names)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def looked_for(data_dir: Path, folders: Sequence[str], names: Sequence[str]) -> str:

@@ -82,15 +82,21 @@ def verified_content(path: Path, stem: str) -> bytes:
         ValueError: names the file and what is wrong: a damaged gzip, a truncated file, another file
             of MNIST, or something else.
     """
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
+    md5, shape = FILES[stem]
+    header = (
+        b"\x00\x00\x08" + bytes([len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
+    )
+    whole = len(header) + math.prod(shape)
+    with open(path, "rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
         try:
-            content = gzip.decompress(content)
+            # A byte more than it may have tells that it is too long, however long it is.
+            content = (gzip.GzipFile(fileobj=raw) if packed else raw).read(whole + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(
                 f"{path}: corrupt or truncated gzip ({error}); get the file again"
             ) from error
-    md5, shape = FILES[stem]
     actual_md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if actual_md5 == md5:
         return content
@@ -99,13 +105,9 @@ def verified_content(path: Path, stem: str) -> bytes:
             raise ValueError(
                 f"{path}: holds the content of {other}, not of {stem}; it seems to be misnamed"
             )
-    header = (
-        b"\x00\x00\x08" + bytes([len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape)
-    )
-    whole = len(header) + math.prod(shape)
     if content[: len(header)] == header and len(content) != whole:
-        state = "truncated" if len(content) < whole else "too long"
-        raise ValueError(f"{path}: {state}: {len(content)} of {whole} bytes; get the file again")
+        state = f"truncated: {len(content)} of" if len(content) < whole else "too long: more than"
+        raise ValueError(f"{path}: {state} {whole} bytes; get the file again")
     if content[:3] != b"\x00\x00\x08":
         page = " (a web page was saved in its place)" if content.lstrip()[:1] == b"<" else ""
         raise ValueError(f"{path}: neither gzip nor an idx file of bytes{page}; get the file again")

@@ -1,5 +1,11 @@
 """Anybody's arrays: what is accepted, and what each mistake is called."""
 
+import io
+import re
+import struct
+import warnings
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -61,10 +67,18 @@ WRONG = [
     ({"labels": LABELS[:5]}, r"one value per image, shape \(6,\), but its shape is \(5,\)"),
     ({"labels": LABELS[:, None]}, r"one value per image, shape \(6,\), but its shape is \(6, 1\)"),
     ({"labels": np.array([0, 1, -2, 0, 0, 0])}, r"array 'labels'.*row 2 is -2"),
-    ({"labels": LABELS + 0.5}, r"whole numbers from 0, but row 0 is 0\.5"),
+    ({"labels": LABELS + 0.5}, r"whole numbers from 0 to 9007199254740991, but row 0 is 0\.5"),
+    ({"labels": LABELS * 1e300}, r"but row 1 is 1e\+300"),
+    ({"labels": LABELS.astype(np.uint64) + 2**63}, "but row 0 is 9223372036854775808"),
+    ({"labels": np.array(["a", "", "b"] * 2)}, "'' cannot be the name of a class"),
+    ({"labels": np.array(["a", "b\n", "c"] * 2)}, r"'b\\n' cannot be the name of a class"),
+    ({"labels": np.array(["a", "\udcff", "c"] * 2)}, "row 1: is no UTF-8 text"),
+    ({"labels": np.array([b"a", b"b", b"\xe9"] * 2)}, "row 2: is no UTF-8 text"),
+    ({"groups": np.frombuffer(b"\xff\xff\xff\x7f" * 6, "<U1")}, "row 0: is no UTF-8 text"),
+    ({"images": IMAGES.astype(np.uint16)}, "must be uint8 with grey levels 0..255, but is uint16"),
     ({"labels": np.array([0, np.nan, 1, 0, 0, 0])}, "row 1 is nan"),
     ({"labels": LABELS > 0}, "labels must be whole numbers or strings, but are bool"),
-    ({"labels": LABELS.astype(object)}, r"mine\.npz: .*store strings as str arrays"),
+    ({"labels": LABELS.astype(object)}, r"array 'labels': .*store strings as a str array"),
     ({"groups": LABELS[:4]}, r"array 'groups': must hold one value per image"),
     ({"groups": LABELS / 3}, r"array 'groups': must be whole numbers or strings"),
 ]
@@ -100,8 +114,86 @@ def test_corrupt_file_is_named(tmp_path):
     content = bytearray((tmp_path / "mine.npz").read_bytes())
     content[100:140] = bytes(40)
     (tmp_path / "mine.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"mine\.npz: "):
+    with pytest.raises(ValueError, match=r"mine\.npz, array 'images': "):
         arrays.load({"file": "mine.npz"}, tmp_path, ())
+
+
+def archive(**members):
+    content = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(content, "w") as file:
+        warnings.filterwarnings("ignore", "Duplicate name")
+        for name, data in members.items():
+            file.writestr(name.rstrip("_") + ".npy", data)
+    return content.getvalue()
+
+
+def array_file(array):
+    content = io.BytesIO()
+    np.save(content, array)
+    return content.getvalue()
+
+
+def header(shape):
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
+
+
+def with_field(content, at_file, at_directory, value):
+    """Set a field of all members, in their own headers and in the archive's directory."""
+    content = bytearray(content)
+    for mark, at in ((b"PK\x03\x04", at_file), (b"PK\x01\x02", at_directory)):
+        for place in re.finditer(re.escape(mark), bytes(content)):
+            content[place.start() + at : place.start() + at + 2] = struct.pack("<H", value)
+    return bytes(content)
+
+
+WHOLE = {"images": array_file(IMAGES), "labels": array_file(LABELS)}
+HOSTILE = {
+    "encrypted": (with_field(archive(**WHOLE), 6, 8, 1), "array 'images': .*is encrypted"),
+    "deflate64": (with_field(archive(**WHOLE), 8, 10, 9), "array 'images': .*method is not supp"),
+    "more than memory": (
+        archive(images=header("(10**6, 10**6, 10**6, 3)".replace("10**6", "1000000"))),
+        "array 'images': (Unable to allocate|array is too big|.*[Mm]aximum)",
+    ),
+    "more than a number": (
+        archive(images=header(f"({10**30}, 8, 8)")),
+        "array 'images': Python int too large",
+    ),
+    "true": (archive(images=header("(True, 8, 8)")), "array 'images': an integer is required"),
+    "brackets": (
+        archive(images=b"\x93NUMPY\x02\x00" + struct.pack("<I", 9000) + b"(" * 8999 + b"\n"),
+        "array 'images': .*EOF in multi-line statement",
+    ),
+    "long header": (
+        archive(images=b"\x93NUMPY\x02\x00" + struct.pack("<I", 10**5) + b"(" * 10**5),
+        r"array 'images': Header info length \(100000\) is large and may not be safe to load sec\w+\.$",
+    ),
+    "two of a name": (
+        archive(**WHOLE, labels_=array_file(1 - LABELS)),
+        "more than one array 'labels'",
+    ),
+    "program before it": (b"#!/bin/sh\n" + archive(**WHOLE), "not an .npz archive"),
+    "one array": (array_file(IMAGES), "not an .npz archive"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_archives_give_one_sentence_with_file_and_array(tmp_path, kind):
+    content, message = HOSTILE[kind]
+    (tmp_path / "mine.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as raised:
+        arrays.load({"file": "mine.npz"}, tmp_path, ())
+    assert str(raised.value).startswith(str(tmp_path / "mine.npz"))
+    assert "\n" not in str(raised.value)
+    assert "pickle" not in str(raised.value)  # NumPy's advice to trust the file
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "folder"])
+def test_what_is_no_file_is_missing(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    assert arrays.raw_files({"file": name}, tmp_path) == []
+    with pytest.raises(ValueError, match="does not exist"):
+        arrays.load({"file": name}, tmp_path, ())
 
 
 def test_raw_files_are_those_that_exist(tmp_path):

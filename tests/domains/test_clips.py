@@ -1,6 +1,8 @@
 """Decoding clips: which frames, their size and colours, and every way in which a clip can be bad."""
 
+import os
 import shutil
+import struct
 
 import cv2
 import numpy as np
@@ -37,7 +39,7 @@ def test_positions_are_the_middles_of_equal_parts_or_every_nth():
     assert Sampling(count=4).positions(8) == [1, 3, 5, 7]
     assert Sampling(count=3).positions(100) == [16, 50, 83]
     assert Sampling(count=5).positions(3) == [0, 1, 2]
-    assert Sampling(every=4).positions(10) == [0, 4, 8]
+    assert list(Sampling(every=4).positions(10)) == [0, 4, 8]
 
 
 @pytest.mark.parametrize("wrong", [{}, {"count": 2, "every": 3}, {"count": 0}, {"every": 0}])
@@ -83,6 +85,25 @@ def test_bad_clips_say_why(tmp_path):
     for path, what in damaged(whole, tmp_path):
         with pytest.raises(UndecodableError, match=what):
             decode_clip(path, Sampling(count=4), 24, 24, "cover")
+
+
+@pytest.mark.parametrize("sampling", [Sampling(count=4), Sampling(every=1)])
+def test_a_header_that_announces_too_much_costs_nothing(tmp_path, sampling):
+    content = bytearray(write_clip(tmp_path / "c.avi").read_bytes())
+    for chunk, field in ((b"avih", 16), (b"strh", 32)):
+        place = content.index(chunk) + 8 + field
+        content[place : place + 4] = struct.pack("<I", 2 * 10**9)
+    (tmp_path / "c.avi").write_bytes(content)
+    with pytest.raises(UndecodableError, match=r"truncated: 20 of 2,000,000,000 announced frames"):
+        decode_clip(tmp_path / "c.avi", sampling, 24, 24, "cover")
+
+
+def test_a_name_that_is_no_utf8_is_refused_before_it_crashes_opencv(tmp_path):
+    write_clip(tmp_path / "c.avi")
+    strange = tmp_path / os.fsdecode(b"b\xff.avi")
+    os.rename(tmp_path / "c.avi", strange)
+    with pytest.raises(UndecodableError, match="its path is no UTF-8"):
+        decode_clip(strange, Sampling(count=4), 24, 24, "cover")
 
 
 def test_a_clip_of_no_frame_is_bad(tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -71,9 +73,106 @@ def test_names_that_are_no_utf8_can_be_shown(tmp_path):
     with open(strange, "wb") as file:
         file.write(b"x")
     _, second = image_folder.listing({"folder": "d"}, tmp_path, None).files
-    assert second.original == "cat/b\ufffd.jpg"
+    assert second.original == r"cat/b\xff.jpg"  # so that no two files have one name
     assert second.path.read_bytes() == b"x"
     assert image_folder.inventory({"folder": "d"}, tmp_path)
+
+
+def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path):
+    touch(tmp_path, "d/cat/a.png", "d/dog/b.png", "elsewhere/c.png")
+    for link, target in {
+        "cat/annexed.png": "../.git/annex/objects/x",
+        "cat/circle.png": "circle.png",
+        "cat/above": "..",
+        "cat/elsewhere": "../../elsewhere",
+        "dog/notes.txt": "nowhere",
+        "cow": "/not/mounted",
+    }.items():
+        (tmp_path / "d" / link).symlink_to(target)
+    (tmp_path / "elsewhere/back").symlink_to(tmp_path / "d")
+    os.mkfifo(tmp_path / "d/dog/pipe.png")
+    listed = image_folder.listing({"folder": "d"}, tmp_path, None)
+    assert originals(listed) == ["cat/a.png", "cat/elsewhere/c.png", "dog/b.png"]
+    back = "a link back to a folder that it lies in"
+    assert listed.left_out == [
+        LeftOut("cat/above/", back),
+        LeftOut("cat/annexed.png", "a link that leads nowhere"),
+        LeftOut("cat/circle.png", "Too many levels of symbolic links"),
+        LeftOut("cat/elsewhere/back/", back),
+        LeftOut("cow", "a link that leads nowhere"),
+        LeftOut("dog/pipe.png", "a folder, pipe or device, no file"),
+    ]
+    assert listed.notes == ["1 files that are no images, passed over: dog/notes.txt"]
+    wanted = image_folder.listing({"folder": "d"}, tmp_path, {"dog"})
+    assert [item.original for item in wanted.left_out] == ["dog/pipe.png"]
+    assert image_folder.raw_files({"folder": "d"}, tmp_path)[0].suffix == ".png"
+    before = image_folder.inventory({"folder": "d"}, tmp_path)
+    touch(tmp_path, "d/.git/annex/objects/x")  # `git annex get`
+    assert image_folder.inventory({"folder": "d"}, tmp_path) != before
+
+
+AS_NOBODY = """
+from pathlib import Path
+from gradmix.domains.files import image_folder
+settings = {"folder": "d"}
+print([str(path) for path in image_folder.raw_files(settings, Path())])
+print(len(image_folder.inventory(settings, Path())))
+for item in image_folder.listing(settings, Path(), None).left_out:
+    print(item.original, item.reason, sep=": ")
+"""
+
+
+def test_folders_and_files_that_may_not_be_read_are_left_out(tmp_path):
+    touch(tmp_path, "d/cat/a.png", "d/closed/b.png", "d/listed/c.png")
+    (tmp_path / "d/closed").chmod(0)
+    (tmp_path / "d/listed").chmod(0o444)
+    tmp_path.chmod(0o755)
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
+    command = [sys.executable, "-c", AS_NOBODY]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, **nobody)
+    for name in ("closed", "listed"):
+        (tmp_path / "d" / name).chmod(0o755)
+    if "No module named" in done.stderr:
+        pytest.skip("the user nobody may not read this package")
+    assert done.stdout.splitlines() == [
+        "['d/cat/a.png']",
+        "16",
+        "closed/: the folder cannot be read: Permission denied",
+        "listed/c.png: Permission denied",
+    ], done.stderr
+
+
+def test_folders_deeper_than_the_system_takes_are_left_out(tmp_path, monkeypatch):
+    touch(tmp_path, "d/cat/a.png")
+    monkeypatch.chdir(tmp_path / "d/cat")
+    for _ in range(20):
+        os.mkdir("x" * 250)
+        os.chdir("x" * 250)
+    (left_out,) = image_folder.listing({"folder": "d"}, tmp_path, None).left_out
+    assert left_out.reason == "the folder cannot be read: File name too long"
+    monkeypatch.undo()
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # which Python cannot
+
+
+def test_names_that_snakemake_cannot_watch_are_watched_by_the_inventory(tmp_path):
+    touch(tmp_path, "d/cat/a.png", "d/cat/{x}.png", "d/cat/" + os.fsdecode(b"b\xff.png"))
+    files = sorted((tmp_path / "d/cat").iterdir())
+    for seconds, path in enumerate(sorted(files, key=lambda path: path.name != "a.png")):
+        os.utime(path, (seconds, seconds))
+    assert image_folder.raw_files({"folder": "d"}, tmp_path) == [tmp_path / "d/cat/a.png"]
+    seen = {image_folder.inventory({"folder": "d"}, tmp_path)}
+    for path in files:
+        os.utime(path, (10, 10))
+        seen.add(image_folder.inventory({"folder": "d"}, tmp_path))
+    assert len(seen) == 3  # a.png is a file that Snakemake watches itself
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "d/cat/a.png"])
+def test_what_is_no_folder_is_missing(tmp_path, name):
+    touch(tmp_path, "d/cat/a.png")
+    assert image_folder.raw_files({"folder": name}, tmp_path) == []
+    with pytest.raises(ValueError, match="does not exist"):
+        image_folder.listing({"folder": name}, tmp_path, None)
 
 
 # ---- BU101
@@ -85,6 +184,10 @@ def test_bu101_folders_are_matched_by_letters_and_digits(tmp_path):
     assert [f.class_name for f in listed.files] == ["YoYo", "HandstandPushups", "other"]
     with pytest.raises(ValueError, match="no folder of class 'Archery'; there are YO-YO"):
         bu101.listing({}, tmp_path, {"Archery", "YoYo"})
+    for folder in ("YO-YO", "other", "hand_stand_pushups"):
+        (tmp_path / "BU101" / folder / "gone.jpg").symlink_to("nowhere")
+    (left_out,) = bu101.listing({}, tmp_path, {"YoYo"}).left_out
+    assert left_out == LeftOut("YO-YO/gone.jpg", "a link that leads nowhere")
     touch(tmp_path, "BU101/yoyo/4.jpg")
     with pytest.raises(ValueError, match="YO-YO and yoyo are of one class"):
         bu101.listing({}, tmp_path, {"YoYo"})
@@ -101,6 +204,7 @@ ROWS = [
     ("004.jpg", "rowing", "water activities", 0),
     ("006.jpg", "curling", "winter activities", 1),
 ]
+FLAT = '[{"image": "%s", "act_name": "a", "cat_name": "b", "img_train": 1, "vidx": %s}]'
 SETTINGS = {"annotations": "a.mat", "images": "images", "labels": "act_name", "part": "train"}
 
 
@@ -177,6 +281,11 @@ def test_mpii_in_all_its_layouts(mpii_data, file):
         ("b.json", '{"RELEASE": {"annolist": []}}', r"RELEASE.img_train is missing"),
         ("b.json", '[{"image": "a.jpg"}]', r"\[0\].act_name is missing"),
         ("b.mat", "no matlab", r"b.mat: no .mat file"),
+        ("b.json", "[" * 10**5, r"b.json: no JSON"),
+        ("b.json", FLAT % ("../a.mat", 1), r"b.json: the image '../a.mat' leads out of .*images"),
+        ("b.json", FLAT % ("/a.jpg", 1), r"b.json: the image '/a.jpg' leads out of .*images"),
+        ("b.json", FLAT % ("001.jpg", '"x"'), r"not MPII's layout: vidx .* but is 'x'"),
+        ("b.json", FLAT % ("001.jpg", "[1]"), r"not MPII's layout: vidx .* but is \[1\]"),
     ],
 )
 def test_other_layouts_name_file_and_field(mpii_data, file, content, message):
@@ -206,7 +315,8 @@ def table(tmp_path):
     touch(tmp_path, "t/a/1.jpg", "t/a/2,b.jpg", "t/a/3.jpg")
 
     def write(text=TABLE, **settings):
-        (tmp_path / "t/list.csv").write_text(text, encoding="utf-8")
+        content = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / "t/list.csv").write_bytes(content)
         settings = {"file": "t/list.csv", "kind": "images"} | settings
         return manifest.listing(settings, tmp_path, None)
 
@@ -223,6 +333,11 @@ def test_rows_of_a_split_or_all(table):
     assert len(table("path,label\na/1.jpg,cat\n").files) == 1
     gone = table(TABLE + "a/4.jpg,cat,,train\n", split="train")
     assert gone.left_out == [LeftOut("a/4.jpg", "not on disk")]
+    long = table(f"path,label\n{'x' * 5000},cat\na,cat\n")
+    assert [item.reason for item in long.left_out] == [
+        "File name too long",
+        "a folder, pipe or device, no file",
+    ]
 
 
 def test_a_copy_of_a_test_file_is_left_out_of_training(table, tmp_path):
@@ -237,6 +352,14 @@ def test_a_copy_of_a_test_file_is_left_out_of_training(table, tmp_path):
         ("path,class\n", {}, "lacks the column 'label'"),
         ("path,label,colour\n", {}, "has a column 'colour'"),
         ("path,label\n", {}, "has no row"),
+        ("path,label,label\na/1.jpg,cat,dog\n", {}, "has two columns 'label'"),
+        ("path,label,group,group\n", {}, "has two columns 'group'"),
+        (TABLE.encode("utf-16"), {}, "list.csv: is no UTF-8 text; save it as UTF-8"),
+        (TABLE.encode() + b"a/1.jpg,H\xfcndin,,\n", {}, "list.csv: is no UTF-8 text"),
+        ("path,label\na/1.jpg,c\0at\n", {}, r"row 2: label has a control character: 'c\\x00at'"),
+        ('path,label\n"a/1.jpg","c\nat"\n', {}, r"row 2: label has a control character"),
+        (TABLE + "x" * 200_000 + ",cat,,\n", {}, "after row 4: field larger than field limit"),
+        (TABLE + '"a/4.jpg,cat,,\n', {}, "after row 4: unexpected end of data"),
         ("path,label\na/1.jpg\n", {}, "row 2: has another number of cells"),
         ("path,label\na/1.jpg,\n", {}, "row 2: label is empty"),
         ("path,label\n../1.jpg,cat\n", {}, "row 2: ../1.jpg leads out of"),

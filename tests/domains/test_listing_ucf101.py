@@ -23,7 +23,7 @@ def small(tmp_path):
         folder = tmp_path / "ucfTrainTestlist"
         folder.mkdir(exist_ok=True)
         for name, text in (("classInd", classes), ("trainlist01", train), ("testlist01", test)):
-            (folder / f"{name}.txt").write_bytes(text.encode())
+            (folder / f"{name}.txt").write_bytes(text.encode(errors="surrogateescape"))
         for number, line in enumerate((TRAIN + TEST).split("\r\n")[:-1]):
             path = tmp_path / "UCF-101" / line.split()[0]
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +108,8 @@ def test_a_training_clip_that_is_also_a_test_clip_is_left_out(small):
         ({"test": TEST + "Archery/v_Archery_g08_c01.avi\r\n"}, r"stands in trainlist01.txt and"),
         ({"test": TEST + "Archery/v_Archery_g08_c02.avi\r\n"}, r"group Archery_g08 stands in"),
         ({"classes": "1 Archery\r\nBiking\r\n"}, r"classInd.txt, line 2: expected a label"),
+        ({"classes": "\u00b2 Archery\r\n"}, r"classInd.txt, line 1: expected a label"),
+        ({"train": TRAIN + "Biking/v_\udce9.avi 2\r\n"}, r"trainlist01.txt: is no UTF-8 text"),
     ],
 )
 def test_mistakes_in_lists_name_file_and_line(small, texts, message):

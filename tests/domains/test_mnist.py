@@ -89,7 +89,13 @@ WRONG = [
     ),
     (lambda content: content[:-1], False, ": truncated: 15695 of 15696 bytes"),
     (lambda content: content[:20], False, ": truncated: 20 of 15696 bytes"),
-    (lambda content: content + b"x", False, ": too long: 15697 of 15696 bytes"),
+    (lambda content: content + b"x", False, ": too long: more than 15696 bytes"),
+    # However long: no more of it is unpacked.
+    (
+        lambda content: gzip.compress(content + bytes(10**8), 1),
+        True,
+        ".gz: too long: more than 15696 bytes",
+    ),
     (lambda content: b"", False, ": neither gzip nor an idx file"),
     (lambda content: b"<html>404</html>", True, ".gz: neither gzip .*a web page was saved"),
     (lambda content: content[:-1] + b"x", False, ": not the original .*: the MD5"),

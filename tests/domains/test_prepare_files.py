@@ -1,6 +1,7 @@
 """Domains made of files: rows of frames, what is left out and said of it, and when it is too much."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from gradmix.domains.files import clip_folder
+from gradmix.domains.files.pictures import decode_picture
 from gradmix.domains.files.prepare import chosen_files, expected_cost, prepare_files
 from gradmix.domains.format import open_domain
 from gradmix.domains.registry import origin_module
@@ -124,6 +126,53 @@ def test_a_class_without_a_usable_clip_is_named(clips):
         path.write_bytes(b"")
     with pytest.raises(ValueError, match="no file of class 'biking' can be used"):
         prepare(clips, CLIPS | {"most_left_out": 0.9})
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    for class_name in ("a", "b"):
+        for number in range(4):
+            path = tmp_path / f"images/{class_name}/{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (30, 20), (50 * number, 0, 0)).save(path)
+    return tmp_path
+
+
+def test_links_that_lead_nowhere_count_for_most_left_out(photographs):
+    (photographs / "images/a/gone.png").symlink_to("nowhere")
+    domain = prepare(photographs, IMAGES | {"most_left_out": 0.2}, classes=None)
+    assert len(domain) == 8
+    gone = {"original": "a/gone.png", "reason": "a link that leads nowhere"}
+    assert domain.info["left_out"] == [gone]
+    with pytest.raises(ValueError, match=r"1 of 9 images .* a/gone.png: a link that") as raised:
+        prepare(photographs, IMAGES, classes=None)
+    assert str(raised.value).startswith("domains.d: ")
+
+
+def test_a_class_that_was_left_out_as_a_whole_says_why(photographs):
+    shutil.rmtree(photographs / "images/b")
+    (photographs / "images/b").symlink_to("/not/mounted")
+    with pytest.raises(ValueError, match=r"one class, 'a'.*\n  b: a link that leads nowhere"):
+        prepare(photographs, IMAGES, classes=("a", "b"))
+
+
+@pytest.mark.parametrize("name", [b"b\xff", b"b\n"])
+def test_class_folders_of_unfit_names_are_refused(photographs, name):
+    os.rename(photographs / "images/b", photographs / "images" / os.fsdecode(name))
+    with pytest.raises(ValueError, match=r"domains\.d: .*'b\\.*' cannot be the name of a class"):
+        prepare(photographs, IMAGES, classes=None)
+
+
+def test_a_picture_that_takes_too_much_memory_is_left_out(photographs, monkeypatch):
+    def hungry(path, **how):
+        if path.name == "0.png":
+            raise MemoryError
+        return decode_picture(path, **how)
+
+    monkeypatch.setattr("gradmix.domains.files.prepare.decode_picture", hungry)
+    domain = prepare(photographs, IMAGES | {"most_left_out": 0.25}, classes=None)
+    reasons = {item["reason"] for item in domain.info["left_out"]}
+    assert reasons == {"needs more memory than there is"}
 
 
 def test_images_of_all_kinds_are_counted_and_classes_found(tmp_path):

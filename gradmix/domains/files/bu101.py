@@ -34,9 +34,12 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         ValueError: the folder is missing, two folders are of one class, or a wanted class has none.
     """
     listed = list_folder("images", _with_folder(settings), data_dir, None)
-    folders = sorted({file.class_name for file in listed.files})
-    if wanted is None:
+    if wanted is None or not listed.files:
         return listed
+    folders = sorted(
+        {file.class_name for file in listed.files}
+        | {item.original.partition("/")[0] for item in listed.left_out}
+    )
     by_key: dict[str, str] = {}
     for folder in folders:
         other = by_key.setdefault(_key(folder), folder)
@@ -52,7 +55,8 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         )
     # Folders of no wanted class keep their names, and are left out by them.
     files = [replace(f, class_name=names.get(f.class_name, f.class_name)) for f in listed.files]
-    return replace(listed, files=files)
+    left_out = [x for x in listed.left_out if x.original.partition("/")[0] in names]
+    return replace(listed, files=files, left_out=left_out)
 
 
 def _with_folder(settings: Mapping[str, Any]) -> dict[str, Any]:

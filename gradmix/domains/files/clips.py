@@ -7,7 +7,7 @@ and resizes only the frames that are kept (benchmarks/extraction.py).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradmix.domains.files.decoded import Decoded, UndecodableError
 from gradmix.domains.files.fit import Fit, fit
+from gradmix.domains.names import is_utf8
 from gradmix.files import sha256_of
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class Sampling:
                 f"either a count of frames or every n-th frame, at least 1, but got {self}"
             )
 
-    def positions(self, frames: int) -> list[int]:
+    def positions(self, frames: int) -> Sequence[int]:
         """Choose which of a clip's frames are kept, ascending: the middles of equal parts.
 
         A clip with fewer frames than `count` gives all of them.
         """
         if self.every is not None:
-            return list(range(0, frames, self.every))
+            return range(0, frames, self.every)  # however many a header announces
         assert self.count is not None
         count = min(self.count, frames)
         return [(2 * part + 1) * frames // (2 * count) for part in range(count)]
@@ -58,12 +59,16 @@ def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fi
     """Decode the frames that `sampling` keeps, RGB, of the given size.
 
     Raises:
-        UndecodableError: it is no video, holds no frame, or ends well before its announced end.
+        UndecodableError: it is no video, holds no frame, or ends well before its announced end; or OpenCV cannot take
+            its path.
+        OSError: it cannot be read.
     """
     import numpy as np
 
     if path.stat().st_size == 0:
         raise UndecodableError("the file is empty")
+    if not is_utf8(str(path)):  # OpenCV crashes
+        raise UndecodableError("its path is no UTF-8; rename it")
     kept: list[np.ndarray] = []
 
     def keep(frame_HWC: np.ndarray) -> None:
@@ -72,11 +77,11 @@ def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fi
     with _opened(path) as capture:
         announced = announced_frames(path, capture)
         wanted = sampling.positions(announced)
-        decoded = _walk(capture, set(wanted), keep)
-    if not kept:
+        decoded = _walk(capture, wanted, keep)
+    if not decoded:
         raise UndecodableError("no frame decodes")
     if announced - decoded > max(2, _TOLERATED * announced):
-        raise UndecodableError(f"truncated: {decoded} of {announced} frames decode")
+        raise UndecodableError(f"truncated: {decoded} of {announced:,} announced frames decode")
     return Decoded(np.stack(kept), tuple(wanted[: len(kept)]), sha256_of(path))
 
 
@@ -104,17 +109,20 @@ def announced_frames(path: Path, capture: Any) -> int:
     if frames > 0:
         return frames
     with _opened(path) as other:
-        return _walk(other, set(), lambda frame: None)
+        return _walk(other, (), lambda frame: None)
 
 
-def _walk(capture: Any, wanted: set[int], keep: Callable[[np.ndarray], None]) -> int:
-    """Decode the whole clip, hand the wanted frames over, and count the frames that decode."""
+def _walk(capture: Any, wanted: Iterable[int], keep: Callable[[np.ndarray], None]) -> int:
+    """Decode the whole clip, hand the wanted frames (ascending) over, and count the frames that decode."""
+    waiting = iter(wanted)
+    next_one = next(waiting, None)
     number = 0
     while capture.grab():
-        if number in wanted:
+        if number == next_one:
             whole, frame = capture.retrieve()
             if not whole:
                 break
             keep(frame)
+            next_one = next(waiting, None)
         number += 1
     return number

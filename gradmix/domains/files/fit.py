@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
 
 Fit = Literal["cover", "stretch"]
+# An image that enlarging would make so many times larger than itself, than what is shown of it and than a million
+# pixels is cut before. Others are cut afterwards, because rounding differs.
+_LARGE = 16
 
 
 def fit(image_HWC: np.ndarray, height: int, width: int, how: Fit) -> np.ndarray:
@@ -27,10 +31,24 @@ def fit(image_HWC: np.ndarray, height: int, width: int, how: Fit) -> np.ndarray:
         scaled = (width, height)
     else:
         factor = max(height / rows, width / columns)
+        if factor**2 * rows * columns > _LARGE * max(rows * columns, height * width, 2**20):
+            seen = (math.ceil(height / factor) + 2, math.ceil(width / factor) + 2)
+            image_HWC = _centre(image_HWC, *seen, whole_pixels=True)
+            rows, columns = image_HWC.shape[:2]
         scaled = (max(width, round(columns * factor)), max(height, round(rows * factor)))
     if scaled != (columns, rows):
         shrinks = scaled[0] < columns
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         image_HWC = cv2.resize(image_HWC, scaled, interpolation=method)
-    top, left = (image_HWC.shape[0] - height) // 2, (image_HWC.shape[1] - width) // 2
+    return _centre(image_HWC, height, width)
+
+
+def _centre(
+    image_HWC: np.ndarray, height: int, width: int, *, whole_pixels: bool = False
+) -> np.ndarray:
+    """Cut out the centre; with `whole_pixels` one row or column more, where it would else be off by half a pixel."""
+    rows, columns = image_HWC.shape[:2]
+    if whole_pixels:
+        height, width = height + (rows - height) % 2, width + (columns - width) % 2
+    top, left = max(0, (rows - height) // 2), max(0, (columns - width) // 2)
     return image_HWC[top : top + height, left : left + width]

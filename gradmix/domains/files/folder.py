@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.files.listing import Kind, Listing, MediaFile
+from gradmix.domains.files.listing import Kind, LeftOut, Listing, MediaFile
 from gradmix.domains.files.tree import (
     Entry,
     abridged,
     inventory_of,
     is_kind,
+    may_be_kind,
     newest,
-    printable,
     scan,
 )
+from gradmix.domains.names import printable
 
 
 def list_folder(
@@ -32,13 +34,17 @@ def list_folder(
             expression with one group.
     """
     folder = data_dir / str(settings["folder"])
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ValueError(f"{folder} does not exist (`folder` is relative to data_dir, {data_dir})")
     pattern = _pattern(settings.get("group_pattern"))
-    files, other, loose, ungrouped = [], [], [], 0
+    files, left_out, other, loose, ungrouped = [], [], [], [], 0
     for entry in scan(folder):
         class_name, _, rest = entry.path.partition("/")
-        if not rest:
+        if entry.reason and may_be_kind(entry, kind):
+            if wanted is None or class_name in ("", *wanted):
+                original = printable(entry.path) or str(folder)
+                left_out.append(LeftOut(original, entry.reason))
+        elif not rest:
             loose.append(entry)
         elif not is_kind(entry.path, kind):
             other.append(entry)
@@ -50,7 +56,7 @@ def list_folder(
             files.append(MediaFile(folder / entry.path, class_name, name, printable(group)))
     if not files and loose:
         raise ValueError(
-            f"{folder}: {loose[0].path} lies there itself; {kind} belong into a folder per class"
+            f"{folder}: {printable(loose[0].path)} lies there itself; {kind} belong into a folder per class"
         )
     notes = [
         *_note(other, f"files that are no {kind}"),
@@ -58,7 +64,7 @@ def list_folder(
     ]
     if ungrouped:
         notes.append(f"{ungrouped} {kind} do not match group_pattern and have no group")
-    return Listing(kind, files, notes=notes)
+    return Listing(kind, files, left_out, notes=notes)
 
 
 def tree_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:

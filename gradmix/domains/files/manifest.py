@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ from gradmix.domains.files.listing import Listing, MediaFile
 from gradmix.domains.files.tree import (
     copies_elsewhere,
     inventory_of,
+    leads_out,
     newest,
     on_disk,
     scan,
     without,
 )
+from gradmix.domains.names import NO_UTF8, printable
 from gradmix.files import sha256_of
 
 _REQUIRED = ("path", "label")
@@ -33,7 +36,7 @@ class _Row:
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     """List the table, and the newest file of the folder."""
     table, folder = _places(settings, data_dir)
-    return [path for path in (table,) if path.is_file()] + newest(folder, scan(folder))
+    return [path for path in (table,) if os.path.isfile(path)] + newest(folder, scan(folder))
 
 
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
@@ -84,11 +87,12 @@ def _places(settings: Mapping[str, Any], data_dir: Path) -> tuple[Path, Path]:
 
 
 def _rows(table: Path, folder: Path) -> Iterator[_Row]:
-    if not table.is_file():
+    if not os.path.isfile(table):
         raise ValueError(f"{table} does not exist (`file` is relative to data_dir)")
     first: dict[str, _Row] = {}
     with open(table, encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
+        number = 1
         try:
             _check_header(table, reader.fieldnames or [])
             # The header is row 1, as in a spreadsheet.
@@ -98,18 +102,25 @@ def _rows(table: Path, folder: Path) -> Iterator[_Row]:
                 if other is not row:
                     raise ValueError(_twice(table, other, row))
                 yield row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{table}, line {reader.line_num}: {error}") from error
+        except csv.Error as error:
+            raise ValueError(f"{table}, after row {number}: {error}") from error
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{table}: {NO_UTF8}") from error
     if not first:
         raise ValueError(f"{table}: has no row")
 
 
-def _check_header(table: Path, columns: Collection[str]) -> None:
+def _check_header(table: Path, columns: Sequence[str]) -> None:
     missing = [column for column in _REQUIRED if column not in columns]
     unknown = [column for column in columns if column not in _KNOWN]
-    if missing or unknown:
-        what = f"lacks the column {missing[0]!r}" if missing else f"has a column {unknown[0]!r}"
-        raise ValueError(f"{table}: {what}; its header must be path,label[,group][,split]")
+    twice = [column for column in columns if columns.count(column) > 1]
+    wrong = [
+        *(f"lacks the column {column!r}" for column in missing),
+        *(f"has a column {column!r}" for column in unknown),
+        *(f"has two columns {column!r}" for column in twice),
+    ]
+    if wrong:
+        raise ValueError(f"{table}: {wrong[0]}; its header must be path,label[,group][,split]")
 
 
 def _row(table: Path, folder: Path, number: int, cells: Mapping[str | None, Any]) -> _Row:
@@ -120,8 +131,11 @@ def _row(table: Path, folder: Path, number: int, cells: Mapping[str | None, Any]
     for column in _REQUIRED:
         if not values[column]:
             raise ValueError(f"{where}: {column} is empty")
+    for column, value in values.items():
+        if printable(value) != value:
+            raise ValueError(f"{where}: {column} has a control character: {value[:80]!r}")
     path = Path(values["path"])
-    if path.is_absolute() or ".." in path.parts:
+    if leads_out(path):
         raise ValueError(f"{where}: {values['path']} leads out of {folder}")
     original = path.as_posix()
     group = values.get("group", "")

@@ -8,12 +8,14 @@ The annotations are the official .mat (struct RELEASE: annolist(i).image.name, i
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from gradmix.domains.files.listing import Listing, MediaFile
-from gradmix.domains.files.tree import inventory_of, newest, on_disk, scan
+from gradmix.domains.files.tree import inventory_of, leads_out, newest, on_disk, scan
+from gradmix.domains.names import printable
 from gradmix.files import sha256_of
 
 URL = "http://human-pose.mpi-inf.mpg.de"
@@ -24,7 +26,7 @@ _IMAGES = "images"
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     """List the annotations and the newest image."""
     annotations, images = _annotations(settings, data_dir), _images(settings, data_dir)
-    return [path for path in (annotations,) if path.is_file()] + newest(images, scan(images))
+    return [path for path in (annotations,) if os.path.isfile(path)] + newest(images, scan(images))
 
 
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
@@ -43,15 +45,17 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
     """
     path, folder = _annotations(settings, data_dir), _images(settings, data_dir)
     what = f"MPII (from {URL}; both settings are relative to data_dir)"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(f"{path} does not exist: `annotations` is the .mat or .json of {what}")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ValueError(f"{folder} does not exist: `images` is the folder of images of {what}")
     column, part = settings["labels"], settings["part"]
     files: dict[str, MediaFile] = {}
     without, twice, test = 0, [], 0
     for record in _records(path):
         name, class_name = record["name"], record[column]
+        if leads_out(Path(name)):
+            raise ValueError(f"{path}: the image {name!r} leads out of {folder}")
         if part == "train" and not record["img_train"]:
             test += 1
         elif not class_name:
@@ -59,7 +63,7 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         elif name in files:
             twice.append(name)
         else:
-            files[name] = MediaFile(folder / name, class_name, name, record["group"])
+            files[name] = MediaFile(folder / name, class_name, printable(name), record["group"])
     if not files:
         raise ValueError(f"{path}: no image has a {column}")
     chosen = [
@@ -106,7 +110,7 @@ class _LayoutError(ValueError):
 def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: no JSON ({error})") from error
 
 
@@ -169,7 +173,12 @@ def _field(record: Any, key: str, where: str) -> Any:
 
 def _group(annotation: Any) -> str:
     number = _field(annotation, "vidx", "") if _has(annotation, "vidx") else None
-    return "" if number is None or getattr(number, "size", 1) == 0 else f"video {int(number)}"
+    if number is None or getattr(number, "size", 1) == 0:
+        return ""
+    try:
+        return f"video {int(number)}"
+    except (TypeError, ValueError, OverflowError):
+        raise _LayoutError(f"vidx must be a whole number, but is {number!r}") from None
 
 
 def _text(value: Any) -> str:

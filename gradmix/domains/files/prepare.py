@@ -26,6 +26,7 @@ from gradmix.domains.files.pictures import decode_picture
 from gradmix.domains.files.side_by_side import CrashedError, side_by_side
 from gradmix.domains.files.tree import abridged
 from gradmix.domains.format import Chunk, stream_domain
+from gradmix.domains.names import check_class_names
 
 Log = Callable[[str], None]
 _NAMED = 5
@@ -98,7 +99,11 @@ class Chosen:
         if not listing.files:
             raise ValueError(f"there are no {listing.kind}{_examples(listing.left_out)}")
         names = np.array([file.class_name for file in listing.files])
-        labels, self.classes, other = labels_of(names, positions)
+        check_class_names(sorted(set(names.tolist())), "the origin's classes")
+        try:
+            labels, self.classes, other = labels_of(names, positions)
+        except ValueError as error:  # where a class lacks, it may have been left out
+            raise ValueError(f"{error}{_examples(listing.left_out)}") from None
         self.listing = listing
         self.files = [f for f, label in zip(listing.files, labels, strict=True) if label >= 0]
         self.labels = labels[labels >= 0].tolist()
@@ -236,6 +241,8 @@ class _Progress:
         reason = str(error)
         if isinstance(error, OSError) and error.strerror:
             reason = error.strerror
+        elif isinstance(error, MemoryError):
+            reason = "needs more memory than there is"
         elif not isinstance(error, UndecodableError | CrashedError):
             reason = f"{type(error).__name__}: {' '.join(reason.split())}"
         self._left_out.append(LeftOut(file.original, reason))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradmix.domains.files.listing import Kind, LeftOut, MediaFile
+from gradmix.domains.names import is_utf8
 from gradmix.files import sha256_of
 
 EXTENSIONS: dict[Kind, frozenset[str]] = {
@@ -22,39 +24,71 @@ EXTENSIONS: dict[Kind, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A file below a folder: path with `/`, size in bytes, time of its last change in nanoseconds."""
+    """A file below a folder: path with `/`, size in bytes, time of its last change in nanoseconds.
+
+    What cannot be read has a reason, in half a sentence, and neither size nor time; the path of a folder that cannot
+    be read ends with `/`, and that of the listed folder itself is empty.
+    """
 
     path: str
-    size: int
-    changed: int
+    size: int = 0
+    changed: int = 0
+    reason: str = ""
 
 
 def scan(folder: Path) -> list[Entry]:
-    """List all files below a folder in the order of their paths, but hidden ones; none if there is no folder."""
+    """List all files below a folder in the order of their paths, but hidden ones; none if there is no folder.
+
+    Links are followed. Nothing that lies below the folder is an error: what cannot be read comes with the reason.
+    """
     entries: list[Entry] = []
-    waiting = [("", str(folder))]
+    waiting: list[tuple[str, str, tuple[tuple[int, int], ...]]] = [("", str(folder), ())]
     while waiting:
-        prefix, place = waiting.pop()
+        prefix, place, above = waiting.pop()
         try:
+            status = os.stat(place)
+            itself = (status.st_dev, status.st_ino)
+            if itself in above:
+                entries.append(Entry(prefix, reason="a link back to a folder that it lies in"))
+                continue
             inside = os.scandir(place)
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            continue
+        except OSError as error:
+            entries.append(Entry(prefix, reason=f"the folder cannot be read: {error.strerror}"))
             continue
         with inside:
             for entry in inside:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
-                    waiting.append((f"{prefix}{entry.name}/", entry.path))
-                else:
+                path = f"{prefix}{entry.name}"
+                try:
+                    if entry.is_dir():
+                        waiting.append((f"{path}/", entry.path, (*above, itself)))
+                        continue
                     status = entry.stat()
-                    path = f"{prefix}{entry.name}"
-                    entries.append(Entry(path, status.st_size, status.st_mtime_ns))
+                except OSError:
+                    entries.append(Entry(path, reason=unusable(entry.path)))
+                    continue
+                reason = "" if stat.S_ISREG(status.st_mode) else unusable(entry.path)
+                entries.append(Entry(path, status.st_size, status.st_mtime_ns, reason))
     return sorted(entries, key=lambda entry: entry.path)
 
 
-def printable(path: str) -> str:
-    """Make a path fit for messages and tables; bytes that are no UTF-8 become question marks."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def unusable(path: str | Path) -> str:
+    """Say in half a sentence why a path is no file; "" if it is one. Whether it may be read shows when it is opened."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "a link that leads nowhere" if os.path.islink(path) else "not on disk"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "" if stat.S_ISREG(mode) else "a folder, pipe or device, no file"
+
+
+def leads_out(path: Path) -> bool:
+    """Whether a path from a list would leave the folder that it is relative to; links there may lead anywhere."""
+    return path.is_absolute() or ".." in path.parts
 
 
 def is_kind(path: str, kind: Kind) -> bool:
@@ -62,18 +96,34 @@ def is_kind(path: str, kind: Kind) -> bool:
     return path.rpartition(".")[2].lower() in EXTENSIONS[kind]
 
 
+def may_be_kind(entry: Entry, kind: Kind) -> bool:
+    """Whether an entry that cannot be read is one of the kind, or a folder of them, as far as its name says."""
+    name = entry.path.rpartition("/")[2]
+    return "." not in name or is_kind(name, kind)
+
+
 def inventory_of(entries: Iterable[Entry]) -> str:
-    """Hash names and sizes; the hash changes when files are added, taken away or changed in size."""
+    """Hash names and sizes; the hash changes when files are added, taken away or changed in size.
+
+    Of files that `newest` passes over it also changes with their times.
+    """
     digest = hashlib.sha256()
     for entry in entries:
-        digest.update(f"{entry.path}\0{entry.size}\n".encode("utf-8", "surrogateescape"))
+        changed = "" if _can_be_watched(entry) else f"\0{entry.changed}"
+        digest.update(f"{entry.path}\0{entry.size}{changed}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
 
 
 def newest(folder: Path, entries: Iterable[Entry]) -> list[Path]:
     """Pick the file that changed last, for a workflow that compares times; none if there is none."""
-    last = max(entries, key=lambda entry: (entry.changed, entry.path), default=None)
+    watched = filter(_can_be_watched, entries)
+    last = max(watched, key=lambda entry: (entry.changed, entry.path), default=None)
     return [] if last is None else [folder / last.path]
+
+
+def _can_be_watched(entry: Entry) -> bool:
+    """Whether Snakemake takes it as an input: it would fill in braces, and writes names as UTF-8."""
+    return not entry.reason and "{" not in entry.path and is_utf8(entry.path)
 
 
 def copies_elsewhere(
@@ -96,7 +146,7 @@ def copies_elsewhere(
     copies = {}
     for file in kept:
         for part, other in sizes.get(_size(file.path), []):
-            if sha256_of(file.path) == sha256_of(other.path):
+            if _same_content(file.path, other.path):
                 reason = f"the same file as {other.original} of {part}"
                 copies[file.original] = LeftOut(file.original, reason)
                 break
@@ -107,10 +157,10 @@ def on_disk(files: Iterable[MediaFile]) -> tuple[list[MediaFile], list[LeftOut]]
     """Part files into those that exist and those that do not."""
     present, missing = [], []
     for file in files:
-        if file.path.is_file():
-            present.append(file)
+        if reason := unusable(file.path):
+            missing.append(LeftOut(file.original, reason))
         else:
-            missing.append(LeftOut(file.original, "not on disk"))
+            present.append(file)
     return present, missing
 
 
@@ -126,7 +176,11 @@ def without(files: list[MediaFile], left_out: Mapping[str, LeftOut]) -> list[Med
 
 
 def _size(path: Path) -> int:
+    return 0 if unusable(path) else path.stat().st_size
+
+
+def _same_content(path: Path, other: Path) -> bool:
     try:
-        return path.stat().st_size
-    except OSError:
-        return 0
+        return sha256_of(path) == sha256_of(other)
+    except OSError:  # it will be left out when it is decoded
+        return False

@@ -8,6 +8,7 @@ Clips of one group come from one recording; the official splits never part a gro
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -24,15 +25,17 @@ from gradmix.domains.files.tree import (
     scan,
     without,
 )
+from gradmix.domains.names import NO_UTF8
 from gradmix.files import sha256_of
 
 Part = Literal["train", "test"]
+_LABEL = re.compile(r"[0-9]{1,9}")
 URL = "https://www.crcv.ucf.edu/data/UCF101.php"
 
 
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     """List the official lists that will be read, and the newest clip."""
-    lists = [path for path in _list_files(settings, data_dir).values() if path.is_file()]
+    lists = [path for path in _list_files(settings, data_dir).values() if os.path.isfile(path)]
     clips = _clips(settings, data_dir)
     return lists + newest(clips, scan(clips))
 
@@ -59,7 +62,7 @@ def listing(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str]
         "test": _read_list(files["test"], classes, folder, labelled=False),
     }
     _check_parts(listed, files)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise ValueError(
             f"{folder} does not exist: the clips of UCF101 belong there, a folder per class "
             f"(from {URL}; `clips` is relative to data_dir)"
@@ -103,12 +106,15 @@ def _list_files(settings: Mapping[str, Any], data_dir: Path) -> dict[str, Path]:
 
 def _lines(path: Path) -> list[tuple[int, str]]:
     """Read a list's lines with their numbers, without empty ones."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ValueError(
             f"{path} does not exist: the official lists (ucfTrainTestlist) belong there "
             f"(from {URL}; `lists` is relative to data_dir)"
         )
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: {NO_UTF8}") from None
     return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -117,7 +123,7 @@ def _read_classes(path: Path) -> dict[str, int]:
     classes: dict[str, int] = {}
     for number, line in _lines(path):
         label, _, name = line.partition(" ")
-        if not label.isdigit() or not name or name in classes:
+        if not _LABEL.fullmatch(label) or not name or name in classes:
             raise ValueError(
                 f"{path}, line {number}: expected a label and a new class, found {line!r}"
             )
@@ -133,7 +139,7 @@ def _read_list(
         where = f"{path}, line {number}"
         original, _, label = line.partition(" ")
         class_name, _, name = original.rpartition("/")
-        if not class_name or not name or (labelled and not label.strip().isdigit()):
+        if not class_name or not name or (labelled and not _LABEL.fullmatch(label.strip())):
             what = "class/clip.avi and a label" if labelled else "class/clip.avi"
             raise ValueError(f"{where}: expected {what}, found {line!r}")
         if class_name not in classes:
