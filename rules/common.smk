@@ -9,13 +9,19 @@ from pathlib import Path
 sys.path.insert(0, str(workflow.basedir))
 
 from gradmix.config import ConfigError, load_config
-from gradmix.domains.registry import ORIGINS, inventory_of, is_files, raw_files_of
+from gradmix.domains.registry import ORIGINS, inventory_of, is_files, missing_files_of, raw_files_of
 from gradmix.fingerprint import fingerprint
-from gradmix.leftovers import cancel_leftovers, run_id_in
 from gradmix.nets.registry import NETWORKS
 from gradmix.nets.weights import weight_files
 from gradmix.results.table_files import FORMATS as TABLE_FORMATS
 from gradmix.results.table_files import table_files
+
+
+def refuse(message):
+    """End at a user's mistake with the message alone: Snakemake would lay places in these files around an error."""
+    print(f"\n{message}", file=sys.stderr)
+    sys.exit(1)
+
 
 # Asked for once per job, and the same for thousands of them.
 fingerprint = cache(fingerprint)
@@ -23,7 +29,7 @@ fingerprint = cache(fingerprint)
 try:
     experiment = load_config(config, ", ".join(map(str, workflow.configfiles)) or "--config")
 except ConfigError as error:
-    raise WorkflowError(str(error)) from None
+    refuse(str(error))
 
 FILE_DOMAINS = [name for name in experiment.domains if is_files(experiment.raw_domain(name).origin)]
 ARRAY_DOMAINS = [name for name in experiment.domains if name not in FILE_DOMAINS]
@@ -34,6 +40,8 @@ FORMATS = ("svg", "png", "pdf")
 DOMAIN = f"{OUT}/domains/{{domain}}"
 WEIGHTS = f"{OUT}/weights/{{network}}.safetensors"
 GRID = f"{OUT}/grid/{{labels_per_class}}/{{draw}}"
+GRID_METRICS = f"{GRID}/metrics.parquet"
+SWEEP = f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet"
 FIGURE = f"{OUT}/figures"
 REPORT = f"{OUT}/report.html"
 # Only training spreads over several.
@@ -71,14 +79,6 @@ def memory(wildcards, attempt):
 def minutes(wildcards, attempt):
     """Run time of a training job; one that ran out of it gets more when it is tried again."""
     return experiment.resources.runtime_minutes * attempt
-
-
-def end_leftovers(log):
-    """End jobs on a SLURM cluster that outlived an earlier controller of this experiment."""
-    run_id = run_id_in([log] if isinstance(log, str) else log)
-    if run_id:
-        say = lambda line: print(line, file=sys.stderr)
-        cancel_leftovers(Path(OUT, ".store", "slurm_runs"), run_id, say)
 
 
 def gpus_to_train(recipe):
@@ -135,6 +135,12 @@ def templates():
 def domain_files(*domains):
     """What is written last of each domain, and stands for all of it."""
     return [f"{DOMAIN}/domain.json".format(domain=name) for name in dict.fromkeys(domains)]
+
+
+def missing_files(domain):
+    """Raw files that the domain cannot be prepared without, and are not there."""
+    settings = experiment.domain_settings(domain)["settings"]
+    return missing_files_of(settings, experiment.data_dir)
 
 
 def raw_files(wildcards):

@@ -3,11 +3,11 @@
 
 rule evaluate_grid:
     input:
-        unpack(grid_of_draw),
+        unpack(planned_file(GRID_METRICS, grid_of_draw)),
         target=domain_files(experiment.target.domain),
         test=domain_files(experiment.test_domain()),
     output:
-        f"{GRID}/metrics.parquet",
+        GRID_METRICS,
     log:
         log_of("evaluate_grid", "{labels_per_class}", "{draw}"),
     benchmark:
@@ -28,7 +28,7 @@ rule evaluate_grid:
 
 rule table2:
     input:
-        lambda wildcards: per_draw(f"{GRID}/metrics.parquet", wildcards.labels_per_class),
+        lambda wildcards: per_draw(GRID_METRICS, wildcards.labels_per_class),
     output:
         tables_of("table2-k{labels_per_class}"),
     log:
@@ -50,10 +50,10 @@ rule table2:
 
 rule pseudo_label_sweep:
     input:
-        unpack(grid_of_draw),
+        unpack(planned_file(SWEEP, grid_of_draw)),
         target=domain_files(experiment.target.domain),
     output:
-        f"{OUT}/sweep/{{labels_per_class}}/{{draw}}.parquet",
+        SWEEP,
     log:
         log_of("pseudo_label_sweep", "{labels_per_class}", "{draw}"),
     benchmark:
