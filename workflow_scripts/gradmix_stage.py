@@ -54,7 +54,9 @@ def stage(snakemake: Any) -> Iterator[Log]:
             raise SystemExit(1) from None
         except BaseException as leaving:
             log(f"broken off: {leaving!r}")
-            if isinstance(leaving, KeyboardInterrupt):  # said by the controller, without a traceback
+            if isinstance(
+                leaving, KeyboardInterrupt
+            ):  # said by the controller, without a traceback
                 raise SystemExit(130) from None
             raise
         log(f"done in {time.perf_counter() - start:.1f} s")

@@ -18,8 +18,8 @@ An origin whose files are neither generated nor downloaded offers besides
 
     laid_by_hand(settings, data_dir) -> list[Path]   files and folders without which nothing can be prepared
 
-The workflow calls `raw_files_of`, `missing_files_of` and `inventory_of` while it is parsed: neither this file nor an origin imports
-anything heavy at its top.
+The workflow calls `raw_files_of`, `missing_files_of` and `inventory_of` while it is parsed: neither this file nor an
+origin imports anything heavy at its top.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ def raw_files_of(settings: Mapping[str, Any], data_dir: str | Path) -> list[Path
 
 def missing_files_of(settings: Mapping[str, Any], data_dir: str | Path) -> list[Path]:
     """List what such a domain cannot be prepared without, and is not there."""
-    needed = getattr(origin_module(settings), "laid_by_hand", lambda settings, data_dir: [])
-    return [path for path in needed(settings, Path(data_dir)) if not path.exists()]
+    needed = getattr(origin_module(settings), "laid_by_hand", None)
+    paths: list[Path] = needed(settings, Path(data_dir)) if needed else []
+    return [path for path in paths if not path.exists()]
 
 
 def is_files(origin: str) -> bool:
