@@ -11,6 +11,7 @@ include: "rules/common.smk"
 include: "rules/packs.smk"
 include: "rules/inputs.smk"
 include: "rules/reported.smk"
+include: "rules/start_and_end.smk"
 
 
 localrules:
@@ -44,10 +45,23 @@ rule all:
         all_figures(),
 
 
-# Before anything is submitted, by the controller and not by the snakemake inside its jobs.
+# By the controller and not by the snakemake inside its jobs.
 onstart:
     if workflow.is_main_process:
+        own_output_dir()
         end_leftovers(log)
+
+
+onsuccess:
+    if workflow.is_main_process and (failed := failed_figures()):
+        say_last(failed, MEND)
+        sys.exit(1)
+
+
+onerror:
+    if workflow.is_main_process:
+        failed = failed_jobs() + failed_figures()
+        say_last(failed, MEND if failed else STOPPED)
 
 
 include: "rules/domains.smk"

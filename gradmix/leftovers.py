@@ -29,7 +29,7 @@ def run_id_in(log_files: Iterable[str]) -> str | None:
 def cancel_leftovers(folder: Path, run_id: str, say: Callable[[str], None]) -> None:
     """End the jobs of earlier controllers of this experiment, and note the present one's name.
 
-    No other controller of the experiment is alive: Snakemake's lock would have stopped this one.
+    No other controller of the experiment is alive: the lock of its output folder would have stopped this one.
 
     Args:
         folder: a file per controller lies there, named as its jobs are.

@@ -11,13 +11,19 @@ sys.path.insert(0, str(workflow.basedir))
 from gradmix.config import ConfigError, load_config
 from gradmix.config.files import check_files
 from gradmix.config.folders import check_folders
-from gradmix.domains.registry import ORIGINS, inventory_of, is_files, raw_files_of
+from gradmix.domains.registry import ORIGINS, inventory_of, is_files, missing_files_of, raw_files_of
 from gradmix.fingerprint import fingerprint
-from gradmix.leftovers import cancel_leftovers, run_id_in
 from gradmix.nets.registry import NETWORKS
 from gradmix.nets.weights import weight_files
 from gradmix.results.table_files import FORMATS as TABLE_FORMATS
 from gradmix.results.table_files import table_files
+
+
+def refuse(message):
+    """End at a user's mistake with the message alone: Snakemake would lay places in these files around an error."""
+    print(f"\n{message}", file=sys.stderr)
+    sys.exit(1)
+
 
 # Asked for once per job, and the same for thousands of them.
 fingerprint = cache(fingerprint)
@@ -28,7 +34,7 @@ def or_stop(check, *given):
     try:
         return check(*given)
     except ConfigError as error:
-        raise WorkflowError(str(error)) from None
+        refuse(str(error))
 
 
 DEFAULT_CONFIG = "config/config.yaml"
@@ -97,14 +103,6 @@ def minutes(wildcards, attempt):
     return experiment.resources.runtime_minutes * attempt
 
 
-def end_leftovers(log):
-    """End jobs on a SLURM cluster that outlived an earlier controller of this experiment."""
-    run_id = run_id_in([log] if isinstance(log, str) else log)
-    if run_id:
-        say = lambda line: print(line, file=sys.stderr)
-        cancel_leftovers(Path(OUT, ".store", "slurm_runs"), run_id, say)
-
-
 def gpus_to_train(recipe):
     """GPUs of a training job: a rank on each, where the recipe can be trained by several."""
     return experiment.resources.gpu if recipe.trains_on_ranks else ONE_GPU
@@ -159,6 +157,12 @@ def templates():
 def domain_files(*domains):
     """What is written last of each domain, and stands for all of it."""
     return [f"{DOMAIN}/domain.json".format(domain=name) for name in dict.fromkeys(domains)]
+
+
+def missing_files(domain):
+    """Raw files that the domain cannot be prepared without, and are not there."""
+    settings = experiment.domain_settings(domain)["settings"]
+    return missing_files_of(settings, experiment.data_dir)
 
 
 def raw_files(wildcards):

@@ -3,7 +3,9 @@
 
 rule figure:
     input:
-        unpack(lambda wildcards: figures_input([wildcards.figure])),
+        unpack(
+            lambda wildcards: planned_figures(figures_of(wildcards.figure)[0], [wildcards.figure])
+        ),
     output:
         figures_of("{figure}"),
     log:
@@ -29,8 +31,10 @@ rule figure:
 rule figures:
     input:
         unpack(
-            planned(
-                FIGURE_PACK, lambda wildcards: figures_input(called(FIGURE_PACKS, wildcards.pack))
+            lambda wildcards: planned_figures(
+                FIGURE_PACK.manifest.format(pack=wildcards.pack),
+                FIGURE_PACKS[wildcards.pack],
+                fault,
             )
         ),
     output:

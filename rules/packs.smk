@@ -71,36 +71,68 @@ def called(packs, name):
     """What is in the pack of that name."""
     if name not in packs:
         some = [*map(str, packs)][:20] + ["..."] * (len(packs) > 20)
-        raise ValueError(f"there is no pack {name}, but {', '.join(some)}")
+        refuse(f"there is no pack {name}, but {', '.join(some)}")
     return packs[name]
 
 
-def make_again(file, why):
-    """Have Snakemake, which asks for inputs before it settles what runs, run the job of a file that exists."""
-    print(f"{file} is made again: {why}", file=sys.stderr)
+def check(file, fault=lambda file: None):
+    """Have Snakemake, which asks for inputs before it settles what runs, make a file that is missing or at fault.
+
+    Of itself it makes nothing that is missing where what reads it is there: what a failed job lost would never come back.
+    """
+    if not workflow.is_main_process:
+        return
+    if os.path.exists(file):
+        why = fault(file)
+        if not why:
+            return
+        print(f"{file} is made again: {why}", file=sys.stderr)
     workflow.dag.forcefiles.add(file)
 
 
 def planned(stage, reads=lambda wildcards: {}, **stages):
     """A stage's input function: what `reads` says, and manifests of the same pack of these stages, by name.
 
-    The stage's own manifest counts as missing where it stands for its files no more.
+    The stage's own manifest is checked first.
     """
 
     def files(wildcards):
-        manifest = stage.manifest.format_map(wildcards)
-        if workflow.is_main_process and os.path.exists(manifest):
-            if why := fault(manifest):
-                make_again(manifest, why)
+        check(stage.manifest.format_map(wildcards), fault)
         return reads(wildcards) | manifests(wildcards, **stages)
 
     return files
 
 
+def planned_file(file, reads):
+    """The same of a stage that makes one file for each of its jobs."""
+
+    def files(wildcards):
+        check(file.format_map(wildcards))
+        return reads(wildcards)
+
+    return files
+
+
+def refuse_without_raw_files(domain):
+    """Say of all domains what has to be laid into data_dir by hand and is not there, where this one lacks something."""
+    if not workflow.is_main_process or not missing_files(domain):
+        return
+    wanted_by = {}
+    for name in dict.fromkeys([domain, *used_domains()]):
+        for path in missing_files(name):
+            wanted_by.setdefault(path, []).append(f"domains.{name}")
+    lines = [f"  {path} ({', '.join(names)})" for path, names in wanted_by.items()]
+    refuse(
+        "\n".join(
+            ["Raw files are missing; put them there, or change data_dir or the domain:", *lines]
+        )
+    )
+
+
 def planned_domain(wildcards):
     """A domain's raw files; its domain.json, too, stands for all of its files."""
+    refuse_without_raw_files(wildcards.domain)
     files = [Path(DOMAIN.format(domain=wildcards.domain), name) for name in DOMAIN_FILES]
-    if workflow.is_main_process and files[-1].exists():
-        for missing in [file for file in files if not file.exists()][:1]:
-            make_again(str(files[-1]), f"{missing} is missing")
+    gone = [f"{file} is missing" for file in files if not file.exists()]
+    check(str(files[-1]), lambda file: gone[0] if gone else None)
     return raw_files(wildcards)

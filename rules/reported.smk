@@ -2,6 +2,7 @@
 from gradmix.results.conditions import listed_conditions
 from gradmix.results.figures.declaration import mixing_rows
 from gradmix.results.figures.registry import figure_packs, listed_figures
+from gradmix.results.figures.writer import failure_of
 
 FIGURES = listed_figures(experiment)
 FIGURE_PACKS = figure_packs(FIGURES, experiment.resources.figures_per_job)
@@ -140,6 +141,19 @@ def figures_input(stems):
             ks = wanted.labels_per_class or ([drawing.k] if drawing.k else None)
             files[f"{stem}.{argument}"] = FIGURE_FILES[wanted.holds](wanted.methods, ks)
     return files
+
+
+def undrawn(stems):
+    """Why figures could not be drawn, by stem."""
+    why = {stem: failure_of(f"{FIGURE}/{stem}") for stem in stems}
+    return {stem: sentence for stem, sentence in why.items() if sentence is not None}
+
+
+def planned_figures(file, stems, fault=lambda file: None):
+    """What figures read, after a look at what stands for them; those that could not be drawn are tried again."""
+    failed = [f"{stem} could not be drawn: {why}" for stem, why in undrawn(stems).items()]
+    check(file, lambda file: failed[0] if failed else fault(file))
+    return figures_input(stems)
 
 
 def figures_parameters(stems):

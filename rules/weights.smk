@@ -3,7 +3,10 @@
 
 rule initial_weights:
     input:
-        lambda wildcards: weight_files(experiment.network.weights, experiment.data_dir),
+        planned_file(
+            WEIGHTS,
+            lambda wildcards: weight_files(experiment.network.weights, experiment.data_dir),
+        ),
     output:
         WEIGHTS,
     log:

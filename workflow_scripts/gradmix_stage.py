@@ -1,6 +1,7 @@
 """What every script has around its one call: a log file, errors with the message first, the checked configuration."""
 
 import os
+import re
 import sys
 import time
 import traceback
@@ -61,6 +62,10 @@ def stage(snakemake: Any) -> Iterator[Log]:
             raise SystemExit(1) from None
         except BaseException as leaving:
             log(f"broken off: {leaving!r}")
+            if isinstance(
+                leaving, KeyboardInterrupt
+            ):  # said by the controller, without a traceback
+                raise SystemExit(130) from None
             raise
         log(f"done in {time.perf_counter() - start:.1f} s")
     kept.unlink(missing_ok=True)
@@ -87,6 +92,22 @@ def check_inputs(snakemake: Any) -> None:
             why = fault(file, content=True, without=".safetensors")
         if why:
             raise ValueError(f"{why}; delete it and start again, and it is made anew")
+
+
+def error_in(log: str) -> str:
+    """The sentence with which a job ended, as its log file has it."""
+    try:
+        text = Path(log).read_text(encoding="utf-8")
+    except OSError:
+        return "ended before it began its log"
+    said = re.findall(
+        r"^[\d-]+ [\d:]+ error: (.*?)\n(?=[\d-]+ [\d:]+ )", text, re.DOTALL | re.MULTILINE
+    )
+    return (
+        said[-1]
+        if said
+        else "ended without a word: killed from outside, perhaps for its memory or time"
+    )
 
 
 def _attempt(path: Path) -> Path:

@@ -24,6 +24,11 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return [path] if os.path.isfile(path) else []
 
 
+def laid_by_hand(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """List the .npz file."""
+    return [_path(settings, data_dir)]
+
+
 def load(settings: Mapping[str, Any], data_dir: Path, wanted: Collection[str] | None) -> RawImages:
     """Read the arrays that the settings name.
 

@@ -14,8 +14,12 @@ An origin of files (photographs or clips, decoded side by side) offers
     raw_files(settings, data_dir) -> list[Path]      lists and annotations, and the newest of the files
     inventory(settings, data_dir) -> str             hash over names and sizes of the files on disk
 
-The workflow calls `raw_files_of` and `inventory_of` while it is parsed: neither this file nor an origin imports
-anything heavy at its top.
+An origin whose files are neither generated nor downloaded offers besides
+
+    laid_by_hand(settings, data_dir) -> list[Path]   files and folders without which nothing can be prepared
+
+The workflow calls `raw_files_of`, `missing_files_of` and `inventory_of` while it is parsed: neither this file nor an
+origin imports anything heavy at its top.
 """
 
 from __future__ import annotations
@@ -60,6 +64,13 @@ def raw_files_of(settings: Mapping[str, Any], data_dir: str | Path) -> list[Path
     """List the existing files that preparing such a domain will read, for the workflow to watch."""
     files: list[Path] = origin_module(settings).raw_files(settings, Path(data_dir))
     return files
+
+
+def missing_files_of(settings: Mapping[str, Any], data_dir: str | Path) -> list[Path]:
+    """List what such a domain cannot be prepared without, and is not there."""
+    needed = getattr(origin_module(settings), "laid_by_hand", None)
+    paths: list[Path] = needed(settings, Path(data_dir)) if needed else []
+    return [path for path in paths if not path.exists()]
 
 
 def is_files(origin: str) -> bool:

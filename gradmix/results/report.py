@@ -23,6 +23,7 @@ from gradmix.results.facts import (
     quality_table,
     transfer,
 )
+from gradmix.results.figures.writer import failure_of
 from gradmix.results.layout import render, visible
 from gradmix.results.paper import URL, citation, paper_table
 from gradmix.results.reading import (
@@ -59,14 +60,23 @@ def embed(file: str | Path) -> str:
 
 
 def _figures_by_section(figures: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Return title, caption and images of every kind of figure, by section; an image has a label, alt and data URI."""
+    """Return title, caption and images of every kind of figure, by section.
+
+    An image has a label, alt and data URI, or in its place why it could not be drawn.
+    """
     kinds: dict[tuple[str, str], dict[str, Any]] = {}
     for figure in figures:
         kind = {"title": figure["title"], "caption": figure["caption"], "images": []}
         label = figure.get("label", "")
         alt = ", ".join(filter(None, [figure["title"], label]))
+        failure = failure_of(Path(figure["file"]).with_suffix(""))
         kinds.setdefault((figure["section"], figure["title"]), kind)["images"].append(
-            {"label": label, "alt": alt, "uri": embed(figure["file"])}
+            {
+                "label": label,
+                "alt": alt,
+                "failure": failure,
+                "uri": embed(figure["file"]) if failure is None else "",
+            }
         )
     sections: dict[str, list[dict[str, Any]]] = {}
     for (section, _), kind in kinds.items():

@@ -30,14 +30,23 @@ class RunLock:
     with host, pid, SLURM job, time and a random token, is the present owner's. Where two processes can own a
     folder all the same (a network file system without locks), the earlier finds a token that is not its own.
 
+    A workflow's controller owns its output folder in the same way.
+
     Args:
         folder: of the run; made if it is missing.
         log: gets a line when the lock is waited for or cannot be had.
+        owned_by: for messages: what the owner is doing, up to its name.
     """
 
-    def __init__(self, folder: Path, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        log: Callable[[str], None],
+        owned_by: str = "this run is being trained by",
+    ) -> None:
         self.path = folder / LOCK
         self._log = log
+        self._owned_by = owned_by
         self._descriptor: int | None = None
         self._token = ""
 
@@ -56,7 +65,7 @@ class RunLock:
         while not self._try():
             if time.monotonic() >= end:
                 raise RunInUseError(
-                    f"{self.path.parent}: this run is being trained by {self._owner()}; "
+                    f"{self.path.parent}: {self._owned_by} {self._owner()}; "
                     "end that process, or wait for it"
                 )
             if not told:

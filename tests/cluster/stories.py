@@ -100,9 +100,6 @@ def controller(prepared: Path, folder: Path) -> dict[str, Any]:
     first.kill()
     outlived = in_queue(first.run_id())
     at_kill = progress(log)
-    # What the user does: the lock of a killed snakemake is its own to open.
-    command = [sys.executable, "-m", "snakemake", "--unlock", "--configfile", "mini.yaml"]
-    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
     second = start(folder, SHORT, ENDLESS)
     until(lambda: any(step_in(line) >= at_kill for line in lines_with(log, "resumed at")), second)
     taken_over = [*first.jobs_of(comment(ENDLESS)), *second.jobs_of(comment(ENDLESS))]

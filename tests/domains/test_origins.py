@@ -7,7 +7,13 @@ import sys
 import pytest
 
 from gradmix import fingerprint
-from gradmix.domains.registry import ORIGINS, is_files, origin_module, raw_files_of
+from gradmix.domains.registry import (
+    ORIGINS,
+    is_files,
+    missing_files_of,
+    origin_module,
+    raw_files_of,
+)
 
 OF_FILES = {"bu101", "clip_folder", "image_folder", "manifest", "mpii", "ucf101"}
 
@@ -62,6 +68,22 @@ def test_raw_files_are_found_in_data_dir(tmp_path):
         "train-labels-idx1-ubyte",
     ]
     assert raw_files_of({"origin": "mnist", "split": "test"}, str(tmp_path)) == []
+
+
+def test_what_must_be_laid_by_hand_is_missed_until_it_lies_there(tmp_path):
+    clips = {"origin": "clip_folder", "folder": "clips"}
+    assert missing_files_of(clips, tmp_path) == [tmp_path / "clips"]
+    (tmp_path / "clips").mkdir()
+    assert missing_files_of(clips, tmp_path) == []
+    table = {"origin": "manifest", "file": "list.csv", "folder": "clips"}
+    assert missing_files_of(table, tmp_path) == [tmp_path / "list.csv"]
+    assert [path.name for path in missing_files_of({"origin": "mpii"}, tmp_path)] == [
+        "mpii_human_pose_v1_u12_1.mat",
+        "images",
+    ]
+    # What is generated or downloaded is not missed.
+    for origin in ("mnist", "svhn", "sklearn_digits", "rendered_digits"):
+        assert missing_files_of({"origin": origin, "split": "train"}, tmp_path) == []
 
 
 def test_a_new_origin_changes_no_domain_that_exists():

@@ -204,6 +204,19 @@ def texts(figure):
     return {text.get_text() for text in figure.findobj(Text) if text.get_text()}
 
 
+def test_a_source_that_one_draw_lacks_is_a_line_of_the_others(empty_experiment):
+    files = [
+        empty_experiment.run("gradmix", 5, draw, sources=["far", "S_u"][: draw + 1])
+        for draw in (0, 1)
+    ]
+    rows, conditions = [row("gradmix", "clean", "GradMix")], CONDITIONS[:1]
+    figure = source_weights.draw(read_runs(files), rows, conditions, labels_per_class=5)
+    drawn = [line for line in figure.axes[0].lines if len(line.get_xdata())]
+    assert len(drawn) == 2
+    # The weights of a run sum to one, and one run has nothing but `far`.
+    assert (drawn[0].get_ydata() + drawn[1].get_ydata()) == pytest.approx(1)
+
+
 def test_figures(records, tmp_path):
     metrics, runs = records.files["metrics"], curve_files(records)
     for number in (1, 2):

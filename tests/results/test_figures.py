@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gradmix.config import load_config
-from gradmix.manifest import fault
+from gradmix.manifest import fault, files_in
 from gradmix.results.figures import (
     accuracy,
     adaptive_rate,
@@ -23,7 +23,7 @@ from gradmix.results.figures import (
 from gradmix.results.figures.curves import over_draws
 from gradmix.results.figures.registry import KINDS, figure_packs, listed_figures
 from gradmix.results.figures.style import line_look, save
-from gradmix.results.figures.writer import write_figure, write_figures
+from gradmix.results.figures.writer import failure_of, write_figure, write_figures
 from gradmix.results.quality import overall_quality, read_quality
 from gradmix.results.records import (
     read_curves,
@@ -109,6 +109,21 @@ def test_weights_of_a_method_that_mixes_nothing(experiment):
         layer_weights.draw(runs, method="fine_tune", labels_per_class=3)
     with pytest.raises(ValueError, match="no run of gradmix at labels_per_class 9"):
         layer_weights.draw(runs, method="gradmix", labels_per_class=9)
+
+
+@pytest.mark.parametrize("without", [0, 1])
+def test_a_source_that_one_draw_lacks_weighs_nothing_there(empty_experiment, without):
+    """No pseudo-label passed the threshold in that draw, so it had no S_u; whether it is the first or not."""
+    sources = [["S1", "S_u"], ["S1", "S_u"]]
+    sources[without] = ["S1"]
+    files = [empty_experiment.run("gradmix", 3, draw, sources=sources[draw]) for draw in (0, 1)]
+    runs = read_runs(files)
+    figure = layer_weights.draw(runs, method="gradmix", labels_per_class=3)
+    assert {"S1", "S_u"} <= texts(figure)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    own = read_curves(runs[1 - without])[["step", "weight/conv1/S_u"]].dropna()
+    assert lines["S_u"].get_xdata().tolist() == own["step"].tolist()
+    assert lines["S_u"].get_ydata() == pytest.approx(own["weight/conv1/S_u"].to_numpy() / 2)
 
 
 def test_nothing_to_draw_says_so(experiment, methods, tmp_path):
@@ -226,6 +241,32 @@ def test_a_pack_ends_with_the_manifest_of_its_files(experiment, tmp_path):
     assert fault(manifest) is None
     (tmp_path / "figures" / "two.png").unlink()
     assert fault(manifest) == f"{tmp_path}/figures/two.png is missing"
+
+
+def test_a_figure_that_fails_takes_no_other_with_it(experiment, tmp_path):
+    files = {"good": experiment.files["quality"], "bad": [tmp_path / "nowhere.json"]}
+    figures = [
+        {
+            "module": pseudo_label_quality.__name__,
+            "stem": str(tmp_path / "figures" / name),
+            "files": {"quality": name},
+            "manifests": [],
+            "arguments": {},
+        }
+        for name in ("bad", "good")
+    ]
+    said = []
+    manifest = tmp_path / "0.json"
+    write_figures(figures, files, str(manifest), said.append)
+    stems = [figure["stem"] for figure in figures]
+    assert failure_of(stems[1]) is None
+    assert "nowhere.json" in failure_of(stems[0])
+    assert f"error: {stems[0]} could not be drawn: " in said[0]
+    assert len(files_in(str(manifest))) == 2 * 3 + 1
+    write_figures(figures, {"good": files["good"], "bad": files["good"]}, str(manifest))
+    assert failure_of(stems[0]) is None
+    assert len(files_in(str(manifest))) == 2 * 3
+    assert fault(manifest) is None
 
 
 @pytest.fixture(scope="module")

@@ -164,5 +164,13 @@ def test_bad_figures(experiment, methods, tmp_path):
     assert not output.exists()
 
 
+def test_a_figure_that_could_not_be_drawn_is_named_in_its_place(experiment, methods, tmp_path):
+    (tmp_path / "x.failed").write_text("runs/<a>/run.json: no numbers")
+    figures = [described("accuracy", tmp_path / "x.svg", label="k = 3")]
+    page = Page(write(experiment, methods, tmp_path / "report.html", figures=figures))
+    assert "This figure could not be drawn: runs/<a>/run.json: no numbers" in page.text
+    assert not page.all("img")
+
+
 def test_the_template_is_beside_the_module():
     assert TEMPLATE.is_file()

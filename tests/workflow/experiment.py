@@ -3,9 +3,11 @@
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,18 +88,57 @@ class Workflow:
 
     def run(self, *options: str, **config: Any) -> Done:
         """Run Snakemake with these keys over ``mini.yaml``; logs of failed jobs are in ``text``."""
-        values = [f"{key}={_inline(value)}" for key, value in config.items()]
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
-        if "--configfile" not in options:
-            command += ["--configfile", "mini.yaml"]
-        if values:
-            command += ["--config", *values]
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-        done = run_limited(command, seconds=540, cwd=self.folder, env=environment)
+        command = _command(options, config)
+        done = run_limited(command, seconds=540, cwd=self.folder, env=_environment())
         text = done.stdout + done.stderr
         jobs = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", text, flags=re.MULTILINE)
         named = [Job(rule, _wildcards(details)) for rule, details in jobs]
         return Done(done.returncode, text, tuple(dict.fromkeys(named)))
+
+    @contextmanager
+    def running(self, *options: str, **config: Any) -> Iterator[subprocess.Popen[str]]:
+        """The same as a process with a group of its own, for signals; none of the group is left behind."""
+        process = subprocess.Popen(
+            _command(options, config),
+            cwd=self.folder,
+            env=_environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stderr
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            process.stderr.close()
+
+    def add_switches(self) -> None:
+        """From now on a rule's jobs wait while there is ``hold/<rule>``, and die where there is ``kill/<rule>``."""
+        script = self.folder / "workflow_scripts" / "gradmix_stage.py"
+        begins = "    kept = _attempt(path)\n"
+        text = script.read_text()
+        assert begins in text
+        switches = (
+            '    while Path("hold", snakemake.rule).exists():\n'
+            "        time.sleep(0.05)\n"
+            '    if Path("kill", snakemake.rule).exists():\n'
+            "        os.kill(os.getpid(), 9)\n"
+        )
+        script.write_text(text.replace(begins, begins + switches))
+
+    @contextmanager
+    def switched(self, which: str, rule: str) -> Iterator[None]:
+        """Have a rule's jobs ``hold`` or ``kill`` for the time of the block."""
+        file = self.folder / which / rule
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        try:
+            yield
+        finally:
+            file.unlink()
 
     def would_run(self, *options: str, **config: Any) -> Done:
         """The jobs of a dry run."""
@@ -129,6 +170,18 @@ class Workflow:
         """Another workflow in the same state."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return Workflow(folder)
+
+
+def _command(options: Sequence[str], config: Mapping[str, Any]) -> list[str]:
+    values = [f"{key}={_inline(value)}" for key, value in config.items()]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *options]
+    if "--configfile" not in options:
+        command += ["--configfile", "mini.yaml"]
+    return [*command, "--config", *values] if values else command
+
+
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _inline(value: Any) -> str:

@@ -38,9 +38,12 @@ def test_size_on_disk_is_reckoned_before_anything_starts(fresh, fake_data):
     assert "mpii: cannot be prepared: " in done.text
 
 
-def test_a_missing_archive_is_said_where_it_is_extracted(fresh, fake_data):
-    given, config = options(fake_data)
-    done = fresh.run("results-actions/domains/mpii/domain.json", *given, **config)
+def test_all_that_is_missing_is_said_while_planning(fresh, tmp_path):
+    given, config = options(tmp_path)
+    done = fresh.run("--dry-run", *given, **config)
     assert done.status != 0
-    assert "error in extract_frames, domain=mpii: domains.mpii: " in done.text
-    assert "mpii_human_pose_v1_u12_1.mat does not exist" in done.text
+    told = done.text.split("Raw files are missing")[1].splitlines()[1:]
+    both = "domains.ucf101_train, domains.ucf101_test"
+    assert f"  {tmp_path}/mpii/mpii_human_pose_v1_u12_1.mat (domains.mpii)" in told
+    assert f"  {tmp_path}/UCF-101 ({both})" in told
+    assert len(told) == 2 + 1 + 4

@@ -1,7 +1,6 @@
 """Jobs that are run for real: the whole experiment once, part of it again, and failures."""
 
 import json
-import os
 
 import pytest
 from experiment import METHODS
@@ -64,14 +63,3 @@ def test_a_mistake_in_the_data_is_told_in_a_sentence(again):
     assert "labels_per_class is 500" in log
     assert "Traceback" in log
     assert not (again.folder / "results/splits/500/0.json").exists()
-
-
-def test_a_missing_file_is_told_with_where_it_was_looked_for(again):
-    os.rename(again.folder / "data" / "low_digits.npz", again.folder / "data" / "gone.npz")
-    try:
-        done = again.run("results/domains/low_digits/domain.json", "--force")
-    finally:
-        os.rename(again.folder / "data" / "gone.npz", again.folder / "data" / "low_digits.npz")
-    assert done.status != 0
-    assert "error in prepare_domain, domain=low_digits: domains.low_digits:" in done.text
-    assert "low_digits.npz does not exist" in done.text

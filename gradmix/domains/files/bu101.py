@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.files.folder import list_folder, tree_files, tree_inventory
+from gradmix.domains.files.folder import list_folder, tree_files, tree_folder, tree_inventory
 from gradmix.domains.files.listing import Listing
 
 _DEFAULT = "BU101"
@@ -20,6 +20,11 @@ _DEFAULT = "BU101"
 def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     """List the newest image."""
     return tree_files(_with_folder(settings), data_dir)
+
+
+def laid_by_hand(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """List the folder of images."""
+    return tree_folder(_with_folder(settings), data_dir)
 
 
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:

@@ -73,6 +73,11 @@ def tree_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return newest(folder, scan(folder))
 
 
+def tree_folder(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """List `folder`."""
+    return [data_dir / str(settings["folder"])]
+
+
 def tree_inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
     """Hash names and sizes of the files below `folder`."""
     return inventory_of(scan(data_dir / str(settings["folder"])))

@@ -6,10 +6,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from gradmix.domains.files.folder import list_folder, tree_files, tree_inventory
+from gradmix.domains.files.folder import list_folder, tree_files, tree_folder, tree_inventory
 from gradmix.domains.files.listing import Listing
 
 raw_files = tree_files
+laid_by_hand = tree_folder
 inventory = tree_inventory
 
 

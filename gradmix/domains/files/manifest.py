@@ -39,6 +39,11 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return [path for path in (table,) if os.path.isfile(path)] + newest(folder, scan(folder))
 
 
+def laid_by_hand(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """List the table and the folder."""
+    return list(_places(settings, data_dir))
+
+
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
     """Hash names and sizes of the files in the folder."""
     return inventory_of(scan(_places(settings, data_dir)[1]))

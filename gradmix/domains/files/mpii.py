@@ -29,6 +29,11 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return [path for path in (annotations,) if os.path.isfile(path)] + newest(images, scan(images))
 
 
+def laid_by_hand(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """List the annotations and the folder of images."""
+    return [_annotations(settings, data_dir), _images(settings, data_dir)]
+
+
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
     """Hash names and sizes of the images."""
     return inventory_of(scan(_images(settings, data_dir)))

@@ -40,6 +40,11 @@ def raw_files(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
     return lists + newest(clips, scan(clips))
 
 
+def laid_by_hand(settings: Mapping[str, Any], data_dir: Path) -> list[Path]:
+    """List the official lists and the clips' folder."""
+    return [*_list_files(settings, data_dir).values(), _clips(settings, data_dir)]
+
+
 def inventory(settings: Mapping[str, Any], data_dir: Path) -> str:
     """Hash names and sizes of the clips on disk."""
     return inventory_of(scan(_clips(settings, data_dir)))

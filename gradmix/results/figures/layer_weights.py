@@ -14,6 +14,7 @@ from gradmix.results.figures.style import hide_unused, line_look, new_figure, st
 from gradmix.results.records import read_curves, read_runs, runs_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from gradmix.config.experiment import Config
@@ -51,12 +52,12 @@ def draw(runs: Sequence[Mapping[str, Any]], *, method: str, labels_per_class: in
         raise ValueError(
             f"layer weights: no run of {method} at labels_per_class {labels_per_class}"
         )
-    first = chosen[0]
-    layers, sources = list(first.get("layers") or []), list(first.get("sources") or [])
-    if not layers or not sources:
-        raise ValueError(f"{Path(first['folder']) / 'run.json'}: {method} mixes no gradients")
-    needed = [f"weight/{layer}/{source}" for layer in layers for source in sources]
-    curves = [read_curves(run, needed) for run in chosen]
+    for run in chosen:
+        if not run.get("layers") or not run.get("sources"):
+            raise ValueError(f"{Path(run['folder']) / 'run.json'}: {method} mixes no gradients")
+    layers = list(chosen[0]["layers"])
+    sources = list(dict.fromkeys(source for run in chosen for source in run["sources"]))
+    curves = [_weights(run, layers, sources) for run in chosen]
 
     columns = min(len(layers), 3 if len(layers) <= 6 else 4)
     rows = math.ceil(len(layers) / columns)
@@ -77,3 +78,13 @@ def draw(runs: Sequence[Mapping[str, Any]], *, method: str, labels_per_class: in
         handles, labels, loc="outside upper center", ncols=min(4, len(sources)), handlelength=4
     )
     return figure
+
+
+def _weights(run: Mapping[str, Any], layers: Sequence[str], sources: Sequence[str]) -> pd.DataFrame:
+    """The curves of a run; what another draw mixed and this one had not (no image got a label) weighs nothing."""
+    own = run["sources"]
+    curve = read_curves(run, [f"weight/{layer}/{source}" for layer in layers for source in own])
+    for layer in layers:
+        for source in set(sources) - set(own):
+            curve[f"weight/{layer}/{source}"] = 0 * curve[f"weight/{layer}/{own[0]}"]
+    return curve

@@ -103,8 +103,10 @@ def _panel(
         return
     from matplotlib.ticker import MaxNLocator
 
-    tables = [weights.reset_index() for weights in draws]
-    for source in draws[0].columns:
+    sources = list(dict.fromkeys(source for weights in draws for source in weights.columns))
+    # What one draw mixed and another had not weighs nothing there.
+    tables = [weights.reindex(columns=sources, fill_value=0.0).reset_index() for weights in draws]
+    for source in sources:
         draw_band(panel, over_draws(tables, source), looks[source])
     panel.set_xlim(left=0)
     panel.xaxis.set_major_locator(MaxNLocator(4))
