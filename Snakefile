@@ -7,6 +7,7 @@ min_version("9.3")
 # A plan is millions of objects that stay: to look through them less often saves a sixth of the time.
 gc.set_threshold(200_000, 50, 100)
 
+
 include: "rules/common.smk"
 include: "rules/packs.smk"
 include: "rules/inputs.smk"

@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,9 @@ def stage(snakemake: Any) -> Iterator[Log]:
             check_inputs(snakemake)
             yield log
         except Exception as error:
-            from gradmix.memory import asked_for, out_of_memory
+            from gradmix.errors import asked_for, out_of_memory, sentence_of
 
-            what = (
-                str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            )
+            what = sentence_of(error)
             if out_of_memory(error):
                 what = (
                     f"out of memory{asked_for(error)}; raise resources.memory_mb, or let fewer jobs "
@@ -62,10 +61,8 @@ def stage(snakemake: Any) -> Iterator[Log]:
             raise SystemExit(1) from None
         except BaseException as leaving:
             log(f"broken off: {leaving!r}")
-            if isinstance(
-                leaving, KeyboardInterrupt
-            ):  # said by the controller, without a traceback
-                raise SystemExit(130) from None
+            if isinstance(leaving, KeyboardInterrupt):
+                raise SystemExit(130) from None  # the controller says it, without a traceback
             raise
         log(f"done in {time.perf_counter() - start:.1f} s")
     kept.unlink(missing_ok=True)
@@ -81,16 +78,14 @@ def check_inputs(snakemake: Any) -> None:
     """
     from gradmix.manifest import fault
 
+    members_fault = partial(fault, content=True, without=".safetensors")
     full = snakemake.config.get("verify") == "full"
     for file in map(Path, dict.fromkeys(snakemake.input)):
-        why = None
         if file.name == "domain.json":
             from gradmix.domains.format import open_domain
 
             open_domain(file.parent, check_content=full)
-        elif file.suffix == ".json" and "packs" in file.parts:
-            why = fault(file, content=True, without=".safetensors")
-        if why:
+        elif file.suffix == ".json" and "packs" in file.parts and (why := members_fault(file)):
             raise ValueError(f"{why}; delete it and start again, and it is made anew")
 
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from gradmix.memory import asked_for, out_of_memory
+from gradmix.errors import asked_for, out_of_memory
 from gradmix.training.alone import Alone
 from gradmix.training.candidates import candidate_folder, keep_best
 from gradmix.training.device import device_for_run

@@ -10,8 +10,8 @@ import pytest
 import torch
 from debug_experiment import settings_of, train
 
+from gradmix.errors import asked_for, out_of_memory
 from gradmix.files import write_json
-from gradmix.memory import asked_for, out_of_memory
 from gradmix.training.job import Run
 from gradmix.training.run import train_runs
 

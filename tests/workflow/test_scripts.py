@@ -127,8 +127,9 @@ def test_a_split_without_labels_has_the_same_test_and_hyper_validation_images(
 
 def test_any_job_says_what_to_do_where_memory_is_missing(script, tmp_path, capsys):
     stand_in = SimpleNamespace(
-        rule="split", wildcards=Wildcards(pack="1"), log=[str(tmp_path / "split.log")]
-    )
+        rule="split", wildcards=Wildcards(pack="1"), log=[str(tmp_path / "split.log")],
+        input=[], config={},
+    )  # fmt: skip
     with pytest.raises(SystemExit), import_module("gradmix_stage").stage(stand_in):
         np.empty(10**18, np.uint8)
     assert capsys.readouterr().err.startswith(

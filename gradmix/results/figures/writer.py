@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from gradmix.errors import sentence_of
 from gradmix.files import write_text
 from gradmix.manifest import files_in, write_manifest
 from gradmix.results.figures.style import message_figure, save
@@ -62,9 +63,7 @@ def write_figures(
             failure.unlink(missing_ok=True)
             log(str(stem))
         except Exception as error:
-            why = (
-                str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            )
+            why = sentence_of(error)
             log(f"error: {stem} could not be drawn: {why}")
             log(traceback.format_exc())
             write_text(failure, why)

@@ -1,4 +1,4 @@
-"""Running out of memory, told from other errors, whichever library ran out of it."""
+"""What an error says, for a person who reads one sentence of it."""
 
 import errno
 import re
@@ -23,3 +23,8 @@ def asked_for(error: BaseException) -> str:
     """Say how much memory an error was about, for a sentence; nothing if it does not tell."""
     size = re.search(r"allocate ([\d.,]+ \w+)", str(error))
     return f" ({size[1]} were asked for)" if size else ""
+
+
+def sentence_of(error: Exception) -> str:
+    """Give the message; of an error that was not meant for a user, its kind as well."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
