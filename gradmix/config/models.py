@@ -2,7 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    WrapValidator,
+    create_model,
+)
 
 from gradmix.config.types import (
     AsList,
@@ -135,15 +142,26 @@ class PseudoLabels(Section):
     sweep: Sweep = Sweep()
 
 
+def _as_given(value: Any, checked: Any) -> Any:
+    number = checked(value)
+    return value if isinstance(value, int) else number
+
+
+def _as_written(kind: Any) -> Any:
+    """Leave whole numbers whole: to Snakemake 3 and 3.0 are different settings."""
+    return Annotated[kind, WrapValidator(_as_given), PlainSerializer(lambda number: number)]
+
+
+_WEIGHT: Any = _as_written(NonNegative)
 _KINDS: dict[str, Any] = {
-    "positive": Positive,
-    "non_negative": NonNegative,
-    "below_one": BelowOne,
-    "share": Share,
+    "positive": _as_written(Positive),
+    "non_negative": _as_written(NonNegative),
+    "below_one": _as_written(BelowOne),
+    "share": _as_written(Share),
     "count": Count,
     "natural": Natural,
     "flag": bool,
-    "weights": dict[Text, NonNegative],
+    "weights": dict[Text, _WEIGHT],
 }
 
 
