@@ -159,7 +159,10 @@ HOSTILE = {
         archive(images=header(f"({10**30}, 8, 8)")),
         "array 'images': Python int too large",
     ),
-    "true": (archive(images=header("(True, 8, 8)")), "array 'images': an integer is required"),
+    "true": (
+        archive(images=header("(True, 8, 8)") + bytes(64)),
+        "array 'images': an integer is required",
+    ),
     "brackets": (
         archive(images=b"\x93NUMPY\x02\x00" + struct.pack("<I", 9000) + b"(" * 8999 + b"\n"),
         "array 'images': .*EOF in multi-line statement",

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +11,13 @@ from scipy.io import savemat
 
 from gradmix.domains.files import bu101, clip_folder, image_folder, manifest, mpii
 from gradmix.domains.files.listing import LeftOut
+from gradmix.domains.files.side_by_side import side_by_side
 
 
 def touch(root, *paths):
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(path.encode())
+        (root / path).write_bytes(os.fsencode(path))
 
 
 def originals(listing):
@@ -111,35 +112,36 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path):
     assert image_folder.inventory({"folder": "d"}, tmp_path) != before
 
 
-AS_NOBODY = """
-from pathlib import Path
-from gradmix.domains.files import image_folder
-settings = {"folder": "d"}
-print([str(path) for path in image_folder.raw_files(settings, Path())])
-print(len(image_folder.inventory(settings, Path())))
-for item in image_folder.listing(settings, Path(), None).left_out:
-    print(item.original, item.reason, sep=": ")
-"""
+def listed_by_nobody(folder):
+    """In a process of its own: with relative paths, because the folders above are the tester's."""
+    os.chdir(folder)
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+    settings = {"folder": "d"}
+    files = image_folder.raw_files(settings, Path())
+    return (
+        files,
+        image_folder.inventory(settings, Path()),
+        image_folder.listing(settings, Path(), None),
+    )
 
 
 def test_folders_and_files_that_may_not_be_read_are_left_out(tmp_path):
     touch(tmp_path, "d/cat/a.png", "d/closed/b.png", "d/listed/c.png")
+    tmp_path.chmod(0o755)
     (tmp_path / "d/closed").chmod(0)
     (tmp_path / "d/listed").chmod(0o444)
-    tmp_path.chmod(0o755)
-    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else {}
-    command = [sys.executable, "-c", AS_NOBODY]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, **nobody)
+    ((_, result),) = side_by_side(listed_by_nobody, [tmp_path], 1)
     for name in ("closed", "listed"):
         (tmp_path / "d" / name).chmod(0o755)
-    if "No module named" in done.stderr:
-        pytest.skip("the user nobody may not read this package")
-    assert done.stdout.splitlines() == [
-        "['d/cat/a.png']",
-        "16",
-        "closed/: the folder cannot be read: Permission denied",
-        "listed/c.png: Permission denied",
-    ], done.stderr
+    files, _, listed = result
+    assert files == [Path("d/cat/a.png")]
+    assert listed.left_out == [
+        LeftOut("closed/", "the folder cannot be read: Permission denied"),
+        LeftOut("listed/c.png", "Permission denied"),
+    ]
 
 
 def test_folders_deeper_than_the_system_takes_are_left_out(tmp_path, monkeypatch):

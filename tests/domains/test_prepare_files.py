@@ -144,7 +144,7 @@ def test_links_that_lead_nowhere_count_for_most_left_out(photographs):
     assert len(domain) == 8
     gone = {"original": "a/gone.png", "reason": "a link that leads nowhere"}
     assert domain.info["left_out"] == [gone]
-    with pytest.raises(ValueError, match=r"1 of 9 images .* a/gone.png: a link that") as raised:
+    with pytest.raises(ValueError, match=r"1 of 9 images .*\n  a/gone.png: a link that") as raised:
         prepare(photographs, IMAGES, classes=None)
     assert str(raised.value).startswith("domains.d: ")
 
@@ -163,12 +163,13 @@ def test_class_folders_of_unfit_names_are_refused(photographs, name):
         prepare(photographs, IMAGES, classes=None)
 
 
-def test_a_picture_that_takes_too_much_memory_is_left_out(photographs, monkeypatch):
-    def hungry(path, **how):
-        if path.name == "0.png":
-            raise MemoryError
-        return decode_picture(path, **how)
+def hungry(path, **how):
+    if path.name == "0.png":
+        raise MemoryError
+    return decode_picture(path, **how)
 
+
+def test_a_picture_that_takes_too_much_memory_is_left_out(photographs, monkeypatch):
     monkeypatch.setattr("gradmix.domains.files.prepare.decode_picture", hungry)
     domain = prepare(photographs, IMAGES | {"most_left_out": 0.25}, classes=None)
     reasons = {item["reason"] for item in domain.info["left_out"]}
