@@ -116,18 +116,18 @@ class Workflow:
             process.stderr.close()
 
     def add_switches(self) -> None:
-        """From now on a rule's jobs wait while there is ``hold/<rule>``, and die where there is ``kill/<rule>``."""
+        """From now on a rule's jobs wait while there is a file ``hold/<rule>``, and die if there is ``kill/<rule>``."""
         script = self.folder / "workflow_scripts" / "gradmix_stage.py"
-        begins = "    kept = _attempt(path)\n"
+        begins = "            yield log\n"
         text = script.read_text()
-        assert begins in text
+        assert text.count(begins) == 1
         switches = (
-            '    while Path("hold", snakemake.rule).exists():\n'
-            "        time.sleep(0.05)\n"
-            '    if Path("kill", snakemake.rule).exists():\n'
-            "        os.kill(os.getpid(), 9)\n"
+            '            while Path("hold", snakemake.rule).exists():\n'
+            "                time.sleep(0.05)\n"
+            '            if Path("kill", snakemake.rule).exists():\n'
+            "                os.kill(os.getpid(), 9)\n"
         )
-        script.write_text(text.replace(begins, begins + switches))
+        script.write_text(text.replace(begins, switches + begins))
 
     @contextmanager
     def switched(self, which: str, rule: str) -> Iterator[None]:
@@ -235,7 +235,6 @@ def miniature(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": "Miniature",
         "device": "cpu",
-        "verify": "full",
         "domains": {
             "rendered_5_9": config["domains"]["rendered_5_9"] | {"count": 60},
             "low_digits": low_digits,
