@@ -232,6 +232,11 @@ def test_options_are_numbers_as_other_keys_are():
             {"fixed_weights": weights(V=-1)},
             "methods.fixed_weights.options.fixed_weights.weights.V: must be at least 0, but is -1",
         ),
+        # Each of drop-one's trainings lacks a source.
+        (
+            {"mine": {"recipe": "drop_one", "mixer": "fixed_weights"} | weights(sklearn_0_4=2)},
+            "methods.mine.options.fixed_weights.weights: no set that trains is called 'sklearn_0_4'",
+        ),
         # U's loss is part of S_u's gradient, and so has its weight.
         (
             {
@@ -243,7 +248,7 @@ def test_options_are_numbers_as_other_keys_are():
     ],
 )
 def test_fixed_weights_are_for_sets_that_train(methods, message):
-    assert message in problems(methods=methods, tuning={"budget": 2})
+    assert message in problems(methods=methods, tuning={"budget": 3})
 
 
 TOGETHER = {"training": {"forward": "together"}}

@@ -87,9 +87,18 @@ def _weights(config: Config, path: str, name: str, method: Method) -> Iterator[P
     settings, key = config.method_settings(name), "options.fixed_weights.weights"
     if not settings.candidates and not settings.options["fixed_weights"]["weights"]:
         yield path, f"has no weights: give {key}, or candidates with them"
-    home = f"{path}.candidates" if method.candidates else "tuning.candidates"
-    tried = {f"{home}.{candidate}": own for candidate, own in settings.candidates.items()}
-    for where, own in (tried or {path: settings}).items():
+    places = {
+        "tuning.candidates": config.tuning.candidates,
+        f"{path}.candidates": method.candidates,
+    }
+    given = {
+        name: f"{place}.{name}"
+        for place, candidates in places.items()
+        for name, candidate in candidates.items()
+        if "fixed_weights" in candidate.overrides("options")
+    }
+    for candidate, own in (settings.candidates or {"": settings}).items():
+        where = given.get(candidate, path)
         weights, sets = own.options["fixed_weights"]["weights"], _weighed(own)
         assert isinstance(weights, Mapping)
         unknown = [one for one in weights if one not in sets]
@@ -104,10 +113,10 @@ def _weights(config: Config, path: str, name: str, method: Method) -> Iterator[P
 
 def forward_of(config: Config) -> Iterator[Problem]:
     """Check that joint forward passes, where they are asked for, can be made."""
-    everywhere = {"training.forward": config.training.forward}
+    everywhere: dict[str, str] = {"training.forward": config.training.forward}
     for name, candidate in config.tuning.candidates.items():
         path = f"tuning.candidates.{name}.training.forward"
-        everywhere[path] = candidate.overrides("training").get("forward", "separate")
+        everywhere[path] = _forward(candidate)
     own: dict[str, str] = {}
     alone = []
     for path, name, method in paths_of(config):
