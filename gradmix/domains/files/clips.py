@@ -80,7 +80,7 @@ def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fi
         decoded = _walk(capture, wanted, keep)
     if not decoded:
         raise UndecodableError("no frame decodes")
-    if announced - decoded > max(2, _TOLERATED * announced):
+    if not kept or announced - decoded > max(2, _TOLERATED * announced):
         raise UndecodableError(f"truncated: {decoded} of {announced:,} announced frames decode")
     return Decoded(np.stack(kept), tuple(wanted[: len(kept)]), sha256_of(path))
 

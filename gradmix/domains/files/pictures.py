@@ -72,7 +72,7 @@ def _check_numbers(image: Image.Image) -> None:
     if image.format == "EPS":
         raise UndecodableError("a PostScript program, no image")
     types = _tags(image).get(_SAMPLE_FORMAT, (_UNSIGNED,))
-    wide = image.mode in ("I", "F") and image.format not in _SIXTEEN_IN_I
+    wide = image.mode == "I" and image.format not in _SIXTEEN_IN_I
     if image.mode == "F" or wide or any(number != _UNSIGNED for number in types):
         raise UndecodableError(
             "signed, floating-point or 32-bit numbers, whose range is not known; save it with 8 or 16 bits"

@@ -26,8 +26,8 @@ EXTENSIONS: dict[Kind, frozenset[str]] = {
 class Entry:
     """A file below a folder: path with `/`, size in bytes, time of its last change in nanoseconds.
 
-    What cannot be read has a reason, in half a sentence, and neither size nor time; the path of a folder that cannot
-    be read ends with `/`, and that of the listed folder itself is empty.
+    What cannot be read has a reason, in half a sentence, and mostly neither size nor time; the path of a folder that
+    cannot be read ends with `/`, and that of the listed folder itself is empty.
     """
 
     path: str
@@ -51,27 +51,27 @@ def scan(folder: Path) -> list[Entry]:
             if itself in above:
                 entries.append(Entry(prefix, reason="a link back to a folder that it lies in"))
                 continue
-            inside = os.scandir(place)
+            with os.scandir(place) as reading:
+                inside = list(reading)
         except (FileNotFoundError, NotADirectoryError, ValueError):
             continue
         except OSError as error:
             entries.append(Entry(prefix, reason=f"the folder cannot be read: {error.strerror}"))
             continue
-        with inside:
-            for entry in inside:
-                if entry.name.startswith("."):
+        for entry in inside:
+            if entry.name.startswith("."):
+                continue
+            path = f"{prefix}{entry.name}"
+            try:
+                if entry.is_dir():
+                    waiting.append((f"{path}/", entry.path, (*above, itself)))
                     continue
-                path = f"{prefix}{entry.name}"
-                try:
-                    if entry.is_dir():
-                        waiting.append((f"{path}/", entry.path, (*above, itself)))
-                        continue
-                    status = entry.stat()
-                except OSError:
-                    entries.append(Entry(path, reason=unusable(entry.path)))
-                    continue
-                reason = "" if stat.S_ISREG(status.st_mode) else unusable(entry.path)
-                entries.append(Entry(path, status.st_size, status.st_mtime_ns, reason))
+                status = entry.stat()
+            except OSError:
+                entries.append(Entry(path, reason=unusable(entry.path)))
+                continue
+            reason = "" if stat.S_ISREG(status.st_mode) else unusable(entry.path)
+            entries.append(Entry(path, status.st_size, status.st_mtime_ns, reason))
     return sorted(entries, key=lambda entry: entry.path)
 
 
