@@ -204,7 +204,7 @@ def test_no_flipped_bit_of_the_index_or_the_description_passes(small):
     """In domain.json a flip may lie between the values, and changes none of them."""
     folder = small[0]
     before = open_domain(folder).info
-    for name, step in (("index.parquet", 37), ("domain.json", 1)):
+    for name, step in (("index.parquet", 211), ("domain.json", 7)):
         path = folder / name
         whole = path.read_bytes()
         for place in range(0, len(whole), step):

@@ -48,10 +48,7 @@ def test_every_method_resumes_bit_for_bit(method, experiments, sigterm_after, tm
     assert content(tmp_path / "run") == content(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("place", [0.02, 0.5, 0.999])
-def test_a_flipped_bit_of_a_checkpoint_changes_no_result(
-    place, experiments, sigterm_after, tmp_path
-):
+def test_a_flipped_bit_of_a_checkpoint_changes_no_result(experiments, sigterm_after, tmp_path):
     settings = settings_of("gradmix")
     job = experiments("gradmix").job_of("gradmix", tmp_path / "store")
     train(settings, replace(job, store=tmp_path / "another"), tmp_path / "whole")
@@ -61,7 +58,7 @@ def test_a_flipped_bit_of_a_checkpoint_changes_no_result(
     sigterm_after(0)
     (path,) = job.store.rglob(CHECKPOINT)
     data = bytearray(path.read_bytes())
-    data[int(place * len(data))] ^= 1
+    data[len(data) // 2] ^= 1
     path.write_bytes(data)
     lines = []
     train(settings, job, tmp_path / "run", lines.append)
