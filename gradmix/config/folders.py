@@ -10,8 +10,6 @@ from gradmix.config.messages import Problem
 
 # What the workflow is made of, and what version control keeps of it.
 _OURS = ("gradmix", "rules", "workflow_scripts", "config", "docs", "tests", ".git", ".snakemake")
-_FILES = ("file", "folder", "clips", "lists", "annotations")
-"""Keys that name files in ``data_dir``."""
 
 
 def check_folders(config: Config, workflow: str | Path, path: str) -> None:
@@ -23,7 +21,7 @@ def check_folders(config: Config, workflow: str | Path, path: str) -> None:
         path: where the configuration comes from, for messages.
 
     Raises:
-        ConfigError: if they cannot, or if results would lie among raw data or the workflow's own files.
+        ConfigError: if they cannot, or if results would lie around raw data or among the workflow's own files.
     """
     problems = [*_output(config, Path(workflow).resolve()), *_data(config)]
     if problems:
@@ -48,25 +46,14 @@ def _output(config: Config, workflow: Path) -> Iterator[Problem]:
         yield key, f"{given} is part of the workflow; name a folder of its own"
     elif data.is_relative_to(output):
         yield key, f"holds data_dir ({config.data_dir}); name a folder of its own"
-    elif output.is_relative_to(data):
-        yield key, f"{given} lies in data_dir ({config.data_dir}), among raw data"
 
 
 def _data(config: Config) -> Iterator[Problem]:
     data = Path(config.data_dir)
     try:
-        is_there, is_folder = data.exists(), data.is_dir()
+        is_file = data.exists() and not data.is_dir()
     except OSError as error:
         yield "data_dir", f"{data} cannot be a folder: {error.strerror}"
         return
-    if is_there and not is_folder:
+    if is_file:
         yield "data_dir", f"{data} is a file; name a folder"
-    if is_there:
-        return
-    used = [*config.all_sources(), config.target.domain, config.test_domain()]
-    for name in dict.fromkeys(used):
-        domain = config.raw_domain(name)
-        files = [str(getattr(domain, key)) for key in _FILES if getattr(domain, key, None)]
-        made = Path(config.output_dir, "domains", name, "domain.json").exists()
-        if not made and not all(Path(file).is_absolute() for file in files):
-            yield "data_dir", f"there is no folder {data}, and domain {name} needs files in it"

@@ -81,14 +81,14 @@ def test_all_raw_files_that_are_missing_are_told_while_planning(fresh):
     assert set(others) == {"  data/clips (domains.clips)", "  data/gone.npz (domains.low_digits)"}
 
 
-def test_a_key_that_stands_twice_and_results_among_data_end_it(fresh, tmp_path):
+def test_a_key_that_stands_twice_and_data_among_results_end_it(fresh, tmp_path):
     path = tmp_path / "twice.yaml"
     path.write_text((fresh.folder / "mini.yaml").read_text() + "\nlabels_per_class: [2]\n")
     done = fresh.run("--dry-run", "--configfile", str(path))
     assert done.status != 0
     assert re.search(r"twice\.yaml, line \d+: the key labels_per_class stands in line", done.text)
-    done = fresh.run("--dry-run", output_dir="data/results")
-    assert "output_dir: data/results lies in data_dir (data)" in done.text
+    done = fresh.run("--dry-run", data_dir="results/data")
+    assert "output_dir: holds data_dir (results/data)" in done.text
 
 
 def test_a_default_that_is_no_yaml_is_told_with_its_line(fresh, tmp_path):
