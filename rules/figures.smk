@@ -3,11 +3,10 @@
 
 rule figure:
     input:
-        unpack(
-            lambda wildcards: planned_figures(figures_of(wildcards.figure)[0], [wildcards.figure])
-        ),
+        unpack(planned_figures(ONE_FIGURE, lambda wildcards: [wildcards.figure])),
     output:
         figures_of("{figure}"),
+        manifest=ONE_FIGURE.manifest,
     log:
         log_of("figures", "{figure}"),
     benchmark:
@@ -30,13 +29,7 @@ rule figure:
 
 rule figures:
     input:
-        unpack(
-            lambda wildcards: planned_figures(
-                FIGURE_PACK.manifest.format(pack=wildcards.pack),
-                FIGURE_PACKS[wildcards.pack],
-                fault,
-            )
-        ),
+        unpack(planned_figures(FIGURE_PACK, lambda wildcards: FIGURE_PACKS[wildcards.pack])),
     output:
         manifest=FIGURE_PACK.manifest,
     log:

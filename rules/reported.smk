@@ -7,6 +7,7 @@ from gradmix.results.figures.writer import failure_of
 FIGURES = listed_figures(experiment)
 FIGURE_PACKS = figure_packs(FIGURES, experiment.resources.figures_per_job)
 FIGURE_PACK = made("figures/{pack}", "figures")
+ONE_FIGURE = made("figure/{figure}", "figures")
 
 
 def per_draw(what, labels_per_class=None):
@@ -112,9 +113,9 @@ def figures_of(stem):
 
 
 def all_figures():
-    """What stands for all figures: their files, or the manifests of packs."""
+    """Manifests of all figures, drawn one by one or in packs."""
     if experiment.resources.figures_per_job == 1:
-        return [file for stem in FIGURES for file in figures_of(stem)]
+        return expand(ONE_FIGURE.manifest, figure=list(FIGURES))
     return expand(FIGURE_PACK.manifest, pack=list(FIGURE_PACKS))
 
 
@@ -149,11 +150,17 @@ def undrawn(stems):
     return {stem: sentence for stem, sentence in why.items() if sentence is not None}
 
 
-def planned_figures(file, stems, fault=lambda file: None):
-    """What figures read, after a look at what stands for them; those that could not be drawn are tried again."""
-    failed = [f"{stem} could not be drawn: {why}" for stem, why in undrawn(stems).items()]
-    check(file, lambda file: failed[0] if failed else fault(file))
-    return figures_input(stems)
+def planned_figures(stage, stems_of):
+    """An input function like those of `planned`; figures that could not be drawn are tried again."""
+
+    def files(wildcards):
+        stems = stems_of(wildcards)
+        failed = [f"{stem} could not be drawn: {why}" for stem, why in undrawn(stems).items()]
+        manifest = stage.manifest.format_map(wildcards)
+        check(manifest, lambda file: failed[0] if failed else fault(file))
+        return figures_input(stems)
+
+    return files
 
 
 def figures_parameters(stems):

@@ -5,5 +5,4 @@ from gradmix_stage import stage
 with stage(snakemake) as log:
     from gradmix.results.figures.writer import write_figures
 
-    manifest = snakemake.output.get("manifest")
-    write_figures(snakemake.params.figures, snakemake.input, manifest, log)
+    write_figures(snakemake.params.figures, snakemake.input, snakemake.output.manifest, log)
