@@ -29,7 +29,12 @@ KINDS = {
     "summary": "pseudo_labels/*/*/summary.json",
     "quality": "pseudo_labels/*/*/quality.json",
     "metrics": "runs/*/*/*/metrics.json",
+}
+WATCHED = KINDS | {
     "figure": "figures/*.svg",
+    "table": "tables/*",
+    "report": "report.html",
+    "run's folder": "runs/*/*/*",
 }
 STORED = ("stored model", "stored record", "stored curves", "checkpoint")
 
@@ -66,8 +71,6 @@ def a_file(case: Case) -> str:
     _damage(case, path)
     maker = next(job for job in miniature.jobs if name in miniature.made[job])
     readers = miniature.readers(maker)
-    if kind == "figure":  # only the manifest's check reads it, unless the report does
-        readers = [job for job in readers if job.rule == "report"]
     again = planned_again(own, [maker])
     if not again and not readers:
         return SURVIVED
@@ -142,13 +145,11 @@ def through_a_link(case: Case) -> str:
 
 
 def a_deleted_file(case: Case) -> str:
-    """Something is deleted or damaged with another date; Snakemake is started again and must bring it back."""
+    """A file of a finished experiment is deleted; Snakemake is started again and must bring it back."""
     miniature = miniature_of(case)
     own = miniature.copy(case.folder, whole=True)
-    kinds = [*KINDS, "table", "report", "run's folder"]
-    kind = case.chance.choice([k for k in kinds if k not in ("images", "index", "domain.json")])
-    own_kinds = {"table": "tables/*", "report": "report.html", "run's folder": "runs/*/*/*"}
-    path = case.chance.choice(sorted((own / "results").glob(own_kinds.get(kind) or KINDS[kind])))
+    kind = case.chance.choice([kind for kind in WATCHED if kind not in ("images", "index")])
+    path = case.chance.choice(sorted((own / "results").glob(WATCHED[kind])))
     case.did(f"deleted {path.relative_to(own)}")
     if path.is_dir():
         shutil.rmtree(path)

@@ -31,7 +31,7 @@ def in_a_job(case: Case) -> str:
     """The disk is full while a job writes; after making room it is run again."""
     miniature = miniature_of(case)
     own = miniature.copy(case.folder)
-    job = case.chance.choice(miniature.jobs)
+    job = miniature.some_job(case.chance)
     miniature.without(own, [job])
     if case.chance.random() < 0.7:
         shutil.rmtree(own / "results" / ".store")

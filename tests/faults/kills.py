@@ -21,7 +21,7 @@ MOST_STARTS = 4
 def a_job(case: Case) -> str:
     """A stage's script is ended at random moments, and started again until it ends by itself."""
     miniature = miniature_of(case)
-    job = case.chance.choice(miniature.jobs)
+    job = miniature.some_job(case.chance)
     return _killed(case, job, kills=case.chance.randint(1, 3))
 
 
@@ -128,7 +128,7 @@ CODE = {
     "split": "gradmix/splits.py",
     "train_grid": "gradmix/mixing/gradmix.py",
     "train": "gradmix/mixing/gradmix.py",
-    "select": "gradmix/training/select.py",
+    "select_models": "gradmix/training/select.py",
     "pseudo_label": "gradmix/pseudo_labels.py",
     "pseudo_label_quality": "gradmix/pseudo_labels.py",
     "enlarge": "gradmix/pseudo_labels.py",

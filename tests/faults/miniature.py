@@ -6,6 +6,7 @@ a copy of the experiment's folder: a second instead of ten.
 
 import hashlib
 import os
+import random
 import pickle  # noqa: S403  what Snakemake wrote a moment ago
 import re
 import shutil
@@ -61,7 +62,7 @@ class Job:
             said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(said, 1)
             os.dup2(said, 2)
-            exec(compile(self.script.read_text(), str(self.script), "exec"), {"__name__": "job"})
+            exec(compile(self.script.read_text(), str(self.script), "exec"), {"__name__": "job", "__file__": str(self.script)})
             status = 0
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else 1
@@ -114,6 +115,12 @@ class Miniature:
     expected: dict[Job, dict[str, str]] = field(default_factory=dict)
     seconds: dict[Job, float] = field(default_factory=dict)
     lasting: dict[str, str] = field(default_factory=dict)
+
+    def some_job(self, chance: random.Random) -> Job:
+        """Any job; seldom one that draws, which takes longer than all others together."""
+        drawing = [job for job in self.jobs if job.rule == "figures"]
+        others = [job for job in self.jobs if job.rule != "figures"]
+        return chance.choice(drawing if chance.random() < 0.03 else others)
 
     def copy(self, folder: Path, *, whole: bool = False) -> Path:
         """A copy below a case's folder, time stamps and hard links kept; whole: with the code, for Snakemake."""
