@@ -5,12 +5,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults import record
-from tests.faults.campaign import Ended, Kind, in_words, run_cases, run_case
+from tests.faults.campaign import Ended, Kind, in_words, run_case, run_cases
 from tests.faults.classes import KINDS
 from tests.faults.verdict import BAD
 

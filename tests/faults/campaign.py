@@ -1,4 +1,4 @@
-"""Runs cases, each in a process of its own with limits on time and memory, until minimum counts and minutes are reached."""
+"""Runs cases, each in a process with limits on time and memory, until minimum counts and minutes are reached."""
 
 import itertools
 import json
@@ -13,12 +13,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.faults.verdict import BAD, UNCLEAR, BadCase
+from tests.faults.verdict import BAD, UNCLEAR, BadCaseError
 
 if TYPE_CHECKING:
     from tests.faults.miniature import Miniature
@@ -49,7 +50,7 @@ class Kind:
 
     Attributes:
         says: what its cases do, in a line.
-        run: does one; gives CLEAR or SURVIVED, or raises BadCase.
+        run: does one; gives CLEAR or SURVIVED, or raises BadCaseError.
         at_least: number of cases of a whole campaign, of half an hour.
         seconds: that a case may take.
         seeds: of cases that come first in every campaign, because they once found a fault.
@@ -85,7 +86,7 @@ def run_case(kind: Kind, seed: int, folder: Path, miniature: "Miniature | None")
     start, why = time.monotonic(), ""
     try:
         verdict = kind.run(case)
-    except BadCase as bad:
+    except BadCaseError as bad:
         verdict, why = bad.verdict, str(bad)
     except BaseException:
         verdict, why = UNCLEAR, f"the case itself: {traceback.format_exc()[-1500:]}"
@@ -209,10 +210,8 @@ def _limit_memory() -> None:
 
 
 def _end_group(process: int) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _remove(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hostile values in every field of the configuration; what is accepted must carry the planning, and training's first steps."""
+"""Hostile values in every field of the configuration, and hostile configuration files."""
 
 import json
 import random
@@ -12,7 +12,7 @@ from gradmix.config import ConfigError, load_config
 from gradmix.results.figures.registry import listed_figures
 from tests.faults.campaign import Case
 from tests.faults.miniature import REPOSITORY, last_words, snakemake
-from tests.faults.verdict import LOST, SURVIVED, UNCLEAR, WRONG, BadCase, clear
+from tests.faults.verdict import LOST, SURVIVED, UNCLEAR, WRONG, BadCaseError, clear
 from tests.hostile_values import VALUES, base, paths, put
 
 
@@ -30,7 +30,7 @@ def in_a_field(case: Case) -> str:
         # A wrong entry of a list or section may be told at what refers to it.
         return clear(str(error), ["configuration\n"])
     except BaseException as error:
-        raise BadCase(UNCLEAR, f"load_config raised {type(error).__name__}: {error}") from None
+        raise BadCaseError(UNCLEAR, f"load_config raised {type(error).__name__}: {error}") from None
     _plan(config)
     for path in changed:
         if "options" in path and path[0] == "methods" and path[1] in config.methods:
@@ -54,15 +54,15 @@ def _plan(config: Any) -> None:
         listed_figures(config)
         Path(config.output_dir, "x").parts  # noqa: B018
     except Exception as error:
-        raise BadCase(
+        raise BadCaseError(
             UNCLEAR, f"accepted, but planning says {type(error).__name__}: {error}"
         ) from None
     if config.output_dir.startswith("~"):
-        raise BadCase(WRONG, f"a folder named {config.output_dir} would be made")
+        raise BadCaseError(WRONG, f"a folder named {config.output_dir} would be made")
     try:
         json.dumps(records, allow_nan=False)
     except (ValueError, TypeError) as error:
-        raise BadCase(LOST, f"the record cannot be written after training: {error}") from None
+        raise BadCaseError(LOST, f"the record cannot be written after training: {error}") from None
 
 
 def _train(case: Case, config: Any, method: str) -> None:
@@ -83,11 +83,11 @@ def _train(case: Case, config: Any, method: str) -> None:
     try:
         train(own, job, case.folder / "run", log=lambda line: None)
     except ValueError as error:
-        raise BadCase(
+        raise BadCaseError(
             LOST if "JSON" in str(error) else UNCLEAR, f"accepted, but training says: {error}"
         ) from None
     except Exception as error:
-        raise BadCase(
+        raise BadCaseError(
             UNCLEAR, f"accepted, but training says {type(error).__name__}: {error}"
         ) from None
 
@@ -122,13 +122,13 @@ def in_a_file(case: Case) -> str:
     before = sorted(own.rglob("*.safetensors"))
     said = snakemake(own, "--dry-run", "--quiet")
     if sorted(own.rglob("*.safetensors")) != before:
-        raise BadCase(LOST, "a dry run removed models")
+        raise BadCaseError(LOST, "a dry run removed models")
     if said.status:
         return clear(last_words(said.text), ["mini.yaml"])
     if what in ("a key twice", "a section twice"):
-        raise BadCase(WRONG, f"{what}: the last one counts without a word")
+        raise BadCaseError(WRONG, f"{what}: the last one counts without a word")
     if what not in ("a hostile value", "cut short"):
-        raise BadCase(WRONG, f"{what}: it is planned without a word")
+        raise BadCaseError(WRONG, f"{what}: it is planned without a word")
     return SURVIVED
 
 
@@ -161,5 +161,3 @@ def _damage(path: Path, what: str, chance: random.Random) -> None:
     elif what != "no file":
         content = changed[what]
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.campaign import Case
 from tests.faults.miniature import Job, Miniature, last_words, planned_again, snakemake
-from tests.faults.verdict import LOST, SURVIVED, WRONG, BadCase, clear
+from tests.faults.verdict import LOST, SURVIVED, WRONG, BadCaseError, clear
 
 # Every kind of file has its share of the cases.
 KINDS = {
@@ -87,7 +87,7 @@ def _runs_again(miniature: Miniature, own: Path, jobs: list[Job], path: Path) ->
             names = [path.name, path.parent.name, str(path.relative_to(own))]
             return clear(last_words(said.text), names)
     if other := miniature.differing(own, jobs):
-        raise BadCase(WRONG, f"exit status 0, but others: {', '.join(other[:5])}")
+        raise BadCaseError(WRONG, f"exit status 0, but others: {', '.join(other[:5])}")
     return SURVIVED
 
 
@@ -122,7 +122,7 @@ def _in_the_store(case: Case, own: Path, kind: str) -> str:
     if said.status:
         return clear(last_words(said.text), [path.name, path.parent.name])
     if other := miniature.differing(own, [job]):
-        raise BadCase(WRONG, f"exit status 0, but others: {', '.join(other[:5])}")
+        raise BadCaseError(WRONG, f"exit status 0, but others: {', '.join(other[:5])}")
     return SURVIVED
 
 
@@ -140,7 +140,7 @@ def through_a_link(case: Case) -> str:
     if said.status:
         return clear(last_words(said.text), [path.name, path.parent.name])
     if other := miniature.differing(own, [job]):
-        raise BadCase(WRONG, f"the store handed out others: {', '.join(other[:5])}")
+        raise BadCaseError(WRONG, f"the store handed out others: {', '.join(other[:5])}")
     return SURVIVED
 
 
@@ -157,11 +157,11 @@ def a_deleted_file(case: Case) -> str:
         path.unlink()
     said = snakemake(own)
     if said.status:
-        raise BadCase(LOST, f"exit status {said.status}: {said.text[-800:]}")
+        raise BadCaseError(LOST, f"exit status {said.status}: {said.text[-800:]}")
     if gone := miniature.gone(own):
-        raise BadCase(LOST, f"exit status 0, but not there: {', '.join(gone[:5])}")
+        raise BadCaseError(LOST, f"exit status 0, but not there: {', '.join(gone[:5])}")
     if other := miniature.not_lasting(own):
-        raise BadCase(WRONG, f"exit status 0, but others: {', '.join(other[:5])}")
+        raise BadCaseError(WRONG, f"exit status 0, but others: {', '.join(other[:5])}")
     return SURVIVED
 
 
@@ -213,5 +213,3 @@ def _other_value(chance: random.Random, content: bytes) -> tuple[str, bytes]:
 def miniature_of(case: Case) -> Miniature:
     assert case.miniature is not None
     return case.miniature
-
-

@@ -10,7 +10,7 @@ from tests.faults.campaign import Case
 from tests.faults.damage import miniature_of
 from tests.faults.kills import _ends
 from tests.faults.miniature import last_words, snakemake
-from tests.faults.verdict import CLEAR, LOST, SURVIVED, UNCLEAR, WRONG, BadCase, clear
+from tests.faults.verdict import CLEAR, LOST, SURVIVED, UNCLEAR, WRONG, BadCaseError, clear
 
 FULL = ("No space left", "disk", "GB left", "MB left")
 KIBI = 1024
@@ -21,7 +21,9 @@ def not_here() -> str:
     if os.geteuid():
         return "a small file system takes root to mount"
     with tempfile.TemporaryDirectory() as folder:
-        if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True).returncode:
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True
+        ).returncode:
             return "a small file system cannot be mounted here"
         subprocess.run(["umount", folder], check=True)
     return ""
@@ -45,14 +47,16 @@ def in_a_job(case: Case) -> str:
         if said.status:
             verdict = clear(last_words(said.text), FULL)
         if other := miniature.untouched(own, [job]):
-            raise BadCase(LOST, f"files of other jobs are gone or others: {', '.join(other[:5])}")
+            raise BadCaseError(
+                LOST, f"files of other jobs are gone or others: {', '.join(other[:5])}"
+            )
         if said.status:
             _make_room(disk)
             said = job.run(own)
         if said.status:
-            raise BadCase(LOST, f"with room again: {last_words(said.text)}")
+            raise BadCaseError(LOST, f"with room again: {last_words(said.text)}")
         if other := miniature.differing(own, [job]):
-            raise BadCase(WRONG, f"others than without a full disk: {', '.join(other[:5])}")
+            raise BadCaseError(WRONG, f"others than without a full disk: {', '.join(other[:5])}")
         return verdict
     finally:
         _unmount(disk)
@@ -76,9 +80,11 @@ def in_a_workflow(case: Case) -> str:
         if said.status == 0:
             return _ends(miniature, own)
         if not any(word in said.text for word in FULL):
-            raise BadCase(UNCLEAR, f"the disk is not named: {said.text[-1500:]}")
+            raise BadCaseError(UNCLEAR, f"the disk is not named: {said.text[-1500:]}")
         if other := miniature.untouched(own, jobs):
-            raise BadCase(LOST, f"files of other jobs are gone or others: {', '.join(other[:5])}")
+            raise BadCaseError(
+                LOST, f"files of other jobs are gone or others: {', '.join(other[:5])}"
+            )
         _make_room(disk)
         _ends(miniature, own)
         return CLEAR

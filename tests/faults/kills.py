@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.faults.campaign import Case
 from tests.faults.damage import miniature_of
 from tests.faults.miniature import Job, Miniature, environment, last_words, snakemake
-from tests.faults.verdict import LOST, SURVIVED, WRONG, BadCase
+from tests.faults.verdict import LOST, SURVIVED, WRONG, BadCaseError
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 MOST_STARTS = 4
@@ -47,11 +47,13 @@ def _killed(case: Case, job: Job, kills: int) -> str:
         job.wait(child, own)
     said = job.run(own)
     if said.status:
-        raise BadCase(LOST, f"started again it ends with {said.status}: {last_words(said.text)}")
+        raise BadCaseError(
+            LOST, f"started again it ends with {said.status}: {last_words(said.text)}"
+        )
     if other := miniature.differing(own, [job]):
-        raise BadCase(WRONG, f"others than without kills: {', '.join(other[:5])}")
+        raise BadCaseError(WRONG, f"others than without kills: {', '.join(other[:5])}")
     if other := miniature.untouched(own, [job]):
-        raise BadCase(LOST, f"files of other jobs are gone or others: {', '.join(other[:5])}")
+        raise BadCaseError(LOST, f"files of other jobs are gone or others: {', '.join(other[:5])}")
     return SURVIVED
 
 
@@ -89,7 +91,12 @@ def _stage(job: Job) -> str:
 def _kill_controller(own: Path, number: int, started: int, seconds: float) -> None:
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "mini.yaml"]
     with subprocess.Popen(
-        command, cwd=own, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=own,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
         seen = 0
@@ -110,15 +117,17 @@ def _ends(miniature: Miniature, own: Path) -> str:
         if said.status == 0:
             break
         if "snakemake --unlock" in said.text or "--unlock" in said.text:
-            raise BadCase(LOST, f"a dead controller's lock stops it: {said.text[-500:]}")
+            raise BadCaseError(LOST, f"a dead controller's lock stops it: {said.text[-500:]}")
         time.sleep(2)
     assert said is not None
     if said.status:
-        raise BadCase(LOST, f"started {MOST_STARTS} times, it ends with {said.status}: {said.text[-1500:]}")
+        raise BadCaseError(
+            LOST, f"started {MOST_STARTS} times, it ends with {said.status}: {said.text[-1500:]}"
+        )
     if gone := miniature.gone(own):
-        raise BadCase(LOST, f"exit status 0, but not there: {', '.join(gone[:5])}")
+        raise BadCaseError(LOST, f"exit status 0, but not there: {', '.join(gone[:5])}")
     if other := miniature.not_lasting(own):
-        raise BadCase(WRONG, f"others than without kills: {', '.join(other[:5])}")
+        raise BadCaseError(WRONG, f"others than without kills: {', '.join(other[:5])}")
     return SURVIVED
 
 
@@ -146,13 +155,15 @@ def after_a_change(case: Case) -> str:
     stage = list(CODE)[case.seed % len(CODE)]
     number = case.chance.choice(SIGNALS)
     seconds = case.chance.uniform(0, 3)
-    case.did(f"{CODE[stage]} changed, {signal.Signals(number).name} to {stage} after {seconds:.1f} s")
+    case.did(
+        f"{CODE[stage]} changed, {signal.Signals(number).name} to {stage} after {seconds:.1f} s"
+    )
     with open(own / CODE[stage], "a") as file:
         file.write(f"\n_UNUSED = {random.Random(case.seed).random()}\n")
     flag = case.folder / "kill"
     flag.touch()
     said = snakemake(own, FAULTS_KILL=f"{stage}:{int(number)}:{seconds}:{flag}")
     if flag.exists():
-        raise BadCase(LOST, f"the change started no {stage}: {said.text[-500:]}")
+        raise BadCaseError(LOST, f"the change started no {stage}: {said.text[-500:]}")
     case.did(f"which ended with {said.status}")
     return _ends(miniature, own)

@@ -6,8 +6,8 @@ a copy of the experiment's folder: a second instead of ten.
 
 import hashlib
 import os
+import pickle
 import random
-import pickle  # noqa: S403  what Snakemake wrote a moment ago
 import re
 import shutil
 import subprocess
@@ -62,7 +62,10 @@ class Job:
             said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(said, 1)
             os.dup2(said, 2)
-            exec(compile(self.script.read_text(), str(self.script), "exec"), {"__name__": "job", "__file__": str(self.script)})
+            exec(
+                compile(self.script.read_text(), str(self.script), "exec"),
+                {"__name__": "job", "__file__": str(self.script)},
+            )
             status = 0
         except SystemExit as leaving:
             status = leaving.code if isinstance(leaving.code, int) else 1

@@ -1,4 +1,4 @@
-"""Hostile names of classes, domains, methods, titles, files and folders, through preparing, tables, figures and report."""
+"""Hostile names of classes, domains, methods, titles, files and folders, through to the report."""
 
 import csv
 import html.parser
@@ -14,7 +14,7 @@ from tests.faults.campaign import Case
 from tests.faults.damage import miniature_of
 from tests.faults.miniature import last_words, snakemake
 from tests.faults.raw_files import folders
-from tests.faults.verdict import SURVIVED, UNCLEAR, WRONG, BadCase, clear
+from tests.faults.verdict import SURVIVED, UNCLEAR, WRONG, BadCaseError, clear
 
 NAMES = (
     "it's",
@@ -41,7 +41,7 @@ NAMES = (
     " lead",
     "-r",
     "--help",
-    "=HYPERLINK(\"http://x\",\"y\")",
+    '=HYPERLINK("http://x","y")',
     "+1",
     "@SUM(A1)",
     "<script>alert(1)</script>",
@@ -84,7 +84,7 @@ def through_the_workflow(case: Case) -> str:
         return clear(last_words(said.text), ["mini.yaml", "error in", name])
     out = own / values["output_dir"]
     if not (out / "report.html").is_file():
-        raise BadCase(WRONG, f"exit status 0, and no report in {out}")
+        raise BadCaseError(WRONG, f"exit status 0, and no report in {out}")
     _tables_are_whole(out)
     _report_is_whole(out / "report.html", name if place != "output_dir" else "")
     return SURVIVED
@@ -124,14 +124,16 @@ def _tables_are_whole(out: Path) -> None:
     for path in sorted(out.glob("tables/*.csv")):
         rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
         if len({len(row) for row in rows}) != 1:
-            raise BadCase(WRONG, f"{path.name} has rows of several lengths")
+            raise BadCaseError(WRONG, f"{path.name} has rows of several lengths")
         for cell in (cell for row in rows for cell in row):
             if cell[:1] in ("=", "@") or (cell[:1] in ("+", "-") and not _number(cell)):
-                raise BadCase(WRONG, f"{path.name}: a spreadsheet takes {cell[:40]!r} for a formula")
+                raise BadCaseError(
+                    WRONG, f"{path.name}: a spreadsheet takes {cell[:40]!r} for a formula"
+                )
     for path in sorted(out.glob("tables/*.md")):
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
         if len({line.replace("\\|", "").count("|") for line in lines}) > 1:
-            raise BadCase(WRONG, f"{path.name} has rows of several lengths")
+            raise BadCaseError(WRONG, f"{path.name} has rows of several lengths")
 
 
 def _number(cell: str) -> bool:
@@ -161,9 +163,9 @@ def _report_is_whole(path: Path, name: str) -> None:
     page = _Page()
     page.feed(path.read_text(encoding="utf-8"))
     if "script" in page.tags:
-        raise BadCase(WRONG, "the report runs a script")
+        raise BadCaseError(WRONG, "the report runs a script")
     if name.strip() and name.split()[0] not in "".join(page.text):
-        raise BadCase(WRONG, f"the report does not show {name[:40]!r}")
+        raise BadCaseError(WRONG, f"the report does not show {name[:40]!r}")
 
 
 def in_a_tree(case: Case) -> str:
@@ -187,8 +189,12 @@ def in_a_tree(case: Case) -> str:
     except ValueError as error:
         return clear(str(error), [name, "mine", repr(name)])
     except Exception as error:
-        raise BadCase(UNCLEAR, f"{type(error).__name__}: {error}") from None
-    expected = 4 if new.parent.parent == data.folder / "images" or new.parent == data.folder / "images" else 3
+        raise BadCaseError(UNCLEAR, f"{type(error).__name__}: {error}") from None
+    expected = (
+        4
+        if new.parent.parent == data.folder / "images" or new.parent == data.folder / "images"
+        else 3
+    )
     if len(after) < expected and not name.startswith("."):
-        raise BadCase(WRONG, f"{len(after)} images instead of {expected}")
+        raise BadCaseError(WRONG, f"{len(after)} images instead of {expected}")
     return SURVIVED

@@ -16,7 +16,7 @@ import pandas as pd
 
 from tests.faults.campaign import Case
 from tests.faults.damage import damaged_bytes
-from tests.faults.verdict import SURVIVED, UNCLEAR, WRONG, BadCase, clear
+from tests.faults.verdict import SURVIVED, UNCLEAR, WRONG, BadCaseError, clear
 
 CLASSES = ["cat", "dog"]
 SIZE = 16
@@ -39,7 +39,9 @@ class Data:
         from gradmix.domains.registry import inventory_of, is_files, origin_module, raw_files_of
 
         settings = self.settings | {"label_space": "s"}
-        classes = [str(n) for n in range(10)] if settings["origin"] in ("mnist", "svhn") else CLASSES
+        classes = (
+            [str(n) for n in range(10)] if settings["origin"] in ("mnist", "svhn") else CLASSES
+        )
         arguments = (classes, (SIZE, SIZE), self.folder, into, "code")
         origin = origin_module(settings)
         raw_files_of(settings, self.folder)
@@ -170,7 +172,9 @@ def mnist(folder: Path, chance: random.Random) -> Data:
     from gradmix.domains import mnist as origin
 
     made = {
-        origin.SPLITS["test"][0]: np.stack([picture(n)[:, :28].repeat(2, 0)[:28] for n in range(20)]),
+        origin.SPLITS["test"][0]: np.stack(
+            [picture(n)[:, :28].repeat(2, 0)[:28] for n in range(20)]
+        ),
         origin.SPLITS["test"][1]: (np.arange(20) % 10).astype(np.uint8),
     }
     data = Data(folder, {"origin": "mnist", "split": "test", "resize": "bilinear"})
@@ -304,7 +308,7 @@ def _prepared(case: Case, data: Data, names: list[str]) -> pd.DataFrame | None:
         case.did(str(error))
     except Exception as error:
         # As a stage shows it.
-        raise BadCase(UNCLEAR, f"{type(error).__name__}: {error}") from None
+        raise BadCaseError(UNCLEAR, f"{type(error).__name__}: {error}") from None
     return None
 
 
@@ -317,16 +321,16 @@ def _same_but_for(whole: pd.DataFrame, after: pd.DataFrame, path: Path, data: Da
     old, new = whole.set_index("original"), after.set_index("original")
     for name in names:
         if name not in new.index or name not in old.index:
-            raise BadCase(WRONG, f"{name} is not there, or was not there before")
+            raise BadCaseError(WRONG, f"{name} is not there, or was not there before")
         if old.loc[name, "label"] != new.loc[name, "label"]:
-            raise BadCase(WRONG, f"{name} has another label")
+            raise BadCaseError(WRONG, f"{name} has another label")
         if old.loc[name, "pixels"] != new.loc[name, "pixels"]:
-            raise BadCase(WRONG, f"{name} has other pixels")
+            raise BadCaseError(WRONG, f"{name} has other pixels")
     if path in data.lists and len(after) != len(whole):
         # Rows that a table lost whole are no fault of the reader.
         lost = len(whole) - len(after)
         if path.suffix in (".npz", ".mat", ".gz") or lost < 0:
-            raise BadCase(WRONG, f"{len(after)} images instead of {len(whole)}")
+            raise BadCaseError(WRONG, f"{len(after)} images instead of {len(whole)}")
 
 
 # ---- pictures whose right pixels are known
@@ -418,7 +422,9 @@ def a_picture(case: Case) -> str:
     pixels = np.frombuffer(after.loc[changed, "pixels"], np.uint8).astype(int)
     far = np.abs(pixels - right).mean()
     if far > 16:
-        raise BadCase(WRONG, f"{name}: pixels are {far:.0f} levels off, {len(set(pixels))} levels")
+        raise BadCaseError(
+            WRONG, f"{name}: pixels are {far:.0f} levels off, {len(set(pixels))} levels"
+        )
     return SURVIVED
 
 
@@ -475,7 +481,7 @@ def an_archive(case: Case) -> str:
         return clear(case.done.pop(), [path.name])
     same = whole[["label", "pixels"]].equals(after[["label", "pixels"]])
     if not same and what != "colours":
-        raise BadCase(WRONG, f"{what}: it is taken, and gives other images")
+        raise BadCaseError(WRONG, f"{what}: it is taken, and gives other images")
     return SURVIVED
 
 
@@ -539,7 +545,10 @@ ARCHIVES: dict[str, Callable[[np.ndarray, np.ndarray], Any]] = {
     "negative labels": lambda images, labels: {"images": images, "labels": np.arange(6) - 3},
     "huge labels": lambda images, labels: {"images": images, "labels": np.arange(6) + 1e30},
     "labels as bytes": lambda images, labels: {"images": images, "labels": labels.astype("S3")},
-    "labels not UTF-8": lambda images, labels: {"images": images, "labels": np.array([b"\xff"] * 6)},
+    "labels not UTF-8": lambda images, labels: {
+        "images": images,
+        "labels": np.array([b"\xff"] * 6),
+    },
     "labels as dates": lambda images, labels: {
         "images": images,
         "labels": np.array(["2024-01-01"] * 6, "M8[D]"),
@@ -581,7 +590,7 @@ def a_table(case: Case) -> str:
     if after is None:
         return clear(case.done.pop(), [path.name, "row"])
     if what not in HARMLESS and what not in ("a row that is missing", "a file that is missing"):
-        raise BadCase(WRONG, f"{what}: it is taken without a word")
+        raise BadCaseError(WRONG, f"{what}: it is taken without a word")
     _same_but_for(whole, after, path, data)
     return SURVIVED
 
@@ -614,7 +623,10 @@ TABLES: dict[str, Callable[[list[str]], Any]] = {
     "an unknown column": lambda t: [f"{row},x" for row in t],
     "a byte order mark": lambda t: "\n".join(t).encode("utf-8-sig"),
     "Windows' line ends": lambda t: "\r\n".join(t).encode(),
-    "quoted cells": lambda t: [t[0], *(f'"{row.replace(",", chr(34) + "," + chr(34))}"' for row in t[1:])],
+    "quoted cells": lambda t: [
+        t[0],
+        *(f'"{row.replace(",", chr(34) + "," + chr(34))}"' for row in t[1:]),
+    ],
     "an empty line at the end": lambda t: [*t, ""],
 }
 
@@ -633,7 +645,7 @@ def a_tree(case: Case) -> str:
     old, new = whole.set_index("original")["label"], after.set_index("original")["label"]
     lost = [n for n in old.index if n not in new.index or new[n] != old[n]]
     if lost:
-        raise BadCase(WRONG, f"{what}: {lost[0]} is gone or has another label")
+        raise BadCaseError(WRONG, f"{what}: {lost[0]} is gone or has another label")
     return SURVIVED
 
 
@@ -661,7 +673,9 @@ def _unreadable(place: Path, files: list[Path]) -> None:
 TREES: dict[str, Callable[[Path, list[Path]], None]] = {
     "a dangling link as a picture": lambda p, f: (p / "cat" / f"x{f[0].suffix}").symlink_to("none"),
     "a dangling link as a class": lambda p, f: (p / "cow").symlink_to("none"),
-    "a loop as a picture": lambda p, f: (p / "cat" / f"x{f[0].suffix}").symlink_to(f"x{f[0].suffix}"),
+    "a loop as a picture": lambda p, f: (p / "cat" / f"x{f[0].suffix}").symlink_to(
+        f"x{f[0].suffix}"
+    ),
     "a loop as a class": lambda p, f: (p / "cow").symlink_to("cow"),
     "a link to the class above": _link_to_a_class,
     "a link to the other class": _same_folder_twice,
@@ -669,7 +683,9 @@ TREES: dict[str, Callable[[Path, list[Path]], None]] = {
     "a fifo": lambda p, f: os.mkfifo(p / "cat" / f"x{f[0].suffix}"),
     "an empty class": lambda p, f: (p / "cow").mkdir(),
     "a class folder not UTF-8": lambda p, f: os.mkdir(os.fsencode(p) + b"/k\xfch"),
-    "a file not UTF-8": lambda p, f: Path(os.fsdecode(os.fsencode(p) + b"/cat/\xff" + f[0].suffix.encode())).write_bytes(f[0].read_bytes()),
+    "a file not UTF-8": lambda p, f: Path(
+        os.fsdecode(os.fsencode(p) + b"/cat/\xff" + f[0].suffix.encode())
+    ).write_bytes(f[0].read_bytes()),
     "deep folders": _deep,
     "a closed folder": _unreadable,
     "hidden files": lambda p, f: (p / "cat" / f".x{f[0].suffix}").write_bytes(b"x"),

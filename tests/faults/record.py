@@ -13,6 +13,30 @@ from gradmix.files import write_text
 from tests.faults.campaign import Ended, Kind
 from tests.faults.verdict import CLEAR, LOST, SURVIVED, UNCLEAR, WRONG
 
+PAGE = """\
+# Faults
+
+What comes of kills, full disks, damaged files and hostile inputs. Written by the program that tries them:
+
+```sh
+{command} --into docs/results/faults.md
+```
+
+*{hardware}; {versions}; {run}.*
+
+{table}
+
+A **clear error** is a failure whose message is a few lines, names the file, key, row or stage at fault, and shows
+nothing of the inside (`tests/faults/verdict.py`). **Survived**: the result is that of an undisturbed run, byte for byte,
+if need be after a second start. **Lost**: what was computed is gone, or the experiment cannot be brought to its end.
+**Silently wrong**: exit status 0 and another result. An **unclear error** is every other failure: a traceback, a hang, a
+crash.
+
+Every class has a minimum count, and seeds that come first in every campaign. A case is its class and its seed, and
+`python -m tests.faults --only CLASS:SEED` runs it again. The classes:
+
+{classes}
+{failed}"""
 COLUMNS = (CLEAR, SURVIVED, UNCLEAR, LOST, WRONG)
 PACKAGES = ("torch", "snakemake", "numpy", "pandas", "pyarrow", "pydantic", "pillow")
 IMPORTED = (
@@ -101,29 +125,16 @@ def write(
     bad = [one for one in ended if one.verdict in (UNCLEAR, LOST, WRONG)]
     cases = "".join(f"\n- `--only {one.kind}:{one.seed}`: {one.verdict}" for one in bad)
     failed = f"\n## Cases that did not end well\n{cases}\n" if bad else ""
+    one_line = {
+        "hardware": in_words(hardware()),
+        "versions": f"python {platform.python_version()}, {numbers}",
+        "run": f"{len(ended)} cases in {seconds / 60:.0f} minutes, {chosen['processes']} at a time",
+    }
+    table_of_all = table(kinds, ended, skipped)
+    classes = "\n".join(says)
     write_text(
         path,
-        f"""\
-# Faults
-
-What comes of kills, full disks, damaged files and hostile inputs. Written by the program that tries them:
-
-```sh
-{command} --into docs/results/faults.md
-```
-
-*{in_words(hardware())}; python {platform.python_version()}, {numbers}; {len(ended)} cases in {seconds / 60:.0f} minutes, {chosen["processes"]} at a time.*
-
-{table(kinds, ended, skipped)}
-
-A **clear error** is a failure whose message is a few lines, names the file, key, row or stage at fault, and shows nothing of the inside
-(`tests/faults/verdict.py`). **Survived**: the result is that of an undisturbed run, byte for byte, if need be after a second start. **Lost**: what was
-computed is gone, or the experiment cannot be brought to its end. **Silently wrong**: exit status 0 and another result. An **unclear error** is every other
-failure: a traceback, a hang, a crash.
-
-Every class has a minimum count and seeds that come first in every campaign; a case is its class and its seed, and `python -m tests.faults --only
-CLASS:SEED` runs it again. The classes:
-
-{chr(10).join(says)}
-{failed}""",
+        PAGE.format(
+            command=command, table=table_of_all, classes=classes, failed=failed, **one_line
+        ),
     )

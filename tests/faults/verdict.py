@@ -15,7 +15,7 @@ INSIDE = re.compile(
 )
 
 
-class BadCase(Exception):
+class BadCaseError(Exception):
     """Ends a case that did not end well: one of BAD, and why."""
 
     def __init__(self, verdict: str, why: str) -> None:
@@ -31,15 +31,15 @@ def clear(message: str, names: Collection[str]) -> str:
         names: one of them must be in it: the file, key, row, stage or device at fault.
 
     Raises:
-        BadCase: with what is wrong with the message.
+        BadCaseError: with what is wrong with the message.
     """
     shown = message[-1500:]
     if not message.strip():
-        raise BadCase(UNCLEAR, "it failed without a word")
+        raise BadCaseError(UNCLEAR, "it failed without a word")
     if inside := INSIDE.search(message):
-        raise BadCase(UNCLEAR, f"the message shows the inside ({inside[0]}): {shown}")
+        raise BadCaseError(UNCLEAR, f"the message shows the inside ({inside[0]}): {shown}")
     if len(message) > MOST_CHARACTERS or message.strip().count("\n") >= MOST_LINES:
-        raise BadCase(UNCLEAR, f"the message is long: {shown}")
+        raise BadCaseError(UNCLEAR, f"the message is long: {shown}")
     if not any(name in message for name in names):
-        raise BadCase(UNCLEAR, f"the message names none of {sorted(names)[:5]}: {shown}")
+        raise BadCaseError(UNCLEAR, f"the message names none of {sorted(names)[:5]}: {shown}")
     return CLEAR

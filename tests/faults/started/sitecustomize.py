@@ -1,4 +1,4 @@
-"""First in PYTHONPATH of a Snakemake under test: keeps the scripts that it starts, or ends one of them at a given moment."""
+"""First in PYTHONPATH of a Snakemake under test: keeps the scripts that it starts, or ends one at a given moment."""
 
 import os
 import shutil
