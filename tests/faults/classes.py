@@ -56,7 +56,7 @@ KINDS = (
     ),
     Kind(
         "damage",
-        "bits, zeros, NaN, cuts or a sibling's content in a file under `output_dir`, its date as it was; then one of its "
+        "bits, zeros, NaN, cuts or a sibling's content in a file under `output_dir`, its date kept; then one of its "
         "readers is run again",
         damage.a_file,
         at_least=220,

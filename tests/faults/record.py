@@ -27,9 +27,9 @@ What comes of kills, full disks, damaged files and hostile inputs. Written by th
 {table}
 
 A **clear error** is a failure whose message is a few lines, names the file, key, row or stage at fault, and shows
-nothing of the inside (`tests/faults/verdict.py`). **Survived**: the result is that of an undisturbed run, byte for byte,
+nothing of the inside (`tests/faults/verdict.py`). **Survived**: the result is that of an undisturbed run, bit for bit,
 if need be after a second start. **Lost**: what was computed is gone, or the experiment cannot be brought to its end.
-**Silently wrong**: exit status 0 and another result. An **unclear error** is every other failure: a traceback, a hang, a
+**Silently wrong**: exit status 0 and another result. An **unclear error** is any other failure: a traceback, a hang, a
 crash.
 
 Every class has a minimum count, and seeds that come first in every campaign. A case is its class and its seed, and
