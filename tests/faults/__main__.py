@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 chosen.seed,
                 cases,
                 miniature,
+                end=start + 60 * chosen.minutes,
                 processes=chosen.processes,
                 slowness=record.slowness(),
             )

@@ -100,14 +100,22 @@ def run_cases(
     folder: Path,
     miniature: "Miniature | None",
     *,
+    end: float,
     processes: int = 2,
     slowness: float = 1.0,
 ) -> list[Ended]:
-    """Run every class's minimum, which the minutes scale, and more of all of them until the minutes are over.
+    """Run every class's minimum, which the minutes scale, and more of all of them until the end.
 
-    ``slowness`` stretches the time limits on a machine that is slow or busy.
+    Args:
+        kinds: the classes.
+        minutes: of the campaign, its preparation included.
+        seed: of the cases that come after the committed ones.
+        folder: for the cases' files.
+        miniature: if a class needs it.
+        end: when no case beyond the minimum is started any more, of `time.monotonic`.
+        processes: cases at a time.
+        slowness: stretches the time limits on a machine that is slow or busy.
     """
-    end = time.monotonic() + 60 * minutes
     least = {kind.name: ceil(kind.at_least * minutes / WHOLE_MINUTES) for kind in kinds}
     seeds = {kind.name: seeds_of(kind, seed) for kind in kinds}
     started: Counter[str] = Counter()

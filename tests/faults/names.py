@@ -174,7 +174,7 @@ def in_a_tree(case: Case) -> str:
     name = case.chance.choice([n for n in NAMES if "\x00" not in n and "\ud83d" not in n])
     of_class = case.chance.random() < 0.5
     old = data.files[1].parent if of_class else data.files[1]
-    new = old.with_name(name if of_class else name + old.suffix)
+    new = old.parent / (name if of_class else name + old.suffix)
     case.did(f"a {'class folder' if of_class else 'file'} called {name[:60]!r}")
     try:
         new.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ import pandas as pd
 
 from tests.faults.campaign import Case
 from tests.faults.damage import damaged_bytes
-from tests.faults.verdict import SURVIVED, UNCLEAR, WRONG, BadCaseError, clear
+from tests.faults.verdict import CLEAR, SURVIVED, UNCLEAR, WRONG, BadCaseError, clear
 
 CLASSES = ["cat", "dog"]
 SIZE = 16
@@ -30,6 +30,7 @@ class Data:
     settings: dict[str, Any]
     files: list[Path] = field(default_factory=list)
     lists: list[Path] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def prepare(self, into: Path) -> pd.DataFrame:
         """Plan and prepare it; a row per image with its name, class and pixels."""
@@ -51,6 +52,7 @@ class Data:
         else:
             prepare_domain("mine", settings, *arguments, origin=origin)
         domain = open_domain(into, check_content=True)
+        self.left_out = [item["original"] for item in domain.info.get("left_out", [])]
         return pd.DataFrame(
             {
                 "original": domain.index["original"],
@@ -238,7 +240,16 @@ def a_file(case: Case) -> str:
     if after is None:
         return clear(case.done.pop(), [path.name, path.parent.name, str(data.folder)])
     _same_but_for(whole, after, path, data)
+    if path in data.files and not any(path.name in name for name in after["original"]):
+        return _left_out(data, path)
     return SURVIVED
+
+
+def _left_out(data: Data, path: Path) -> str:
+    """A file without an image must be named among those that were left out; folders are none."""
+    if not any(path.name in name for name in data.left_out) and not path.is_dir():
+        raise BadCaseError(WRONG, f"{path.name} vanished without a word")
+    return CLEAR
 
 
 def _dangling(path: Path, content: bytes) -> None:
@@ -414,7 +425,7 @@ def a_picture(case: Case) -> str:
     after = after.set_index("original")
     changed = str(path.relative_to(data.folder / "images"))
     if changed not in after.index:
-        return SURVIVED  # left out, by name
+        return _left_out(data, path)
     if name in SHAPES:
         return SURVIVED
     before = str(old.relative_to(data.folder / "images"))
