@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -112,20 +113,23 @@ TEXTS = (
 
 
 def in_a_file(case: Case) -> str:
-    """A configuration file is damaged as text; Snakemake plans by it."""
+    """The default configuration file is damaged as text; Snakemake plans by it.
+
+    What `--configfile` names Snakemake reads itself, before it comes to the workflow.
+    """
     assert case.miniature is not None
     own = case.miniature.copy(case.folder, whole=True)
-    path = own / "mini.yaml"
+    path = own / "config" / "config.yaml"
+    shutil.copyfile(own / "mini.yaml", path)
     what = case.chance.choice(TEXTS)
     case.did(what)
     _damage(path, what, case.chance)
     before = sorted(own.rglob("*.safetensors"))
-    said = snakemake(own, "--dry-run", "--quiet")
+    said = snakemake(own, "--dry-run", "--quiet", configuration=None)
     if sorted(own.rglob("*.safetensors")) != before:
         raise BadCaseError(LOST, "a dry run removed models")
     if said.status:
-        # What is no YAML at all Snakemake refuses before it reads a line of the workflow.
-        return clear(last_words(said.text), ["mini.yaml", "Config file"])
+        return clear(last_words(said.text), ["config.yaml"])
     if what in ("a key twice", "a section twice"):
         raise BadCaseError(WRONG, f"{what}: the last one counts without a word")
     if what not in ("a hostile value", "cut short"):

@@ -196,9 +196,12 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | more
 
 
-def snakemake(folder: Path, *options: str, **more: str) -> Said:
-    """Run the workflow in a folder to its end."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "mini.yaml"]
+def snakemake(
+    folder: Path, *options: str, configuration: str | None = "mini.yaml", **more: str
+) -> Said:
+    """Run the workflow in a folder to its end; without a configuration file: by the default one."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    command += ["--configfile", configuration] if configuration else []
     done = subprocess.run(
         [*command, *options], cwd=folder, env=environment(**more), capture_output=True, text=True
     )
