@@ -59,6 +59,7 @@ NAMES = (
     "\x1b[31m",
     "\ud83d",
 )
+SHOWN = ("title", "method title")
 PLACES = ("title", "class", "method", "method title", "domain", "output_dir", "label space", "file")
 
 
@@ -86,7 +87,7 @@ def through_the_workflow(case: Case) -> str:
     if not (out / "report.html").is_file():
         raise BadCaseError(WRONG, f"exit status 0, and no report in {out}")
     _tables_are_whole(out)
-    _report_is_whole(out / "report.html", name if place != "output_dir" else "")
+    _report_is_whole(out / "report.html", name if place in SHOWN else "")
     return SURVIVED
 
 
