@@ -148,7 +148,8 @@ def a_deleted_file(case: Case) -> str:
     """A file of a finished experiment is deleted; Snakemake is started again and must bring it back."""
     miniature = miniature_of(case)
     own = miniature.copy(case.folder, whole=True)
-    kind = case.chance.choice([kind for kind in WATCHED if kind not in ("images", "index")])
+    kinds = [kind for kind in WATCHED if kind not in ("images", "index")]
+    kind = case.chance.choice(kinds if case.chance.random() < 0.7 else ["run's folder"])
     path = case.chance.choice(sorted((own / "results").glob(WATCHED[kind])))
     case.did(f"deleted {path.relative_to(own)}")
     if path.is_dir():

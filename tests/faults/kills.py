@@ -136,7 +136,7 @@ CODE = {
     "prepare_domain": "gradmix/domains/arrays.py",
     "split": "gradmix/splits.py",
     "train_grid": "gradmix/mixing/gradmix.py",
-    "train": "gradmix/mixing/gradmix.py",
+    "train": "gradmix/mixing/fixed_weights.py",  # of one method alone
     "select_models": "gradmix/training/select.py",
     "pseudo_label": "gradmix/pseudo_labels.py",
     "pseudo_label_quality": "gradmix/pseudo_labels.py",

@@ -28,9 +28,10 @@ from gradmix.config.load import known_keys  # noqa: E402
 from gradmix.manifest import fault, files_in  # noqa: E402
 
 STARTED = Path(__file__).parent / "started"
-# Two methods, one with pseudo-labels; two draws, so that every file has a sibling; few jobs.
+# A method with pseudo-labels, and one with a mixer of its own; two draws, so that every file has a sibling; few jobs.
+WEIGHTS = {"options": {"fixed_weights": {"weights": {"V": 3}}}}
 SMALL = {
-    "methods": {"gradmix": {}, "gradmix_hard": {}},
+    "methods": {"gradmix": {}, "gradmix_hard": {}, "fixed_weights": WEIGHTS},
     "draws": 2,
     "grid": {"beta": [5, 10], "gamma": [0.5], "runs_per_job": 4},
 }
