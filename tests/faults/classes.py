@@ -82,6 +82,7 @@ KINDS = (
         "a hostile value in a field; what is accepted must carry planning, and options the first steps of training",
         configuration.in_a_field,
         at_least=300,
+        seeds=(45, 88, 109, 228, 233, 253),
     ),
     Kind(
         "configuration-file",
@@ -96,6 +97,7 @@ KINDS = (
         "a file of each origin is damaged, or a link, folder, fifo or other file stands in its place",
         raw_files.a_file,
         at_least=150,
+        seeds=(1, 3, 10, 35, 50, 53, 86, 114, 127),
         seconds=30,
     ),
     Kind(
@@ -103,6 +105,7 @@ KINDS = (
         "a picture of another type or shape",
         raw_files.a_picture,
         at_least=40,
+        seeds=(0, 3, 8, 9, 13, 21),
         seconds=30,
     ),
     Kind(
@@ -110,10 +113,25 @@ KINDS = (
         "an .npz that holds something else",
         raw_files.an_archive,
         at_least=50,
+        seeds=(0, 5, 10, 16, 24),
         seconds=30,
     ),
-    Kind("table-of-files", "a CSV that is wrong", raw_files.a_table, at_least=50, seconds=30),
-    Kind("tree", "something odd among class folders", raw_files.a_tree, at_least=40, seconds=30),
+    Kind(
+        "table-of-files",
+        "a CSV that is wrong",
+        raw_files.a_table,
+        at_least=50,
+        seeds=(29, 39),
+        seconds=30,
+    ),
+    Kind(
+        "tree",
+        "something odd among class folders",
+        raw_files.a_tree,
+        at_least=40,
+        seeds=(1, 5, 13, 14, 17, 18),
+        seconds=30,
+    ),
     Kind(
         "name",
         "a hostile name in the configuration, through to tables and report",
