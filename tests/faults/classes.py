@@ -82,7 +82,7 @@ KINDS = (
         "a hostile value in a field; what is accepted must carry planning, and options the first steps of training",
         configuration.in_a_field,
         at_least=300,
-        seeds=(45, 88, 109, 228, 233, 253),
+        seeds=range(len(configuration.KNOWN)),
     ),
     Kind(
         "configuration-file",
