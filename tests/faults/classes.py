@@ -1,6 +1,16 @@
 """The classes of faults: what each does, how many cases a whole campaign has of it, and the seeds that come first."""
 
-from tests.faults import configuration, damage, disk, kills, names, raw_files
+from tests.faults import (
+    archives,
+    configuration,
+    damage,
+    disk,
+    file_tables,
+    kills,
+    names,
+    pictures,
+    raw_files,
+)
 from tests.faults.campaign import Kind
 
 # Limits count on an idle machine, and grow with this one's slowness.
@@ -107,7 +117,7 @@ KINDS = (
     Kind(
         "picture",
         "a picture of another type or shape",
-        raw_files.a_picture,
+        pictures.a_picture,
         at_least=40,
         seeds=(0, 3, 8, 9, 13, 21),
         seconds=30,
@@ -115,7 +125,7 @@ KINDS = (
     Kind(
         "archive",
         "an .npz that holds something else",
-        raw_files.an_archive,
+        archives.an_archive,
         at_least=50,
         seeds=(0, 5, 10, 16, 24),
         seconds=30,
@@ -123,7 +133,7 @@ KINDS = (
     Kind(
         "table-of-files",
         "a CSV that is wrong",
-        raw_files.a_table,
+        file_tables.a_table,
         at_least=50,
         seeds=(29, 39),
         seconds=30,

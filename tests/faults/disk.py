@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.faults.campaign import Case
 from tests.faults.damage import miniature_of
-from tests.faults.kills import _ends
+from tests.faults.kills import ends_well
 from tests.faults.miniature import last_words, snakemake
 from tests.faults.verdict import CLEAR, LOST, SURVIVED, UNCLEAR, WRONG, BadCaseError, clear
 
@@ -78,7 +78,7 @@ def in_a_workflow(case: Case) -> str:
     try:
         said = snakemake(own)
         if said.status == 0:
-            return _ends(miniature, own)
+            return ends_well(miniature, own)
         if not any(word in said.text for word in FULL):
             raise BadCaseError(UNCLEAR, f"the disk is not named: {said.text[-1500:]}")
         if other := miniature.untouched(own, jobs):
@@ -86,7 +86,7 @@ def in_a_workflow(case: Case) -> str:
                 LOST, f"files of other jobs are gone or others: {', '.join(other[:5])}"
             )
         _make_room(disk)
-        _ends(miniature, own)
+        ends_well(miniature, own)
         return CLEAR
     finally:
         _unmount(disk)

@@ -81,7 +81,7 @@ def a_workflow(case: Case) -> str:
             f"{name} to Snakemake {seconds:.1f} s after it started {started} jobs; not done from {first.rule}"
         )
         _kill_controller(own, number, started, seconds)
-    return _ends(miniature, own)
+    return ends_well(miniature, own)
 
 
 def _stage(job: Job) -> str:
@@ -109,7 +109,7 @@ def _kill_controller(own: Path, number: int, started: int, seconds: float) -> No
         process.wait()
 
 
-def _ends(miniature: Miniature, own: Path) -> str:
+def ends_well(miniature: Miniature, own: Path) -> str:
     """Start Snakemake until it ends well; everything must be there, and as it was."""
     said = None
     for _ in range(MOST_STARTS):
@@ -166,4 +166,4 @@ def after_a_change(case: Case) -> str:
     if flag.exists():
         raise BadCaseError(LOST, f"the change started no {stage}: {said.text[-500:]}")
     case.did(f"which ended with {said.status}")
-    return _ends(miniature, own)
+    return ends_well(miniature, own)

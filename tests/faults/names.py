@@ -13,7 +13,7 @@ from gradmix.config import ConfigError, load_config
 from tests.faults.campaign import Case
 from tests.faults.damage import miniature_of
 from tests.faults.miniature import last_words, snakemake
-from tests.faults.raw_files import folders
+from tests.faults.raw_data import folders
 from tests.faults.verdict import SURVIVED, UNCLEAR, WRONG, BadCaseError, clear
 
 NAMES = (
