@@ -36,6 +36,7 @@ KINDS = (
         "the controller or one of its workers is killed in a half-done experiment, and `snakemake` is started again",
         kills.a_workflow,
         at_least=14,
+        seeds=(15,),
         seconds=WORKFLOW,
         on_miniature=True,
     ),
