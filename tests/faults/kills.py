@@ -69,7 +69,7 @@ def a_workflow(case: Case) -> str:
     number = case.chance.choice(SIGNALS)
     name = signal.Signals(number).name
     if case.chance.random() < 0.5:
-        stage, seconds = _stage(case.chance.choice(jobs)), case.chance.uniform(0, 4)
+        stage, seconds = _stage(case.chance.choice(jobs)), case.chance.uniform(0, 3)
         case.did(f"{name} to the first {stage} after {seconds:.1f} s; not done from {first.rule}")
         flag = case.folder / "kill"
         flag.touch()
@@ -154,7 +154,7 @@ def after_a_change(case: Case) -> str:
     own = miniature.copy(case.folder, whole=True)
     stage = list(CODE)[case.seed % len(CODE)]
     number = case.chance.choice(SIGNALS)
-    seconds = case.chance.uniform(0, 3)
+    seconds = case.chance.uniform(0, 1.5)  # before the quickest job is done, which imports for as long
     case.did(
         f"{CODE[stage]} changed, {signal.Signals(number).name} to {stage} after {seconds:.1f} s"
     )
