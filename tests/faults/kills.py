@@ -154,7 +154,9 @@ def after_a_change(case: Case) -> str:
     own = miniature.copy(case.folder, whole=True)
     stage = list(CODE)[case.seed % len(CODE)]
     number = case.chance.choice(SIGNALS)
-    seconds = case.chance.uniform(0, 1.5)  # before the quickest job is done, which imports for as long
+    seconds = case.chance.uniform(
+        0, 1.5
+    )  # before the quickest job is done, which imports for as long
     case.did(
         f"{CODE[stage]} changed, {signal.Signals(number).name} to {stage} after {seconds:.1f} s"
     )
