@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from scipy.io import savemat
 
 from gradmix.domains.files import bu101, clip_folder, image_folder, manifest, mpii
 from gradmix.domains.files.listing import LeftOut
-from gradmix.domains.files.side_by_side import side_by_side
 
 
 def touch(root, *paths):
@@ -112,35 +112,43 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path):
     assert image_folder.inventory({"folder": "d"}, tmp_path) != before
 
 
-def listed_by_nobody(folder):
-    """In a process of its own: with relative paths, because the folders above are the tester's."""
-    os.chdir(folder)
-    if os.getuid() == 0:
-        os.setgroups([])
-        os.setgid(65534)
-        os.setuid(65534)
-    settings = {"folder": "d"}
-    files = image_folder.raw_files(settings, Path())
-    return (
-        files,
-        image_folder.inventory(settings, Path()),
-        image_folder.listing(settings, Path(), None),
-    )
+# With relative paths, because the folders above are the tester's.
+BY_NOBODY = """
+import json, os
+from dataclasses import astuple
+from pathlib import Path
+from gradmix.domains.files import image_folder
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+given = {"folder": "d"}, Path()
+image_folder.inventory(*given)
+left_out = image_folder.listing(*given, None).left_out
+files = image_folder.raw_files(*given)
+print(json.dumps([list(map(str, files)), list(map(astuple, left_out))]))
+"""
 
 
-def test_folders_and_files_that_may_not_be_read_are_left_out(tmp_path):
+def test_folders_and_files_that_may_not_be_read_are_left_out(repository, tmp_path):
     touch(tmp_path, "d/cat/a.png", "d/closed/b.png", "d/listed/c.png")
     tmp_path.chmod(0o755)
     (tmp_path / "d/closed").chmod(0)
     (tmp_path / "d/listed").chmod(0o444)
-    ((_, result),) = side_by_side(listed_by_nobody, [tmp_path], 1)
+    done = subprocess.run(
+        [sys.executable, "-c", BY_NOBODY],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(repository)},
+        capture_output=True, text=True,
+    )  # fmt: skip
     for name in ("closed", "listed"):
         (tmp_path / "d" / name).chmod(0o755)
-    files, _, listed = result
-    assert files == [Path("d/cat/a.png")]
-    assert listed.left_out == [
-        LeftOut("closed/", "the folder cannot be read: Permission denied"),
-        LeftOut("listed/c.png", "Permission denied"),
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [
+        ["d/cat/a.png"],
+        [
+            ["closed/", "the folder cannot be read: Permission denied"],
+            ["listed/c.png", "Permission denied"],
+        ],
     ]
 
 
