@@ -30,11 +30,22 @@ def stage(snakemake: Any) -> Iterator[Log]:
     What an attempt logged that was killed stands first in the log of the next.
     """
     path = Path(snakemake.log[0])
-    kept = _attempt(path)
-    with open(path, "a", encoding="utf-8", buffering=1) as file:
+    job = ", ".join([snakemake.rule, *(f"{k}={v}" for k, v in snakemake.wildcards.items())])
+    try:
+        kept = _attempt(path)
+        file = open(path, "ab", buffering=0)  # noqa: SIM115
+    except OSError as error:
+        print(f"error in {job}: {path} cannot be written: {error.strerror}", file=sys.stderr)
+        raise SystemExit(1) from None
+    with file:
 
         def log(line: str) -> None:
-            print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=file)
+            with suppress(OSError):  # what is wrong with the disk, the work itself will say
+                file.write(
+                    f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n".encode(
+                        errors="backslashreplace"
+                    )
+                )
 
         # Warnings belong into the log; on the terminal they would tear the progress bars.
         warnings.showwarning = lambda message, category, where, line, *_: log(
@@ -55,7 +66,6 @@ def stage(snakemake: Any) -> Iterator[Log]:
                 )
             log(f"error: {what}")
             log(traceback.format_exc())
-            job = ", ".join([snakemake.rule, *(f"{k}={v}" for k, v in snakemake.wildcards.items())])
             print(f"error in {job}: {what}\n(log: {path})", file=sys.stderr)
             kept.unlink(missing_ok=True)
             raise SystemExit(1) from None
@@ -101,7 +111,7 @@ def error_in(log: str) -> str:
     return (
         said[-1]
         if said
-        else "ended without a word: killed from outside, perhaps for its memory or time"
+        else "ended without a word: killed from outside, perhaps for its memory or time; or the disk is full"
     )
 
 

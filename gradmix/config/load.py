@@ -13,9 +13,11 @@ from gradmix.config.experiment import Config
 from gradmix.config.messages import Location, Problem, describe, dotted
 from gradmix.config.origins import origins
 
+_SHOWN = 20
+
 
 class ConfigError(ValueError):
-    """Raised for a configuration that cannot be used; the message lists all problems, each with the path of its key."""
+    """Raised for a configuration that cannot be used; the message lists its problems, each with the path of its key."""
 
 
 def load_config(values: Mapping[str, Any], path: str = "configuration") -> Config:
@@ -44,10 +46,11 @@ def load_config(values: Mapping[str, Any], path: str = "configuration") -> Confi
 
 
 def listed(path: str, problems: Sequence[Problem]) -> str:
-    """Put all problems into one message."""
+    """Put the problems into one message."""
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = "".join(f"\n  {key}: {what}" for key, what in problems)
-    return f"{path}: {count} in the configuration{lines}"
+    lines = "".join(f"\n  {key}: {what}" for key, what in problems[:_SHOWN])
+    more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+    return f"{path}: {count} in the configuration{lines}{more}"
 
 
 def json_schema() -> dict[str, Any]:

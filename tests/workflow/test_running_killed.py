@@ -28,7 +28,7 @@ def test_a_training_that_was_killed_after_a_change_of_its_code_is_trained_again(
         assert done.status != 0
         assert done.text.splitlines()[-3:] == [
             "error in train, labels_per_class=3, pack=0, method=guarded_sum: ended without a word: "
-            "killed from outside, perhaps for its memory or time",
+            "killed from outside, perhaps for its memory or time; or the disk is full",
             "(log: results/logs/train/3/0/guarded_sum.log)",
             "Mend the cause and run the same command again: what is finished is kept.",
         ]
