@@ -184,7 +184,7 @@ def in_a_tree(case: Case) -> str:
         case.did("no file system has it")
         return SURVIVED
     if of_class:
-        data.settings["classes"] = {name: "dog"}
+        data.renamed[name] = "dog"
     try:
         after = data.prepare(case.folder / "mine")
     except ValueError as error:

@@ -27,6 +27,7 @@ class Data:
     files: list[Path] = field(default_factory=list)
     lists: list[Path] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
 
     def prepare(self, into: Path) -> pd.DataFrame:
         """Plan and prepare it; a row per image with its name, class and pixels."""
@@ -36,10 +37,11 @@ class Data:
         from gradmix.domains.registry import inventory_of, is_files, origin_module, raw_files_of
 
         settings = self.settings | {"label_space": "s"}
-        classes = (
-            [str(n) for n in range(10)] if settings["origin"] in ("mnist", "svhn") else CLASSES
-        )
-        arguments = (classes, (SIZE, SIZE), self.folder, into, "code")
+        digits = settings["origin"] in ("mnist", "svhn")
+        positions = {str(name): n for n, name in enumerate(range(10) if digits else CLASSES)}
+        for old, new in self.renamed.items():
+            positions[old] = positions.pop(new)
+        arguments = (positions, (SIZE, SIZE), self.folder, into, "code")
         origin = origin_module(settings)
         raw_files_of(settings, self.folder)
         if is_files(settings["origin"]):
