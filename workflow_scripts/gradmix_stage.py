@@ -96,7 +96,9 @@ def check_inputs(snakemake: Any) -> None:
 
             open_domain(file.parent, check_content=full)
         elif file.suffix == ".json" and "packs" in file.parts and (why := members_fault(file)):
-            raise ValueError(f"{why}; delete it and start again, and it is made anew")
+            raise ValueError(
+                f"{why} (told by {file}); delete it and start again, and it is made anew"
+            )
 
 
 def error_in(log: str) -> str:

@@ -13,7 +13,7 @@ from gradmix.config.experiment import Config
 from gradmix.config.messages import Location, Problem, describe, dotted
 from gradmix.config.origins import origins
 
-_SHOWN = 20
+_SHOWN = 10
 
 
 class ConfigError(ValueError):

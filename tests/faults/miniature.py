@@ -82,7 +82,8 @@ class Job:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status:
             self.remove_outputs(folder)
-        return Said(status, (folder / "said").read_text(errors="replace"))
+        said = folder / "said"  # which one that was killed at once did not begin
+        return Said(status, said.read_text(errors="replace") if said.exists() else "")
 
     def remove_outputs(self, folder: Path) -> None:
         """Remove what the workflow knows of its outputs."""

@@ -98,7 +98,7 @@ def test_without_file_and_network_one_error_says_what_to_do(workflow, monkeypatc
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     done = workflow.run(FILE)
     assert done.status != 0
-    (line,) = [line for line in done.text.splitlines() if line.startswith("error in")]
+    (line,) = {line for line in done.text.splitlines() if line.startswith("error in")}
     assert "initial_weights, network=resnet18: network.weights: imagenet: ResNet-18's" in line
     assert "lay it into data/weights" in line
     assert "network.weights: none" in line

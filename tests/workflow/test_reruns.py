@@ -180,7 +180,7 @@ def test_the_file_of_one_term_or_mixer(finished, file, methods):
 
 
 def test_an_option_of_one_mixer(finished):
-    with finished.edited("gradmix/methods/mixers.py", '"trust": 1.0', '"trust": 0.5'):
+    with finished.edited("gradmix/methods/mixers.py", '"trust": Option(1.0', '"trust": Option(0.5'):
         done = finished.would_run()
     assert done.of("train") == of_k3("guided_sum", "guided_sum_hard")
 

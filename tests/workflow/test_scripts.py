@@ -225,7 +225,9 @@ def test_a_job_refuses_other_content_than_its_manifests_were_written_for(
     flip(path, path.read_bytes().index(b"draw"))
     with pytest.raises(SystemExit):
         script("select_models", **job)
-    message = f"error in select_models: {path} has other content; delete it and start again"
+    message = (
+        f"error in select_models: {path} has other content (told by {tmp_path}/packs/split.json); "
+    )
     assert message in capsys.readouterr().err
     assert not output.exists()
 

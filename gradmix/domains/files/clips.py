@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradmix.domains.files.decoded import Decoded, UndecodableError
-from gradmix.domains.files.fit import Fit, fit
+from gradmix.domains.files.fit import Fit, fit, opencv
 from gradmix.domains.names import is_utf8
 from gradmix.files import sha256_of
 
@@ -89,9 +89,7 @@ def decode_clip(path: Path, sampling: Sampling, height: int, width: int, how: Fi
 def _opened(path: Path) -> Iterator[Any]:
     # Read by OpenCV when it loads: FFmpeg's complaints carry no file name; ours do.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    import cv2
-
-    cv2.setNumThreads(1)  # clips are decoded side by side in processes
+    cv2 = opencv()
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     try:
         if not capture.isOpened():

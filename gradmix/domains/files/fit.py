@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -24,8 +25,7 @@ def fit(image_HWC: np.ndarray, height: int, width: int, how: Fit) -> np.ndarray:
         how: "cover" keeps the proportions and cuts out the centre (short side to short side, where
             height and width are equal); "stretch" does not.
     """
-    import cv2
-
+    cv2 = opencv()
     rows, columns = image_HWC.shape[:2]
     if how == "stretch":
         scaled = (width, height)
@@ -52,3 +52,15 @@ def _centre(
         height, width = height + (rows - height) % 2, width + (columns - width) % 2
     top, left = max(0, (rows - height) // 2), max(0, (columns - width) // 2)
     return image_HWC[top : top + height, left : left + width]
+
+
+def opencv() -> ModuleType:
+    """Import OpenCV, on one thread: files are decoded side by side in processes.
+
+    Set before there is a process to fork: a fork has no threads of a pool, and would wait for them for ever.
+    """
+    import cv2
+
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
+    return cv2

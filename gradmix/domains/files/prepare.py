@@ -20,7 +20,7 @@ from gradmix.domains.cut import Cut
 from gradmix.domains.files.clips import Sampling, decode_clip
 from gradmix.domains.files.decoded import Decoded, UndecodableError
 from gradmix.domains.files.estimate import Estimate, estimate
-from gradmix.domains.files.fit import Fit
+from gradmix.domains.files.fit import Fit, opencv
 from gradmix.domains.files.listing import LeftOut, Listing, MediaFile
 from gradmix.domains.files.pictures import decode_picture
 from gradmix.domains.files.side_by_side import CrashedError, side_by_side
@@ -125,6 +125,7 @@ def decoder(
     settings: Mapping[str, Any], listing: Listing, image: tuple[int, int]
 ) -> Callable[[MediaFile], Decoded]:
     """Make the function that decodes one of the listing's files; it raises `UndecodableError`."""
+    opencv()  # here, before processes are forked
     how: Fit = settings.get("resize") or "cover"
     height, width = image
     decode = partial(decode_picture, height=height, width=width, how=how)

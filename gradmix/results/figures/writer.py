@@ -62,6 +62,8 @@ def write_figures(
             written += write_figure(figure["module"], stem, own, figure["arguments"])
             failure.unlink(missing_ok=True)
             log(str(stem))
+        except OSError:  # a full disk is no figure's fault
+            raise
         except Exception as error:
             why = sentence_of(error)
             log(f"error: {stem} could not be drawn: {why}")
