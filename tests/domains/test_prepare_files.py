@@ -152,7 +152,7 @@ def test_links_that_lead_nowhere_count_for_most_left_out(photographs):
 def test_a_class_that_was_left_out_as_a_whole_says_why(photographs):
     shutil.rmtree(photographs / "images/b")
     (photographs / "images/b").symlink_to("/not/mounted")
-    with pytest.raises(ValueError, match=r"one class, 'a'.*\n  b: a link that leads nowhere"):
+    with pytest.raises(ValueError, match=r"no class 'b'.*\n  b: a link that leads nowhere"):
         prepare(photographs, IMAGES, classes=("a", "b"))
 
 
