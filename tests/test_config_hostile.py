@@ -33,12 +33,13 @@ def checked(values) -> bool:
     try:
         config = load_config(values, "mine.yaml")
     except ConfigError as error:
-        first, *lines = str(error).split("\n")
+        (first, *lines), problems = str(error).split("\n"), error.problems
         assert re.fullmatch(r"mine\.yaml: (one problem|\d+ problems) in the configuration", first)
-        assert lines
-        for line in lines:
-            assert re.match(r"  \S", line), line
-            key, _, what = line.strip().partition(": ")
+        assert 0 < len(lines) <= 11
+        assert lines[:10] == [f"  {key}: {what}" for key, what in problems[:10]]
+        for key, what in problems:
+            line = f"{key}: {what}"
+            assert re.match(r"\S", line), line
             assert what, line
             assert len(line) < 1500, line
             assert not FOREIGN.search(line), line

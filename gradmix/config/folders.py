@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gradmix.config.experiment import Config
-from gradmix.config.load import ConfigError, listed
+from gradmix.config.load import refusal
 from gradmix.config.messages import Problem
 
 # What the workflow is made of, and what version control keeps of it.
@@ -25,7 +25,7 @@ def check_folders(config: Config, workflow: str | Path, path: str) -> None:
     """
     problems = [*_output(config, Path(workflow).resolve()), *_data(config)]
     if problems:
-        raise ConfigError(listed(path, problems))
+        raise refusal(path, problems)
 
 
 def _output(config: Config, workflow: Path) -> Iterator[Problem]:

@@ -17,7 +17,15 @@ _SHOWN = 10
 
 
 class ConfigError(ValueError):
-    """Raised for a configuration that cannot be used; the message lists its problems, each with the path of its key."""
+    """Raised for a configuration that cannot be used; the message lists the first problems.
+
+    Attributes:
+        problems: all of them, where they are problems of keys: path of the key, and what is wrong with it.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 def load_config(values: Mapping[str, Any], path: str = "configuration") -> Config:
@@ -41,16 +49,16 @@ def load_config(values: Mapping[str, Any], path: str = "configuration") -> Confi
     if config is not None:
         problems += [problem for problem in problems_of(config) if problem not in problems]
     if problems or config is None:
-        raise ConfigError(listed(path, problems))
+        raise refusal(path, problems)
     return config
 
 
-def listed(path: str, problems: Sequence[Problem]) -> str:
-    """Put the problems into one message."""
+def refusal(path: str, problems: Sequence[Problem]) -> ConfigError:
+    """Put the problems of a configuration from `path` into one error."""
     count = "one problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = "".join(f"\n  {key}: {what}" for key, what in problems[:_SHOWN])
     more = f"\n  and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    return f"{path}: {count} in the configuration{lines}{more}"
+    return ConfigError(f"{path}: {count} in the configuration{lines}{more}", problems)
 
 
 def json_schema() -> dict[str, Any]:
