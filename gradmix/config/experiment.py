@@ -30,9 +30,9 @@ from gradmix.config.types import (
     ClassName,
     Count,
     Distinct,
-    Folder,
     Name,
     Natural,
+    PathText,
     Section,
     Seed,
     Text,
@@ -55,8 +55,8 @@ class Config(Section):
     """A whole experiment: domains, sources and target, methods, and how each stage works."""
 
     title: Text = "GradMix"
-    output_dir: Folder = "results"
-    data_dir: Folder = "data"
+    output_dir: PathText = "results"
+    data_dir: PathText = "data"
     seed: Seed = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     verify: Literal["quick", "full"] = "quick"

@@ -11,8 +11,8 @@ from gradmix.config.types import (
     ClassName,
     Count,
     Float,
-    Folder,
     Name,
+    PathText,
     Section,
     Seed,
     Share,
@@ -149,7 +149,7 @@ class Arrays(ArrayDomain):
     """Anybody's own images, in an .npz file."""
 
     origin: Literal["arrays"]
-    file: Annotated[Folder, Field(description="the .npz file, relative to `data_dir`")]
+    file: Annotated[PathText, Field(description="the .npz file, relative to `data_dir`")]
     images: Annotated[
         Text, Field(description="its array of images (N,H,W) or (N,H,W,C), uint8")
     ] = "images"
@@ -171,25 +171,27 @@ class Ucf101(ClipDomain):
     origin: Literal["ucf101"]
     part: Annotated[Literal["train", "test"], Field(description="part of the split")]
     list_split: Annotated[Literal[1, 2, 3], Field(description="official split")] = 1
-    clips: Annotated[Folder, Field(description="folder of class folders of clips")] = "UCF-101"
-    lists: Annotated[Folder, Field(description="folder of the official lists")] = "ucfTrainTestlist"
+    clips: Annotated[PathText, Field(description="folder of class folders of clips")] = "UCF-101"
+    lists: Annotated[PathText, Field(description="folder of the official lists")] = (
+        "ucfTrainTestlist"
+    )
 
 
 class Bu101(FileDomain):
     """BU101's web images, in a folder per class of UCF101."""
 
     origin: Literal["bu101"]
-    folder: Annotated[Folder, Field(description="folder of class folders of images")] = "BU101"
+    folder: Annotated[PathText, Field(description="folder of class folders of images")] = "BU101"
 
 
 class Mpii(FileDomain):
     """MPII Human Pose as activities."""
 
     origin: Literal["mpii"]
-    annotations: Annotated[Folder, Field(description="the official .mat, or a JSON conversion")] = (
-        "mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat"
-    )
-    images: Annotated[Folder, Field(description="folder of the images")] = "images"
+    annotations: Annotated[
+        PathText, Field(description="the official .mat, or a JSON conversion")
+    ] = "mpii_human_pose_v1_u12_2/mpii_human_pose_v1_u12_1.mat"
+    images: Annotated[PathText, Field(description="folder of the images")] = "images"
     labels: Annotated[
         Literal["act_name", "cat_name"], Field(description="activities, or their categories")
     ] = "act_name"
@@ -202,7 +204,7 @@ class ImageFolder(FileDomain):
     """Anybody's own images, in a folder per class."""
 
     origin: Literal["image_folder"]
-    folder: Annotated[Folder, Field(description="folder of class folders of images")]
+    folder: Annotated[PathText, Field(description="folder of class folders of images")]
     group_pattern: GroupPattern = None
 
 
@@ -210,7 +212,7 @@ class ClipFolder(ClipDomain):
     """Anybody's own clips, in a folder per class."""
 
     origin: Literal["clip_folder"]
-    folder: Annotated[Folder, Field(description="folder of class folders of clips")]
+    folder: Annotated[PathText, Field(description="folder of class folders of clips")]
     group_pattern: GroupPattern = None
 
 
@@ -219,8 +221,10 @@ class Manifest(ClipDomain):
 
     origin: Literal["manifest"]
     kind: Annotated[Literal["images", "clips"], Field(description="what the files are")]
-    file: Annotated[Folder, Field(description="CSV with path, label, and maybe group and split")]
-    folder: Annotated[Folder | None, Field(description="of the paths; null: the CSV's own")] = None
+    file: Annotated[PathText, Field(description="CSV with path, label, and maybe group and split")]
+    folder: Annotated[PathText | None, Field(description="of the paths; null: the CSV's own")] = (
+        None
+    )
     split: Annotated[Text | None, Field(description="only rows of this split; null: all")] = None
 
     @property

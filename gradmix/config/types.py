@@ -117,7 +117,7 @@ Name = Annotated[
     AfterValidator(_no_loop),
 ]
 ClassName = Text
-Folder = Annotated[Text, AfterValidator(_own_home)]
+PathText = Annotated[Text, AfterValidator(_own_home)]
 
 Float = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0)]
