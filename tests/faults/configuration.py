@@ -98,7 +98,7 @@ def _train(case: Case, config: Any, method: str) -> None:
         return
     (case.folder / "debug").mkdir()
     experiment = make_experiment(case.folder / "debug")
-    options = {part: dict(given) for part, given in config.listed(method).options.items()}
+    options = config.listed(method).overrides("options")
     if "fixed_weights" in options:
         return  # they name the sources of this configuration
     own = settings_of(settings.recipe, options=options)
