@@ -109,6 +109,7 @@ def test_a_training_clip_that_is_also_a_test_clip_is_left_out(small):
         ({"test": TEST + "Archery/v_Archery_g08_c02.avi\r\n"}, r"group Archery_g08 stands in"),
         ({"classes": "1 Archery\r\nBiking\r\n"}, r"classInd.txt, line 2: expected a label"),
         ({"classes": "\u00b2 Archery\r\n"}, r"classInd.txt, line 1: expected a label"),
+        ({"train": "\n"}, r"trainlist01.txt is empty; get it again"),
         ({"train": TRAIN + "Biking/v_\udce9.avi 2\r\n"}, r"trainlist01.txt: is no UTF-8 text"),
     ],
 )

@@ -112,7 +112,7 @@ KINDS = (
         "a file of each origin is damaged, or a link, folder, fifo or other file stands in its place",
         raw_files.a_file,
         at_least=150,
-        seeds=(1, 3, 10, 35, 50, 53, 86, 114, 127),
+        seeds=(1, 3, 10, 35, 50, 53, 86, 114, 127, 16000006),
         seconds=30,
     ),
     Kind(

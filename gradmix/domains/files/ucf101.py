@@ -120,7 +120,10 @@ def _lines(path: Path) -> list[tuple[int, str]]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise ValueError(f"{path}: {NO_UTF8}") from None
-    return [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+    filled = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not filled:
+        raise ValueError(f"{path} is empty; get it again (from {URL})")
+    return filled
 
 
 def _read_classes(path: Path) -> dict[str, int]:
